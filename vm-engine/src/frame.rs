@@ -1,0 +1,107 @@
+//! [`Frame`]: the memory that tier 0 and generated code run on, addressed by offset from a pinned register.
+
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use vm_core::CpuState;
+
+/// What generated code says when it comes back, in the host's first return register.
+/// The frame's `exit_value` and `exit_addr` hold the operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum ExitCode {
+    /// The state's pc and mode say where to go on.
+    Continue = 0,
+    /// A direct exit that is not linked; `exit_value` is the link's number. The state's pc is not written.
+    Link = 1,
+    /// A system call; pc is the instruction after it.
+    Syscall = 2,
+    /// A trap; `exit_value` is the [`TrapKind`](vm_core::TrapKind), `exit_addr` the address concerned.
+    Trap = 3,
+    /// The interrupt word was seen; pc is exact.
+    Poll = 4,
+    /// Guest code may have changed; pc is the next instruction.
+    Flush = 5,
+    /// A guest access faulted; `exit_addr` is its first failing byte, `exit_value` 0 for a read and 1 for a write.
+    Fault = 6,
+}
+
+/// An entry of the jump cache: where the code for a guest address starts. `pc` is odd-tagged when empty.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct JumpEntry {
+    /// Guest address, or [`JumpEntry::EMPTY_PC`].
+    pub(crate) pc: u64,
+    /// Host address of the code.
+    pub(crate) code: u64,
+}
+
+impl JumpEntry {
+    /// An address that no lookup asks for at index 0 (see `JUMP_CACHE_LEN`): all ones hash elsewhere.
+    pub(crate) const EMPTY_PC: u64 = u64::MAX;
+    /// An entry that matches nothing.
+    pub(crate) const EMPTY: Self = Self { pc: Self::EMPTY_PC, code: 0 };
+}
+
+/// Entries of a jump cache, a power of two. The index of `pc` is `(pc >> 1) & (JUMP_CACHE_LEN - 1)`; a lookup of
+/// [`JumpEntry::EMPTY_PC`] itself is refused by the filler, and such an entry's code is the miss stub.
+pub(crate) const JUMP_CACHE_LEN: usize = 4096;
+
+/// What only the running thread and generated code touch.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct FrameBody {
+    /// Operand of the exit code.
+    pub(crate) exit_value: u64,
+    /// Address operand of the exit code.
+    pub(crate) exit_addr: u64,
+    /// Host stack pointer to restore when generated code is left; zero while no generated code runs.
+    pub(crate) entry_sp: u64,
+    /// Host address of the link table: one 8-byte code address an entry.
+    pub(crate) links: u64,
+    /// Host address of the current mode's jump cache, [`JUMP_CACHE_LEN`] entries.
+    pub(crate) jump_cache: u64,
+    /// Host address of the table of functions that generated code calls (helpers, definitions, checked memory).
+    pub(crate) functions: u64,
+    /// Host address of guest address 0.
+    pub(crate) memory_base: u64,
+    /// First guest address that is not the guest's.
+    pub(crate) memory_limit: u64,
+    /// A word that generated code may write results to that nobody reads.
+    pub(crate) sink: u64,
+    /// For functions called from generated code: the running `Vcpu`'s context.
+    pub(crate) context: u64,
+    /// The guest's registers.
+    pub(crate) state: CpuState,
+}
+
+/// One vCPU's frame. The interrupt word is written by any thread; the body only by the one that runs the vCPU.
+#[repr(C, align(64))]
+pub(crate) struct Frame {
+    interrupt: AtomicU32,
+    body: UnsafeCell<FrameBody>,
+}
+
+impl Frame {
+    /// Byte offset of the interrupt word.
+    pub(crate) const INTERRUPT: usize = std::mem::offset_of!(Self, interrupt);
+    /// Byte offset of the body; add `offset_of!(FrameBody, field)`.
+    pub(crate) const BODY: usize = std::mem::offset_of!(Self, body);
+    /// Byte offset of the state.
+    pub(crate) const STATE: usize = Self::BODY + std::mem::offset_of!(FrameBody, state);
+
+    /// Asks the vCPU to leave at its next poll.
+    pub(crate) fn interrupt(&self) {
+        self.interrupt.store(1, Ordering::Release);
+    }
+
+    /// Takes a pending request, if there is one.
+    pub(crate) fn take_interrupt(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed) != 0 && self.interrupt.swap(0, Ordering::Acquire) != 0
+    }
+
+    /// The body, for the thread that runs the vCPU.
+    pub(crate) fn body(&self) -> *mut FrameBody {
+        self.body.get()
+    }
+}

@@ -1,0 +1,44 @@
+//! [`BlockSource`]: where an engine gets its blocks from.
+
+use std::sync::Arc;
+
+use vm_core::{BlockKey, GuestMemory, Slot};
+
+use crate::block::Block;
+use crate::helper::Helper;
+use crate::types::Type;
+
+/// How much work a translation is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// Lift and one linear clean-up: for code that has not proven to be hot.
+    Quick,
+    /// Every pass; the result is remembered.
+    Full,
+}
+
+/// A named slot of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotInfo {
+    /// Name in the text form, as the manual writes the register.
+    pub name: &'static str,
+    /// The slot.
+    pub slot: Slot,
+    /// The type with which it is always read and written.
+    pub ty: Type,
+}
+
+/// Translates guest code into blocks.
+///
+/// Translation is a pure function of bytes, key and the source's own options, and it is total: unreadable or unknown
+/// bytes give a block that ends in a trap.
+pub trait BlockSource: Send + Sync {
+    /// The block at `key`, read through `memory`.
+    fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block>;
+
+    /// The helpers that blocks name by index.
+    fn helpers(&self) -> &'static [Helper];
+
+    /// The guest's slots.
+    fn slots(&self) -> &'static [SlotInfo];
+}
