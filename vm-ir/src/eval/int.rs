@@ -46,7 +46,10 @@ pub const fn div_s(ty: Type, a: u64, b: u64) -> u64 {
 #[inline]
 #[must_use]
 pub const fn div_u(ty: Type, a: u64, b: u64) -> u64 {
-    if b == 0 { ty.mask() } else { a / b }
+    match a.checked_div(b) {
+        Some(quotient) => quotient,
+        None => ty.mask(),
+    }
 }
 
 /// [`Op::RemS`](crate::Op::RemS).
