@@ -1,5 +1,9 @@
 //! Attributes: what a row of the op table leaves to the single op, each packed into one byte of [`Inst`](crate::Inst).
 
+use vm_core::TrapKind;
+
+use crate::ops::VectorFamily;
+
 /// Declares a field-less enum with consecutive values, its text names and the conversions from both.
 macro_rules! names {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -240,6 +244,28 @@ pub enum AttrKind {
     Vector,
 }
 
+/// Whether `bits` is what packing an attribute of this kind gives; only then may it be unpacked.
+pub(crate) const fn is_valid(kind: AttrKind, bits: u8) -> bool {
+    const fn names_one(bits: u8, count: usize) -> bool {
+        (bits as usize) < count
+    }
+    let rounding = names_one(bits & 7, Rounding::ALL.len());
+    let nan = names_one(bits >> 3 & 3, NanRule::ALL.len());
+    match kind {
+        AttrKind::None => bits == 0,
+        AttrKind::Fp => rounding && nan && bits >> 5 == 0,
+        AttrKind::FpMinMax => bits & 7 == 0 && nan && names_one(bits >> 5, MinMaxRule::ALL.len()),
+        AttrKind::FpToInt => rounding && bits >> 3 & 3 == 0 && names_one(bits >> 5, OverflowRule::ALL.len()),
+        AttrKind::FpFromInt => rounding && bits >> 3 == 0,
+        AttrKind::Signaling => bits <= 1,
+        AttrKind::Order => names_one(bits, Order::ALL.len()),
+        AttrKind::Rmw => names_one(bits & 15, RmwOp::ALL.len()) && names_one(bits >> 4, Order::ALL.len()),
+        AttrKind::Fence => names_one(bits, FenceKind::ALL.len()),
+        AttrKind::Trap => names_one(bits, TrapKind::ALL.len()),
+        AttrKind::Vector => names_one(bits, VectorFamily::ALL.len()),
+    }
+}
+
 pub(crate) const fn pack_rmw(op: RmwOp, order: Order) -> u8 {
     op as u8 | (order as u8) << 4
 }
@@ -267,19 +293,46 @@ mod tests {
                 for &min_max in MinMaxRule::ALL {
                     let attr = FpAttr { nan, min_max, ..FpAttr::DEFAULT };
                     assert_eq!(FpAttr::unpack(attr.pack(AttrKind::FpMinMax), AttrKind::FpMinMax), attr);
+                    assert!(is_valid(AttrKind::FpMinMax, attr.pack(AttrKind::FpMinMax)));
                 }
                 let attr = FpAttr { rounding, nan, ..FpAttr::DEFAULT };
                 assert_eq!(FpAttr::unpack(attr.pack(AttrKind::Fp), AttrKind::Fp), attr);
+                assert!(is_valid(AttrKind::Fp, attr.pack(AttrKind::Fp)));
             }
             for &overflow in OverflowRule::ALL {
                 let attr = FpAttr { rounding, overflow, ..FpAttr::DEFAULT };
                 assert_eq!(FpAttr::unpack(attr.pack(AttrKind::FpToInt), AttrKind::FpToInt), attr);
+                assert!(is_valid(AttrKind::FpToInt, attr.pack(AttrKind::FpToInt)));
+                assert!(is_valid(AttrKind::FpFromInt, attr.pack(AttrKind::FpFromInt)));
             }
         }
         for &op in RmwOp::ALL {
             for &order in Order::ALL {
                 assert_eq!(unpack_rmw(pack_rmw(op, order)), (op, order));
+                assert!(is_valid(AttrKind::Rmw, pack_rmw(op, order)));
             }
+        }
+    }
+
+    #[test]
+    fn bits_that_name_nothing_are_not_valid() {
+        let cases = [
+            (AttrKind::None, 1),
+            (AttrKind::Fp, 6),
+            (AttrKind::Fp, 3 << 3),
+            (AttrKind::FpMinMax, 1),
+            (AttrKind::FpToInt, 3 << 5),
+            (AttrKind::FpFromInt, 8),
+            (AttrKind::Signaling, 2),
+            (AttrKind::Order, 6),
+            (AttrKind::Rmw, 10),
+            (AttrKind::Rmw, 6 << 4),
+            (AttrKind::Fence, 6),
+            (AttrKind::Trap, 10),
+            (AttrKind::Vector, VectorFamily::ALL.len() as u8),
+        ];
+        for (kind, bits) in cases {
+            assert!(!is_valid(kind, bits), "{kind:?} {bits:#x}");
         }
     }
 }

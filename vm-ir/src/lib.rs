@@ -8,17 +8,23 @@
 mod attr;
 mod block;
 mod builder;
+mod hash;
 mod helper;
 mod ops;
 mod source;
 mod types;
+mod verify;
 
 pub mod eval;
+pub mod opt;
+pub mod text;
 
 pub use attr::{AttrKind, FenceKind, FpAttr, MinMaxRule, NanRule, Order, OverflowRule, RmwOp, Rounding};
 pub use block::{Block, End, Inst, Mark, Target, Value};
 pub use builder::{IrBuilder, Quiet, pack_fp};
+pub use hash::{StableHasher, content_hash};
 pub use helper::{Helper, HelperEffect, HelperFn};
 pub use ops::{Effect, ImmKind, Jit, Op, OpInfo, Sig, VectorFamily};
 pub use source::{BlockSource, Effort, SlotInfo};
 pub use types::{Type, UnknownType};
+pub use verify::{Place, Reason, VerifyError, verify};
