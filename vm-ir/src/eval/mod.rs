@@ -6,7 +6,7 @@
 pub mod float;
 pub mod int;
 
-use crate::attr::{AttrKind, FpAttr, Rounding};
+use crate::attr::{AttrKind, FpAttr, RmwOp, Rounding};
 use crate::block::Inst;
 use crate::ops::Op;
 use crate::types::Type;
@@ -176,6 +176,28 @@ pub fn scalar(op: Op, ty: Type, from: Type, attr: u8, [a, b, c]: [u64; 3], env: 
     }
 }
 
+/// What a read-modify-write of `ty` leaves in memory that held `old`.
+#[inline]
+#[must_use]
+pub fn rmw(op: RmwOp, ty: Type, old: u64, operand: u64) -> u64 {
+    let less = match op {
+        RmwOp::MinS | RmwOp::MaxS => ty.sign_extend(old) < ty.sign_extend(operand),
+        RmwOp::Swap | RmwOp::Add | RmwOp::And | RmwOp::Or | RmwOp::Xor | RmwOp::MinU | RmwOp::MaxU | RmwOp::AndNot => {
+            old < operand
+        }
+    };
+    match op {
+        RmwOp::Swap => operand,
+        RmwOp::Add => old.wrapping_add(operand) & ty.mask(),
+        RmwOp::And => old & operand,
+        RmwOp::Or => old | operand,
+        RmwOp::Xor => old ^ operand,
+        RmwOp::MinS | RmwOp::MinU => [operand, old][usize::from(less)],
+        RmwOp::MaxS | RmwOp::MaxU => [old, operand][usize::from(less)],
+        RmwOp::AndNot => old & !operand,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +241,29 @@ mod tests {
         for &(op, ty, from, args, expected) in CASES {
             let mut env = FpEnv::new();
             assert_eq!(scalar(op, ty, from, 0, args, &mut env), expected, "{} {ty} {from} {args:x?}", op.name());
+        }
+    }
+
+    /// op, T, old, operand, result: from the ops' documentation.
+    #[rustfmt::skip]
+    const RMW_CASES: &[(RmwOp, Type, u64, u64, u64)] = &[
+        (RmwOp::Swap, Type::I64, 1, 2, 2),
+        (RmwOp::Add, Type::I32, 0xffff_ffff, 2, 1),
+        (RmwOp::And, Type::I8, 0b1100, 0b1010, 0b1000),
+        (RmwOp::Or, Type::I8, 0b1100, 0b1010, 0b1110),
+        (RmwOp::Xor, Type::I8, 0b1100, 0b1010, 0b0110),
+        (RmwOp::AndNot, Type::I8, 0b1100, 0b1010, 0b0100),
+        (RmwOp::MinS, Type::I32, 0x8000_0000, 1, 0x8000_0000),
+        (RmwOp::MaxS, Type::I32, 0x8000_0000, 1, 1),
+        (RmwOp::MinU, Type::I32, 0x8000_0000, 1, 1),
+        (RmwOp::MaxU, Type::I32, 0x8000_0000, 1, 0x8000_0000),
+        (RmwOp::MinS, Type::I64, 5, u64::MAX, u64::MAX),
+    ];
+
+    #[test]
+    fn read_modify_write_cases() {
+        for &(op, ty, old, operand, expected) in RMW_CASES {
+            assert_eq!(rmw(op, ty, old, operand), expected, "{} {ty} {old:x} {operand:x}", op.name());
         }
     }
 }
