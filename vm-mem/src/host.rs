@@ -1,0 +1,505 @@
+//! [`Ground`]: host mappings kept in step with the map of guest regions; the only calls that change host mappings.
+//!
+//! Invariants, which every method keeps:
+//!
+//! * Each region is a host mapping made here, at the region's address plus the base.
+//! * In a reservation, every page without a region is an inaccessible page made here, but for the ranges in
+//!   `foreign`, which are somebody else's. Without a reservation, pages without a region belong to somebody else.
+//! * Calls that replace or remove host mappings are made for pages that are ours by these two rules.
+//! * No page is mapped executable: what the guest may execute is mapped readable.
+
+use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use vm_core::{GuestRange, PAGE_SIZE, Perms};
+
+use crate::error::MemError;
+use crate::regions::{Backing, Region, RegionMap, Sharing, span};
+
+/// Where guest memory lies in the host's address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Guest addresses are host addresses. The guest's end at 2^46; the host process has to live above, as
+    /// position-independent programs do.
+    Direct,
+    /// Guest addresses `0..size` are one reserved stretch of host addresses, wherever the host has room.
+    Reserved {
+        /// Bytes, a multiple of the page size.
+        size: u64,
+    },
+}
+
+/// First address that is not the guest's in [`Placement::Direct`].
+const DIRECT_LIMIT: u64 = 1 << 46;
+
+/// Inaccessible bytes kept behind a reservation, for accesses that begin below its end and reach over it.
+const RESERVATION_GUARD: u64 = PAGE_SIZE;
+
+/// Advice on the use of memory, as `madvise(2)` describes it. What changes nothing a guest can observe is not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Advice {
+    /// Contents are not needed: private anonymous pages read as zeros again.
+    DontNeed,
+    /// Contents may be dropped when the host needs memory.
+    Free,
+    /// Contents and what backs them are dropped (shared mappings).
+    Remove,
+    /// A child process does not get the pages.
+    DontFork,
+    /// Undoes [`Advice::DontFork`].
+    DoFork,
+    /// A child process gets zeros.
+    WipeOnFork,
+    /// Undoes [`Advice::WipeOnFork`].
+    KeepOnFork,
+    /// Pages are touched soon.
+    WillNeed,
+    /// Large pages are welcome.
+    HugePage,
+    /// Large pages are not welcome.
+    NoHugePage,
+}
+
+impl Advice {
+    const fn host(self) -> mm::Advice {
+        match self {
+            Self::DontNeed => mm::Advice::LinuxDontNeed,
+            Self::Free => mm::Advice::LinuxFree,
+            Self::Remove => mm::Advice::LinuxRemove,
+            Self::DontFork => mm::Advice::LinuxDontFork,
+            Self::DoFork => mm::Advice::LinuxDoFork,
+            Self::WipeOnFork => mm::Advice::LinuxWipeOnFork,
+            Self::KeepOnFork => mm::Advice::LinuxKeepOnFork,
+            Self::WillNeed => mm::Advice::WillNeed,
+            Self::HugePage => mm::Advice::LinuxHugepage,
+            Self::NoHugePage => mm::Advice::LinuxNoHugepage,
+        }
+    }
+}
+
+/// How to make a host mapping, beyond what its region says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Making<'fd> {
+    /// The file behind it; the region says at which offset.
+    pub(crate) fd: Option<BorrowedFd<'fd>>,
+    /// Whether no swap space is set aside.
+    pub(crate) noreserve: bool,
+    /// Whether its pages are touched at once.
+    pub(crate) populate: bool,
+}
+
+/// Host protection for guest permissions. Hosts cannot refuse reads of writable pages, and what is executed is read.
+const fn readable_writable(perms: Perms) -> (bool, bool) {
+    let write = perms.contains(Perms::WRITE);
+    (write || perms.contains(Perms::READ) || perms.contains(Perms::EXECUTE), write)
+}
+
+fn prot(perms: Perms) -> ProtFlags {
+    let (read, write) = readable_writable(perms);
+    let mut flags = ProtFlags::empty();
+    flags.set(ProtFlags::READ, read);
+    flags.set(ProtFlags::WRITE, write);
+    flags
+}
+
+fn mprotect_flags(perms: Perms) -> MprotectFlags {
+    let (read, write) = readable_writable(perms);
+    let mut flags = MprotectFlags::empty();
+    flags.set(MprotectFlags::READ, read);
+    flags.set(MprotectFlags::WRITE, write);
+    flags
+}
+
+const fn refused(call: &'static str, errno: Errno) -> MemError {
+    MemError::Host { call, errno: errno.raw_os_error() }
+}
+
+/// Host mappings and the regions that describe them.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// Host address of guest address 0.
+    base: usize,
+    /// First guest address that is not the guest's.
+    limit: u64,
+    /// Bytes of the reservation at `base`, if there is one.
+    reservation: Option<usize>,
+    regions: RegionMap,
+    /// Ranges of others below the limit, in ascending order: all that are known without a reservation; with one, pages
+    /// that somebody else's mapping took while one of ours was being moved.
+    foreign: Vec<GuestRange>,
+}
+
+impl Ground {
+    /// Empty ground.
+    pub(crate) fn new(placement: Placement) -> Result<Self, MemError> {
+        let page = rustix::param::page_size();
+        if page as u64 != PAGE_SIZE {
+            return Err(MemError::HostPageSize { bytes: page });
+        }
+        let (base, limit, reservation) = match placement {
+            Placement::Direct => (0, DIRECT_LIMIT, None),
+            Placement::Reserved { size } => {
+                let total = size
+                    .checked_add(RESERVATION_GUARD)
+                    .and_then(|bytes| usize::try_from(bytes).ok())
+                    .filter(|_| size != 0 && size % PAGE_SIZE == 0)
+                    .ok_or(MemError::Invalid { reason: "a reservation is a positive number of pages" })?;
+                let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+                // SAFETY: a new mapping, placed by the kernel where nothing is.
+                let base = unsafe { mm::mmap_anonymous(std::ptr::null_mut(), total, ProtFlags::empty(), flags) }
+                    .map_err(|errno| refused("mmap", errno))?;
+                (base as usize, size, Some(total))
+            }
+        };
+        Ok(Self { base, limit, reservation, regions: RegionMap::new(), foreign: Vec::new() })
+    }
+
+    /// Host address of guest address 0.
+    pub(crate) const fn base(&self) -> usize {
+        self.base
+    }
+
+    /// First guest address that is not the guest's.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// What is mapped.
+    pub(crate) const fn regions(&self) -> &RegionMap {
+        &self.regions
+    }
+
+    /// Ranges that no mapping can use.
+    pub(crate) fn foreign(&self) -> &[GuestRange] {
+        &self.foreign
+    }
+
+    fn host(&self, range: GuestRange) -> (*mut c_void, usize) {
+        let addr = self.base + range.start().get() as usize;
+        (std::ptr::with_exposed_provenance_mut(addr), range.len() as usize)
+    }
+
+    /// Refuses ranges that are not whole pages below the limit.
+    fn check(&self, range: GuestRange) -> Result<(), MemError> {
+        if range.is_empty() || !range.start().is_aligned(PAGE_SIZE) || !range.end().is_aligned(PAGE_SIZE) {
+            return Err(MemError::Invalid { reason: "a mapping is a positive number of pages" });
+        }
+        if range.end().get() > self.limit {
+            return Err(MemError::OutOfRange { addr: range.start(), len: range.len() });
+        }
+        if self.reservation.is_some() && self.foreign.iter().any(|foreign| foreign.overlaps(range)) {
+            return Err(MemError::Occupied { addr: range.start(), len: range.len() });
+        }
+        Ok(())
+    }
+
+    /// One mmap call at the host address of `range`.
+    ///
+    /// # Safety
+    /// `flags` holds `FIXED_NOREPLACE`, or `FIXED` and every page of `range` is ours.
+    unsafe fn place(
+        &self,
+        range: GuestRange,
+        prot: ProtFlags,
+        flags: MapFlags,
+        file: Option<(BorrowedFd<'_>, u64)>,
+    ) -> Result<(), Errno> {
+        let (addr, len) = self.host(range);
+        // SAFETY: as the caller vouches, nothing that is not ours is replaced.
+        let at = unsafe {
+            match file {
+                Some((fd, offset)) => mm::mmap(addr, len, prot, flags, fd, offset),
+                None => mm::mmap_anonymous(addr, len, prot, flags),
+            }
+        }?;
+        if at != addr {
+            // SAFETY: the mapping was made just now by a kernel that does not know `FIXED_NOREPLACE`.
+            unsafe { mm::munmap(at, len) }?;
+            return Err(Errno::EXIST);
+        }
+        Ok(())
+    }
+
+    /// Makes an inaccessible mapping over `range`.
+    ///
+    /// # Safety
+    /// As for [`Ground::place`].
+    unsafe fn close(&self, range: GuestRange, fixed: MapFlags) -> Result<(), Errno> {
+        // SAFETY: as the caller vouches.
+        unsafe { self.place(range, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE | fixed, None) }
+    }
+
+    /// Gives up host pages of `range`, which are ours.
+    ///
+    /// # Safety
+    /// Every page of `range` is ours.
+    unsafe fn release(&self, range: GuestRange) -> Result<(), MemError> {
+        let (addr, len) = self.host(range);
+        if self.reservation.is_some() {
+            // SAFETY: as the caller vouches.
+            unsafe { self.close(range, MapFlags::FIXED) }.map_err(|errno| refused("mmap", errno))
+        } else {
+            // SAFETY: as the caller vouches.
+            unsafe { mm::munmap(addr, len) }.map_err(|errno| refused("munmap", errno))
+        }
+    }
+
+    /// Makes the stretches of `range` that hold no region ours, so that `range` may be replaced as a whole.
+    /// Returns what has to be released if it is not.
+    fn claim(&mut self, range: GuestRange) -> Result<Vec<GuestRange>, MemError> {
+        if self.reservation.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut claimed = Vec::new();
+        for hole in self.regions.holes(range) {
+            // SAFETY: `FIXED_NOREPLACE`.
+            match unsafe { self.close(hole, MapFlags::FIXED_NOREPLACE) } {
+                Ok(()) => claimed.push(hole),
+                Err(errno) => {
+                    self.unclaim(&claimed);
+                    return Err(self.in_the_way(range, "mmap", errno));
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    fn unclaim(&self, claimed: &[GuestRange]) {
+        for range in claimed {
+            // SAFETY: `claim` mapped the range and nothing has used it since. A failure leaves inaccessible pages.
+            let _ = unsafe { self.release(*range) };
+        }
+    }
+
+    /// The error for a placement at `range` that the kernel refused with `errno`.
+    fn in_the_way(&mut self, range: GuestRange, call: &'static str, errno: Errno) -> MemError {
+        if errno != Errno::EXIST {
+            return refused(call, errno);
+        }
+        self.look_for_foreign();
+        MemError::Occupied { addr: range.start(), len: range.len() }
+    }
+
+    /// Reads what the process has mapped below the limit and is not a region.
+    fn look_for_foreign(&mut self) {
+        let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+        let mut foreign = Vec::new();
+        for line in maps.lines() {
+            let bounds = line.split(' ').next().and_then(|bounds| bounds.split_once('-'));
+            let parse = |text| u64::from_str_radix(text, 16).ok();
+            let Some((Some(start), Some(end))) = bounds.map(|(start, end)| (parse(start), parse(end))) else {
+                continue;
+            };
+            if start < self.limit {
+                foreign.extend(self.regions.holes(span(start, end.min(self.limit))));
+            }
+        }
+        self.foreign = foreign;
+    }
+
+    /// Makes the mapping that `region` describes, in place of regions there if `replace`.
+    pub(crate) fn map(&mut self, region: Region, making: Making<'_>, replace: bool) -> Result<(), MemError> {
+        let range = region.range;
+        self.check(range)?;
+        let in_the_way = self.regions.touching(range).next().map(|other| other.range.start().max(range.start()));
+        if let (Some(addr), false) = (in_the_way, replace) {
+            return Err(MemError::Exists { addr });
+        }
+        let mut flags = match region.sharing {
+            Sharing::Private => MapFlags::PRIVATE,
+            Sharing::Shared => MapFlags::SHARED,
+        };
+        flags.set(MapFlags::NORESERVE, making.noreserve);
+        flags.set(MapFlags::POPULATE, making.populate);
+        let file = match (&region.backing, making.fd) {
+            (Backing::Anonymous, None) => None,
+            (Backing::File { offset, .. }, Some(fd)) => Some((fd, *offset)),
+            (Backing::Anonymous, Some(_)) | (Backing::File { .. }, None) => {
+                return Err(MemError::Invalid { reason: "a file mapping, and no other, has a descriptor" });
+            }
+        };
+        let prot = prot(region.perms);
+        if in_the_way.is_none() && self.reservation.is_none() {
+            // SAFETY: `FIXED_NOREPLACE`.
+            unsafe { self.place(range, prot, flags | MapFlags::FIXED_NOREPLACE, file) }
+                .map_err(|errno| self.in_the_way(range, "mmap", errno))?;
+        } else {
+            let claimed = self.claim(range)?;
+            // SAFETY: the pages of regions are ours, those between them were claimed or are of the reservation, and
+            // `check` has seen that none of those is foreign.
+            if let Err(errno) = unsafe { self.place(range, prot, flags | MapFlags::FIXED, file) } {
+                self.unclaim(&claimed);
+                if !matches!(errno, Errno::ACCESS | Errno::BADF | Errno::INVAL | Errno::PERM) {
+                    // The kernel may have removed what was there before it failed.
+                    self.unmap(range)?;
+                }
+                return Err(refused("mmap", errno));
+            }
+        }
+        self.regions.insert(region);
+        Ok(())
+    }
+
+    /// Removes every mapping in `range`.
+    pub(crate) fn unmap(&mut self, range: GuestRange) -> Result<(), MemError> {
+        let pieces: Vec<Region> = self.regions.within(range).collect();
+        for piece in pieces {
+            // SAFETY: the piece is of a region.
+            unsafe { self.release(piece.range) }?;
+            self.regions.remove(piece.range);
+        }
+        Ok(())
+    }
+
+    /// Gives the pages of `range` other permissions, up to the first that is not mapped.
+    pub(crate) fn protect(&mut self, range: GuestRange, perms: Perms) -> Result<(), MemError> {
+        let hole = self.regions.holes(range).first().copied();
+        let mapped = span(range.start().get(), hole.map_or(range.end(), GuestRange::start).get());
+        let pieces: Vec<Region> = self.regions.within(mapped).collect();
+        for piece in pieces {
+            let (addr, len) = self.host(piece.range);
+            // SAFETY: the piece is of a region, to which no Rust reference exists.
+            unsafe { mm::mprotect(addr, len, mprotect_flags(perms)) }.map_err(|errno| refused("mprotect", errno))?;
+            self.regions.set_perms(piece.range, perms);
+        }
+        hole.map_or(Ok(()), |hole| Err(MemError::Unmapped { addr: hole.start() }))
+    }
+
+    /// Passes advice on for every mapped page of `range`.
+    pub(crate) fn advise(&self, range: GuestRange, advice: Advice) -> Result<(), MemError> {
+        for piece in self.regions.within(range) {
+            let (addr, len) = self.host(piece.range);
+            // SAFETY: the piece is of a region, to which no Rust reference exists.
+            unsafe { mm::madvise(addr, len, advice.host()) }.map_err(|errno| refused("madvise", errno))?;
+        }
+        match self.regions.holes(range).first() {
+            Some(hole) => Err(MemError::Unmapped { addr: hole.start() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The region that holds all of `range`.
+    fn whole(&self, range: GuestRange) -> Result<Region, MemError> {
+        self.regions
+            .within(range)
+            .next()
+            .filter(|region| region.range == range)
+            .ok_or(MemError::NotOneMapping { addr: range.start() })
+    }
+
+    /// Grows the mapping that holds `old` and ends with it to `new_end`, where nothing is mapped, without moving it.
+    pub(crate) fn extend(&mut self, old: GuestRange, new_end: u64) -> Result<(), MemError> {
+        let region = self.whole(old)?;
+        let tail = span(old.end().get(), new_end);
+        self.check(tail)?;
+        if let Some(other) = self.regions.touching(tail).next() {
+            return Err(MemError::Exists { addr: other.range.start() });
+        }
+        if self.reservation.is_some() {
+            // The pages behind it are mapped on the host, so the kernel would refuse; but zeros are zeros.
+            if region.backing != Backing::Anonymous || region.sharing != Sharing::Private {
+                return Err(MemError::NoGap { len: tail.len() });
+            }
+            return self.map(Region { range: tail, ..region }, Making::default(), false);
+        }
+        let (addr, len) = self.host(old);
+        // SAFETY: `old` is of one region, and without MAYMOVE nothing else is touched.
+        unsafe { mm::mremap(addr, len, len + tail.len() as usize, MremapFlags::empty()) }
+            .map_err(|errno| refused("mremap", errno))?;
+        self.regions.insert(Region { range: span(old.start().get(), new_end), ..region });
+        Ok(())
+    }
+
+    /// Moves the mapping at `old`, part of one region, to `new` and grows or shrinks it to fit, in place of what `new`
+    /// held. With `keep` the old place stays mapped, its private anonymous pages zeros again. An empty `old` makes a
+    /// second mapping of what the shared region there shows.
+    pub(crate) fn relocate(&mut self, old: GuestRange, new: GuestRange, keep: bool) -> Result<(), MemError> {
+        self.check(new)?;
+        if new.overlaps(old) {
+            return Err(MemError::Invalid { reason: "the new place overlaps the old one" });
+        }
+        let region = if old.is_empty() {
+            let page = span(old.start().get(), old.start().get() + PAGE_SIZE);
+            self.whole(page).ok().filter(|region| region.sharing == Sharing::Shared)
+        } else {
+            self.whole(old).ok()
+        };
+        let region = region.ok_or(MemError::NotOneMapping { addr: old.start() })?;
+        let claimed = self.claim(new)?;
+        if let Err(error) = self.relocate_host(&region, old, new, keep) {
+            self.unclaim(&claimed);
+            // The kernel may have removed what was at the new place before it failed.
+            self.unmap(new)?;
+            return Err(error);
+        }
+        if !keep {
+            self.regions.remove(old);
+        }
+        self.regions.insert(Region { range: new, ..region });
+        Ok(())
+    }
+
+    fn relocate_host(&mut self, region: &Region, old: GuestRange, new: GuestRange, keep: bool) -> Result<(), MemError> {
+        let failed = |errno| refused("mremap", errno);
+        let ((from, old_len), (to, new_len)) = (self.host(old), self.host(new));
+        let keeping = MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP;
+        if keep {
+            // SAFETY: `old` is of one region; the pages of `new` are ours.
+            return unsafe { mm::mremap_fixed(from, old_len, new_len, keeping, to) }.map(drop).map_err(failed);
+        }
+        if self.reservation.is_some() && !old.is_empty() {
+            // Keep the old pages mapped until they are closed, so that no mapping of another thread gets in between.
+            let zeros = region.backing == Backing::Anonymous && region.sharing == Sharing::Private;
+            let kept = old_len.min(new_len);
+            // SAFETY: `old` is of one region; the pages of `new` are ours.
+            if (zeros || old_len >= new_len) && unsafe { mm::mremap_fixed(from, kept, kept, keeping, to) }.is_ok() {
+                // SAFETY: `old` is of a region, whose contents have moved.
+                unsafe { self.close(old, MapFlags::FIXED) }.map_err(|errno| refused("mmap", errno))?;
+                if new_len > kept {
+                    let tail = span(new.start().get() + kept as u64, new.end().get());
+                    let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+                    // SAFETY: the pages of `new` are ours.
+                    unsafe { self.place(tail, prot(region.perms), flags, None) }.map_err(failed)?;
+                }
+                return Ok(());
+            }
+        }
+        // SAFETY: `old` is of one region; the pages of `new` are ours.
+        unsafe { mm::mremap_fixed(from, old_len, new_len, MremapFlags::MAYMOVE, to) }.map_err(failed)?;
+        if self.reservation.is_some() && !old.is_empty() {
+            // SAFETY: `FIXED_NOREPLACE`.
+            if unsafe { self.close(old, MapFlags::FIXED_NOREPLACE) }.is_err() {
+                let at = self.foreign.partition_point(|range| range.start() < old.start());
+                self.foreign.insert(at, old);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let ours = match self.reservation {
+            Some(len) => {
+                let everything = span(0, len as u64);
+                let mut ours = Vec::new();
+                let mut at = 0;
+                for foreign in &self.foreign {
+                    ours.push(span(at, foreign.start().get()));
+                    at = foreign.end().get();
+                }
+                ours.push(span(at, everything.end().get()));
+                ours
+            }
+            None => self.regions.iter().map(|region| region.range).collect(),
+        };
+        for range in ours.into_iter().filter(|range| !range.is_empty()) {
+            let (addr, len) = self.host(range);
+            // SAFETY: the pages are ours, and with the ground goes every way to reach them. The kernel refuses only
+            // when it runs out of memory for its own records; the pages then stay.
+            let _ = unsafe { mm::munmap(addr, len) };
+        }
+    }
+}
