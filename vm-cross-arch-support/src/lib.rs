@@ -1,1 +1,19 @@
-//! Tradux.
+//! Guest instruction sets and the pipeline that turns guest bytes into IR blocks.
+//!
+//! A guest is a folder of tables: each instruction is one row with its encoding as a bit picture ([`pattern`]), its
+//! text and its lifter, and decoder, encoder and disassembler are made from the same row ([`table`]). Nothing here
+//! executes a guest or touches a host.
+#![forbid(unsafe_code)]
+
+pub mod guest;
+pub mod lift;
+pub mod pattern;
+pub mod registry;
+#[cfg(feature = "riscv64")]
+pub mod riscv64;
+pub mod table;
+
+pub use guest::{ExtensionInfo, Extensions, Guest, Length};
+pub use lift::{Flow, Lift, Lifter};
+pub use pattern::{Fields, Pattern};
+pub use table::{DecodeError, Decoded, EncodeError, Group, Row, Table, row};
