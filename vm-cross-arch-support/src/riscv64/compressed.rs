@@ -1,7 +1,7 @@
 //! "C" extension: every row names the lifter of the instruction that it expands to, with that instruction's fields.
 
 use super::branch::{beq, bne, jal, jalr};
-use super::float_double::{fld, fsd};
+use super::float::{Double, load, store};
 use super::int_imm::{addi, addiw, andi, lui, slli, srai, srli};
 use super::int_reg::{add, addw, and, or, sub, subw, xor};
 use super::load_store::{ld, lw, sd, sw};
@@ -30,16 +30,16 @@ const REG_WORD: &str = "5:3|2|6";
 pub(super) const ROWS: &[Row] = &[
     row("c.lwsp", "010 u ddddd uuuuu 10", "xd, u(x2)", SP, lw).place('u', SP_WORD).with("a=2 i=u").except('d', 0),
     row("c.ldsp", "011 u ddddd uuuuu 10", "xd, u(x2)", SP, ld).place('u', SP_DOUBLE).with("a=2 i=u").except('d', 0),
-    row("c.fldsp", "001 u ddddd uuuuu 10", "fd, u(x2)", SP, fld).place('u', SP_DOUBLE).with("a=2 i=u"),
+    row("c.fldsp", "001 u ddddd uuuuu 10", "fd, u(x2)", SP, load::<Double>).place('u', SP_DOUBLE).with("a=2 i=u"),
     row("c.swsp", "110 uuuuuu bbbbb 10", "xb, u(x2)", SP, sw).place('u', "5:2|7:6").with("a=2 i=u"),
     row("c.sdsp", "111 uuuuuu bbbbb 10", "xb, u(x2)", SP, sd).place('u', "5:3|8:6").with("a=2 i=u"),
-    row("c.fsdsp", "101 uuuuuu bbbbb 10", "fb, u(x2)", SP, fsd).place('u', "5:3|8:6").with("a=2 i=u"),
+    row("c.fsdsp", "101 uuuuuu bbbbb 10", "fb, u(x2)", SP, store::<Double>).place('u', "5:3|8:6").with("a=2 i=u"),
     row("c.lw", "010 uuu AAA uu DDD 00", "xd, u(xa)", REG, lw).place('u', REG_WORD).with("i=u"),
     row("c.ld", "011 uuu AAA uu DDD 00", "xd, u(xa)", REG, ld).place('u', REG_DOUBLE).with("i=u"),
-    row("c.fld", "001 uuu AAA uu DDD 00", "fd, u(xa)", REG, fld).place('u', REG_DOUBLE).with("i=u"),
+    row("c.fld", "001 uuu AAA uu DDD 00", "fd, u(xa)", REG, load::<Double>).place('u', REG_DOUBLE).with("i=u"),
     row("c.sw", "110 uuu AAA uu BBB 00", "xb, u(xa)", REG, sw).place('u', REG_WORD).with("i=u"),
     row("c.sd", "111 uuu AAA uu BBB 00", "xb, u(xa)", REG, sd).place('u', REG_DOUBLE).with("i=u"),
-    row("c.fsd", "101 uuu AAA uu BBB 00", "fb, u(xa)", REG, fsd).place('u', REG_DOUBLE).with("i=u"),
+    row("c.fsd", "101 uuu AAA uu BBB 00", "fb, u(xa)", REG, store::<Double>).place('u', REG_DOUBLE).with("i=u"),
     row("c.j", "101 iiiiiiiiiii 01", "pc", JUMP, jal).place('i', JUMP_OFFSET).with("d=0"),
     row("c.jr", "100 0 aaaaa 00000 10", "xa", JUMP, jalr).with("d=0 i=0").except('a', 0),
     row("c.jalr", "100 1 aaaaa 00000 10", "xa", JUMP, jalr).with("d=1 i=0").except('a', 0),

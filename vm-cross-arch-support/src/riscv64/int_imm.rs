@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// `rd = rs1 op immediate`.
-fn immediate(cx: &mut Lift, f: Fields, op: Binary, immediate: i64) -> Flow {
+pub(super) fn immediate(cx: &mut Lift, f: Fields, op: Binary, immediate: i64) -> Flow {
     let a = cx.x(f.a());
     let b = cx.ir.i64(immediate);
     let value = op(&mut cx.ir, a, b);
@@ -38,7 +38,7 @@ fn immediate(cx: &mut Lift, f: Fields, op: Binary, immediate: i64) -> Flow {
 }
 
 /// `rd = sext(rs1[31:0] op immediate)`.
-fn immediate_w(cx: &mut Lift, f: Fields, op: Binary, immediate: i64) -> Flow {
+pub(super) fn immediate_w(cx: &mut Lift, f: Fields, op: Binary, immediate: i64) -> Flow {
     let a = cx.x32(f.a());
     let b = cx.ir.i32(immediate as i32);
     let value = op(&mut cx.ir, a, b);

@@ -9,10 +9,13 @@
 //! [`CpuState::fp_flags`](vm_core::CpuState::fp_flags), and `frm` is the mode word: a translation knows it.
 
 mod atomic;
+mod bitmanip;
 mod branch;
 mod cache_block;
 mod compressed;
+mod crypto;
 mod csr;
+mod float;
 mod float_double;
 mod float_half;
 mod float_single;
@@ -135,6 +138,16 @@ pub static EXTENSIONS: &[ExtensionInfo] = &[
     info("Zifencei", extension::ZIFENCEI),
     info("Zihintpause", extension::ZIHINTPAUSE),
     info("Zfh", extension::ZFH),
+    info("Zba", extension::ZBA),
+    info("Zbb", extension::ZBB),
+    info("Zbc", extension::ZBC),
+    info("Zbkb", extension::ZBKB),
+    info("Zbkc", extension::ZBKC),
+    info("Zbkx", extension::ZBKX),
+    info("Zbs", extension::ZBS),
+    info("Zknd", extension::ZKND),
+    info("Zkne", extension::ZKNE),
+    info("Zknh", extension::ZKNH),
 ];
 
 static GROUPS: &[Group] = &[
@@ -152,6 +165,18 @@ static GROUPS: &[Group] = &[
     Group { any_of: extension::F, rows: float_single::ROWS },
     Group { any_of: extension::D, rows: float_double::ROWS },
     Group { any_of: extension::ZFH, rows: float_half::ROWS },
+    Group { any_of: extension::ZBA, rows: bitmanip::ZBA },
+    Group { any_of: extension::ZBB.union(extension::ZBKB), rows: bitmanip::ZBB_ZBKB },
+    Group { any_of: extension::ZBB, rows: bitmanip::ZBB },
+    Group { any_of: extension::ZBKB, rows: bitmanip::ZBKB },
+    Group { any_of: extension::ZBC.union(extension::ZBKC), rows: bitmanip::ZBC_ZBKC },
+    Group { any_of: extension::ZBC, rows: bitmanip::ZBC },
+    Group { any_of: extension::ZBS, rows: bitmanip::ZBS },
+    Group { any_of: extension::ZBKX, rows: bitmanip::ZBKX },
+    Group { any_of: extension::ZKND, rows: crypto::ZKND },
+    Group { any_of: extension::ZKNE, rows: crypto::ZKNE },
+    Group { any_of: extension::ZKND.union(extension::ZKNE), rows: crypto::ZKND_ZKNE },
+    Group { any_of: extension::ZKNH, rows: crypto::ZKNH },
     Group { any_of: extension::C, rows: compressed::ROWS },
     Group { any_of: extension::ZICBOM, rows: cache_block::ZICBOM },
     Group { any_of: extension::ZICBOZ, rows: cache_block::ZICBOZ },
@@ -236,8 +261,28 @@ static SLOTS: &[SlotInfo] = &[
 /// Index of the helper that reads the clock behind `time`, `cycle` and `instret`.
 const CLOCK: usize = 0;
 
-static HELPERS: &[Helper] =
-    &[Helper { name: "clock", args: 0, effect: HelperEffect::Volatile, function: HelperFn::Values(clock) }];
+/// Indices of the helpers behind Zbkx, Zknd and Zkne.
+const XPERM8: usize = 1;
+const XPERM4: usize = 2;
+const AES_ENCRYPT: usize = 3;
+const AES_DECRYPT: usize = 4;
+const AES_INVERSE_MIX: usize = 5;
+const AES_KEY_WORD: usize = 6;
+
+/// A helper whose result its operands determine.
+const fn pure(name: &'static str, args: usize, function: extern "C" fn(u64, u64, u64) -> u64) -> Helper {
+    Helper { name, args, effect: HelperEffect::Pure, function: HelperFn::Values(function) }
+}
+
+static HELPERS: &[Helper] = &[
+    Helper { name: "clock", args: 0, effect: HelperEffect::Volatile, function: HelperFn::Values(clock) },
+    pure("xperm8", 2, bitmanip::permute_bytes),
+    pure("xperm4", 2, bitmanip::permute_nibbles),
+    pure("aes_encrypt", 3, crypto::aes_encrypt),
+    pure("aes_decrypt", 3, crypto::aes_decrypt),
+    pure("aes_inverse_mix", 1, crypto::aes_inverse_mix),
+    pure("aes_key_word", 2, crypto::aes_key_word),
+];
 
 /// Ticks of [`TIME_FREQUENCY`] since the clock was first read.
 extern "C" fn clock(_: u64, _: u64, _: u64) -> u64 {
