@@ -1,0 +1,185 @@
+//! Links: the words through which the direct exits of regions jump, and who jumps to whom.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use vm_core::BlockKey;
+
+use crate::jit::code::CodePtr;
+use crate::jit::link_table::LinkTable;
+
+/// Name of a published region; never used twice.
+pub(crate) type RegionId = u64;
+
+/// What is known of a link.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    owner: RegionId,
+    target: BlockKey,
+    /// The region whose code the table holds; `None` while it holds the stub.
+    to: Option<RegionId>,
+    /// The owner is retired: somebody may still run it and leave by the stub, but nothing is linked any more.
+    retired: bool,
+}
+
+/// The links of all regions. Generated code reads the table; this record is kept beside it under the cache's lock.
+#[derive(Debug)]
+pub(crate) struct Links {
+    table: LinkTable,
+    /// The stub that leaves with the link's number.
+    stub: CodePtr,
+    records: Vec<Option<Link>>,
+    /// Runs of numbers given back: length, then the first numbers.
+    free: HashMap<usize, Vec<u32>>,
+    /// Links that lead to a region.
+    incoming: HashMap<RegionId, Vec<u32>>,
+}
+
+/// No more links can be made until code is evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfLinks;
+
+impl Links {
+    /// No links in `table`; unlinked entries will hold `stub`.
+    pub(crate) fn new(table: LinkTable, stub: CodePtr) -> Self {
+        Self { table, stub, records: Vec::new(), free: HashMap::new(), incoming: HashMap::new() }
+    }
+
+    /// Host address of the table.
+    pub(crate) fn address(&self) -> u64 {
+        self.table.address()
+    }
+
+    /// `count` consecutive numbers, unlinked.
+    ///
+    /// # Errors
+    /// [`OutOfLinks`] when the table is full.
+    pub(crate) fn allocate(&mut self, count: usize) -> Result<u32, OutOfLinks> {
+        let first = match self.free.get_mut(&count).and_then(Vec::pop) {
+            Some(first) => first,
+            None => {
+                let first = self.records.len();
+                if first + count > self.table.entries().len() {
+                    return Err(OutOfLinks);
+                }
+                self.records.resize(first + count, None);
+                first as u32
+            }
+        };
+        for entry in &self.table.entries()[first as usize..first as usize + count] {
+            entry.store(self.stub.address(), Ordering::Release);
+        }
+        Ok(first)
+    }
+
+    /// Gives numbers back. Nobody may be running code that uses them.
+    pub(crate) fn release(&mut self, first: u32, count: usize) {
+        if count > 0 {
+            self.records[first as usize..first as usize + count].fill(None);
+            self.free.entry(count).or_default().push(first);
+        }
+    }
+
+    /// Says that the numbers from `first` on belong to `owner` and lead to `targets`.
+    pub(crate) fn claim(&mut self, owner: RegionId, first: u32, targets: &[BlockKey]) {
+        for (record, target) in self.records[first as usize..].iter_mut().zip(targets) {
+            *record = Some(Link { owner, target: *target, to: None, retired: false });
+        }
+    }
+
+    /// Where a link leads, until its number is released.
+    pub(crate) fn target(&self, number: u32) -> Option<BlockKey> {
+        self.records.get(number as usize).copied().flatten().map(|link| link.target)
+    }
+
+    /// Makes a link jump to the code of `region`.
+    pub(crate) fn set(&mut self, number: u32, region: RegionId, code: CodePtr) {
+        let Some(Some(link)) = self.records.get_mut(number as usize) else { return };
+        if link.retired {
+            return;
+        }
+        if let Some(old) = link.to.replace(region) {
+            self.forget_incoming(old, number);
+        }
+        self.incoming.entry(region).or_default().push(number);
+        self.table.entries()[number as usize].store(code.address(), Ordering::Release);
+    }
+
+    /// Makes every link to `region` leave by the stub again.
+    pub(crate) fn unlink_incoming(&mut self, region: RegionId) {
+        for number in self.incoming.remove(&region).unwrap_or_default() {
+            self.table.entries()[number as usize].store(self.stub.address(), Ordering::Release);
+            if let Some(Some(link)) = self.records.get_mut(number as usize) {
+                link.to = None;
+            }
+        }
+    }
+
+    /// Unlinks the links of `owner` for good; their numbers stay taken, and known, until [`Links::release`].
+    pub(crate) fn retire_outgoing(&mut self, owner: RegionId, first: u32, count: usize) {
+        for number in first..first + count as u32 {
+            let Some(link) = &mut self.records[number as usize] else { continue };
+            debug_assert_eq!(link.owner, owner);
+            link.retired = true;
+            self.table.entries()[number as usize].store(self.stub.address(), Ordering::Release);
+            if let Some(to) = link.to.take() {
+                self.forget_incoming(to, number);
+            }
+        }
+    }
+
+    /// What the table holds for a link.
+    #[cfg(test)]
+    pub(super) fn word(&self, number: u32) -> u64 {
+        self.table.entries()[number as usize].load(Ordering::Relaxed)
+    }
+
+    fn forget_incoming(&mut self, region: RegionId, number: u32) {
+        if let Some(numbers) = self.incoming.get_mut(&region) {
+            numbers.retain(|other| *other != number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vm_core::{GuestAddr, Mode};
+
+    use super::*;
+
+    const STUB: CodePtr = CodePtr::new(0x10);
+
+    fn key(pc: u64) -> BlockKey {
+        BlockKey::new(GuestAddr::new(pc), Mode::default())
+    }
+
+    #[test]
+    fn links_follow_their_target() {
+        let mut links = Links::new(LinkTable::reserve(16).unwrap(), STUB);
+        let first = links.allocate(2).unwrap();
+        links.claim(1, first, &[key(0x100), key(0x200)]);
+        assert_eq!(links.target(first + 1), Some(key(0x200)));
+        links.set(first, 7, CodePtr::new(0x70));
+        assert_eq!((links.word(first), links.word(first + 1)), (0x70, STUB.address()));
+        links.set(first, 8, CodePtr::new(0x80));
+        links.unlink_incoming(7);
+        assert_eq!(links.word(first), 0x80);
+        links.unlink_incoming(8);
+        assert_eq!(links.word(first), STUB.address());
+    }
+
+    #[test]
+    fn numbers_are_given_out_again_only_after_release() {
+        let mut links = Links::new(LinkTable::reserve(4).unwrap(), STUB);
+        let first = links.allocate(3).unwrap();
+        links.claim(1, first, &[key(0); 3]);
+        assert_eq!(links.allocate(2), Err(OutOfLinks));
+        links.retire_outgoing(1, first, 3);
+        links.set(first, 7, CodePtr::new(0x70));
+        assert_eq!((links.word(first), links.target(first)), (STUB.address(), Some(key(0))));
+        assert_eq!(links.allocate(3), Err(OutOfLinks));
+        links.release(first, 3);
+        assert_eq!(links.target(first), None);
+        assert_eq!(links.allocate(3), Ok(first));
+    }
+}

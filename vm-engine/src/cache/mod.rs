@@ -1,0 +1,355 @@
+//! [`TieredCodeCache`]: what is executable now, how much of it there may be, and who may still be running what was.
+//!
+//! Reading is lock-free: [`TieredCodeCache::lookup`] and generated code itself, which jumps through the link table.
+//! Every change happens under one lock, where a region, the links into it and the links out of it change together.
+//! Code that is dropped is first made unreachable, then waits until every vCPU has passed a safepoint.
+
+mod evict;
+pub(crate) mod link;
+pub(crate) mod quiesce;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange};
+use vm_ir::Block;
+
+use self::evict::{Retired, RetiredLog};
+use self::link::{Links, OutOfLinks, RegionId};
+use self::quiesce::{Epochs, Reader};
+use crate::frame::Frame;
+use crate::jit::code::{CodePtr, MappedBytes, Segment};
+use crate::jit::compiled::{CompiledRegion, CompiledTier};
+use crate::jit::link_table::LinkTable;
+use crate::region::FaultState;
+
+/// Room in the link table: 8 bytes of address space each, memory only as they are used.
+const MAX_LINKS: usize = 1 << 22;
+
+/// A published region.
+pub(crate) struct Region {
+    id: RegionId,
+    pub(crate) key: BlockKey,
+    pub(crate) tier: CompiledTier,
+    pub(crate) code: CodePtr,
+    pub(crate) code_len: usize,
+    pub(crate) guest_len: usize,
+    pub(crate) pcs: Vec<(u32, GuestAddr)>,
+    faults: FaultState,
+    sources: Vec<Arc<Block>>,
+    first_link: u32,
+    link_count: usize,
+    /// Keeps the code mapped.
+    _segment: Arc<Segment>,
+}
+
+/// What the lock-free table knows of a region: not the region itself, whose memory must not wait for the table's own
+/// reclamation.
+struct Entry {
+    id: RegionId,
+    tier: CompiledTier,
+    code: CodePtr,
+    /// Looked up since the last time that eviction came by.
+    used: AtomicBool,
+}
+
+impl Region {
+    fn ranges(&self) -> impl Iterator<Item = GuestRange> {
+        self.sources.iter().filter_map(|block| GuestRange::new(block.key.pc, block.bytes.len() as u64).ok())
+    }
+
+    /// Whether guest memory still holds the bytes that the region was made from.
+    fn is_current(&self, memory: &dyn GuestMemory) -> bool {
+        let mut now = Vec::new();
+        self.sources.iter().all(|block| {
+            now.resize(block.bytes.len(), 0);
+            matches!(memory.fetch(block.key.pc, &mut now), Ok(len) if len == now.len()) && *now == *block.bytes
+        })
+    }
+}
+
+/// Permission to publish one region: its links, and what had been invalidated when its making began.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) first_link: u32,
+    link_count: usize,
+    began: u64,
+}
+
+/// Sums over the life of a cache.
+#[derive(Debug, Default)]
+pub(crate) struct CacheCounters {
+    pub(crate) published: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    pub(crate) invalidated: AtomicU64,
+    /// Compiled for nothing: the guest's code changed meanwhile.
+    pub(crate) outdated: AtomicU64,
+    pub(crate) lookups: AtomicU64,
+    pub(crate) hits: AtomicU64,
+}
+
+struct Inner {
+    links: Links,
+    regions: HashMap<RegionId, Region, RandomState>,
+    /// Per tier, in the order of publication; retired regions are skipped when met.
+    order: [VecDeque<RegionId>; 2],
+    bytes: [usize; 2],
+    by_page: BTreeMap<GuestAddr, Vec<RegionId>>,
+    retired: Vec<Retired>,
+    log: RetiredLog,
+    next_id: RegionId,
+}
+
+/// The published regions of an engine.
+pub struct TieredCodeCache {
+    table: papaya::HashMap<BlockKey, Entry, RandomState>,
+    inner: Mutex<Inner>,
+    pub(crate) epochs: Epochs,
+    budgets: [usize; 2],
+    links_address: u64,
+    mapped: Arc<MappedBytes>,
+    pub(crate) counters: CacheCounters,
+}
+
+impl TieredCodeCache {
+    /// An empty cache with a budget in bytes of machine code for each tier. `stub` is where unlinked exits go.
+    ///
+    /// # Errors
+    /// What the host says when it refuses address space for the link table.
+    pub(crate) fn new(budgets: [usize; 2], stub: CodePtr) -> io::Result<Self> {
+        let links = Links::new(LinkTable::reserve(MAX_LINKS)?, stub);
+        let links_address = links.address();
+        let inner = Inner {
+            links,
+            regions: HashMap::default(),
+            order: [VecDeque::new(), VecDeque::new()],
+            bytes: [0; 2],
+            by_page: BTreeMap::new(),
+            retired: Vec::new(),
+            log: RetiredLog::default(),
+            next_id: 1,
+        };
+        Ok(Self {
+            table: papaya::HashMap::with_hasher(RandomState::default()),
+            inner: Mutex::new(inner),
+            epochs: Epochs::new(),
+            budgets,
+            links_address,
+            mapped: Arc::default(),
+            counters: CacheCounters::default(),
+        })
+    }
+
+    /// Host address of the link table.
+    pub(crate) const fn links_address(&self) -> u64 {
+        self.links_address
+    }
+
+    /// A reader for the vCPU that runs on `frame`.
+    pub(crate) fn register(&self, frame: &Arc<Frame>) -> Arc<Reader> {
+        self.epochs.register(frame)
+    }
+
+    /// The code for `key`. A reader may run it until its next safepoint.
+    pub(crate) fn lookup(&self, key: BlockKey) -> Option<CodePtr> {
+        self.counters.lookups.fetch_add(1, Ordering::Relaxed);
+        let pin = self.table.pin();
+        let entry = pin.get(&key)?;
+        if !entry.used.load(Ordering::Relaxed) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
+        self.counters.hits.fetch_add(1, Ordering::Relaxed);
+        Some(entry.code)
+    }
+
+    /// The tier in which `key` is published.
+    pub(crate) fn tier(&self, key: BlockKey) -> Option<CompiledTier> {
+        self.table.pin().get(&key).map(|entry| entry.tier)
+    }
+
+    /// Begins the making of a region. Call it before the guest's code is read.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let began = self.lock().log.now();
+        Ticket { first_link: 0, link_count: 0, began }
+    }
+
+    /// Adds `count` links to a ticket that has none yet.
+    ///
+    /// # Errors
+    /// [`OutOfLinks`] when the link table is full.
+    pub(crate) fn allocate_links(&self, ticket: &mut Ticket, count: usize) -> Result<(), OutOfLinks> {
+        debug_assert_eq!(ticket.link_count, 0);
+        ticket.first_link = self.lock().links.allocate(count)?;
+        ticket.link_count = count;
+        Ok(())
+    }
+
+    /// Gives back a ticket that came to nothing.
+    pub(crate) fn abandon(&self, ticket: &Ticket) {
+        self.lock().links.release(ticket.first_link, ticket.link_count);
+    }
+
+    /// Makes regions executable and reachable, in one piece of memory. A region whose source was invalidated since its
+    /// ticket was given is dropped; one that replaces another of the same key retires it. Then evicts what the budgets
+    /// do not hold.
+    ///
+    /// # Errors
+    /// What the host says when it refuses memory; the tickets are given back.
+    pub(crate) fn publish(&self, batch: Vec<(Ticket, CompiledRegion)>) -> io::Result<()> {
+        let codes: Vec<_> = batch.iter().map(|(_, region)| region.code.as_slice()).collect();
+        let sealed = Segment::seal(&codes, &self.mapped);
+        let mut inner = self.lock();
+        let (segment, starts) = match sealed {
+            Ok((segment, starts)) => (Arc::new(segment), starts),
+            Err(error) => {
+                for (ticket, _) in &batch {
+                    inner.links.release(ticket.first_link, ticket.link_count);
+                }
+                return Err(error.into());
+            }
+        };
+        let pin = self.table.pin();
+        for ((ticket, made), code) in batch.into_iter().zip(starts) {
+            let region = Region {
+                id: inner.next_id,
+                key: made.key,
+                tier: made.tier,
+                code,
+                code_len: made.code.len(),
+                guest_len: made.guest_len,
+                pcs: made.pcs,
+                faults: made.faults,
+                sources: made.sources,
+                first_link: ticket.first_link,
+                link_count: ticket.link_count,
+                _segment: Arc::clone(&segment),
+            };
+            inner.next_id += 1;
+            if inner.log.hit_since(ticket.began, region.ranges()) {
+                self.counters.outdated.fetch_add(1, Ordering::Relaxed);
+                inner.links.release(ticket.first_link, ticket.link_count);
+                continue;
+            }
+            inner.links.claim(region.id, ticket.first_link, &made.links);
+            inner.bytes[region.tier as usize] += region.code_len;
+            inner.order[region.tier as usize].push_back(region.id);
+            for page in region.ranges().flat_map(GuestRange::pages) {
+                let ids = inner.by_page.entry(page).or_default();
+                if ids.last() != Some(&region.id) {
+                    ids.push(region.id);
+                }
+            }
+            let entry = Entry { id: region.id, tier: region.tier, code: region.code, used: AtomicBool::new(true) };
+            let old = pin.insert(region.key, entry).map(|old| old.id);
+            inner.regions.insert(region.id, region);
+            if let Some(old) = old {
+                inner.retire(old);
+            }
+            self.counters.published.fetch_add(1, Ordering::Relaxed);
+        }
+        self.evict_over_budget(&mut inner);
+        self.settle(&mut inner);
+        Ok(())
+    }
+
+    /// What an unlinked exit does: where link `number` leads, and its code if there is any, to which it is then linked.
+    /// `None` if there is no such link.
+    pub(crate) fn link(&self, number: u32) -> Option<(BlockKey, Option<CodePtr>)> {
+        let mut inner = self.lock();
+        let target = inner.links.target(number)?;
+        let found = self.table.pin().get(&target).map(|entry| (entry.id, entry.code));
+        if let Some((id, code)) = found {
+            inner.links.set(number, id, code);
+        }
+        Some((target, found.map(|(_, code)| code)))
+    }
+
+    /// Drops every region made from bytes in `range`, and whatever is being made from them.
+    pub(crate) fn invalidate(&self, range: GuestRange) {
+        let mut inner = self.lock();
+        inner.log.record(range);
+        let pages = range.whole_pages();
+        let mut hit: Vec<RegionId> = inner
+            .by_page
+            .range(pages.start()..pages.end())
+            .flat_map(|(_, ids)| ids.iter().copied())
+            .filter(|id| inner.regions.get(id).is_some_and(|region| region.ranges().any(|own| own.overlaps(range))))
+            .collect();
+        hit.sort_unstable();
+        hit.dedup();
+        self.retire_all(&mut inner, &hit);
+    }
+
+    /// Drops every region whose bytes are no longer in `memory`, and whatever is being made.
+    pub(crate) fn revalidate(&self, memory: &dyn GuestMemory) {
+        let mut inner = self.lock();
+        inner.log.record(GuestRange::everything());
+        let stale: Vec<_> =
+            inner.regions.values().filter(|region| !region.is_current(memory)).map(|region| region.id).collect();
+        self.retire_all(&mut inner, &stale);
+    }
+
+    /// Drops every region that was compiled for another exactness than `faults`, and whatever is being made.
+    pub(crate) fn require(&self, faults: FaultState) {
+        let mut inner = self.lock();
+        inner.log.record(GuestRange::everything());
+        let stale: Vec<_> =
+            inner.regions.values().filter(|region| region.faults != faults).map(|region| region.id).collect();
+        self.retire_all(&mut inner, &stale);
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&self) {
+        self.invalidate(GuestRange::everything());
+    }
+
+    /// Frees what nobody can be running any more.
+    pub(crate) fn collect(&self) {
+        self.settle(&mut self.lock());
+    }
+
+    /// Bytes of reachable machine code by tier.
+    pub(crate) fn bytes(&self) -> [usize; 2] {
+        self.lock().bytes
+    }
+
+    /// Bytes of executable memory mapped, what waits for readers included.
+    pub(crate) fn mapped(&self) -> usize {
+        self.mapped.get()
+    }
+
+    /// Number of reachable regions.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().regions.len()
+    }
+
+    /// Regions that wait for readers to pass a safepoint.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().retired.len()
+    }
+
+    /// Holds every change off until the guard is dropped, so that a fork copies a consistent cache.
+    pub(crate) fn hold(&self) -> impl Drop + '_ {
+        Held { _inner: self.lock() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock is a bug that was reported; what it leaves is still linked consistently.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the cache's lock.
+struct Held<'a> {
+    _inner: MutexGuard<'a, Inner>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Epochs: when nobody can be running a piece of retired code any more.
+//!
+//! Whoever retires code makes it unreachable first, then advances the epoch. A reader (a vCPU) names the epoch that it
+//! has seen at each safepoint, between two stretches of generated code; while it runs none (in a system call, stopped)
+//! it is away. What was retired at an epoch is free once every reader is away or has seen that epoch.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::frame::Frame;
+
+/// The epoch that says "runs no generated code".
+const AWAY: u64 = 0;
+
+/// The epoch of one [`Epochs`] that a reader has seen.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    seen: AtomicU64,
+}
+
+impl Reader {
+    /// A safepoint: whatever was retired before `epochs` was read is no longer used by this reader.
+    /// Gives the epoch now seen; if it differs from the last one, addresses of code kept by the reader are stale.
+    pub(crate) fn arrive(&self, epochs: &Epochs) -> u64 {
+        // Between reading the epoch and publishing it a retirement may slip in. Sequential consistency makes one of
+        // the two sides see the other: either the retirer sees the reader present, or the reader the new epoch.
+        let mut epoch = epochs.now.load(Ordering::SeqCst);
+        loop {
+            if self.seen.load(Ordering::Relaxed) == epoch {
+                return epoch;
+            }
+            self.seen.store(epoch, Ordering::SeqCst);
+            let again = epochs.now.load(Ordering::SeqCst);
+            if again == epoch {
+                return epoch;
+            }
+            epoch = again;
+        }
+    }
+
+    /// The reader runs no generated code until it arrives again.
+    pub(crate) fn leave(&self) {
+        self.seen.store(AWAY, Ordering::Release);
+    }
+}
+
+/// A reader and the frame by which it is called to a safepoint.
+struct Present {
+    reader: Arc<Reader>,
+    frame: Weak<Frame>,
+}
+
+/// The epoch counter and its readers.
+pub(crate) struct Epochs {
+    now: AtomicU64,
+    readers: Mutex<Vec<Present>>,
+}
+
+impl Epochs {
+    /// No readers yet.
+    pub(crate) const fn new() -> Self {
+        Self { now: AtomicU64::new(AWAY + 1), readers: Mutex::new(Vec::new()) }
+    }
+
+    /// A new reader, away, that runs on `frame`. It is forgotten when the caller drops it.
+    pub(crate) fn register(&self, frame: &Arc<Frame>) -> Arc<Reader> {
+        let reader = Arc::new(Reader { seen: AtomicU64::new(AWAY) });
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|present| Arc::strong_count(&present.reader) > 1);
+        readers.push(Present { reader: Arc::clone(&reader), frame: Arc::downgrade(frame) });
+        reader
+    }
+
+    /// Starts a new epoch; what was made unreachable before the call is retired at the epoch returned.
+    /// Readers that run generated code are called to a safepoint, so that the wait is bounded.
+    pub(crate) fn advance(&self) -> u64 {
+        let epoch = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        for present in readers.iter().filter(|present| present.reader.seen.load(Ordering::SeqCst) != AWAY) {
+            if let Some(frame) = present.frame.upgrade() {
+                frame.nudge();
+            }
+        }
+        epoch
+    }
+
+    /// The latest epoch whose retired things nobody uses.
+    pub(crate) fn free_until(&self) -> u64 {
+        let now = self.now.load(Ordering::SeqCst);
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen =
+            readers.iter().map(|present| present.reader.seen.load(Ordering::SeqCst)).filter(|seen| *seen != AWAY);
+        seen.min().unwrap_or(now)
+    }
+
+    /// In the child of a fork only the calling thread is left: every other reader is gone.
+    pub(crate) fn keep_only(&self, reader: &Arc<Reader>) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|other| Arc::ptr_eq(&other.reader, reader));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retired_things_wait_for_every_present_reader() {
+        let epochs = Epochs::new();
+        let frame = Arc::new(Frame::new());
+        let (a, b) = (epochs.register(&frame), epochs.register(&frame));
+        let start = a.arrive(&epochs);
+        let retired = epochs.advance();
+        assert_eq!(epochs.free_until(), start);
+        assert_eq!(a.arrive(&epochs), retired);
+        assert_eq!(epochs.free_until(), retired);
+        b.arrive(&epochs);
+        let later = epochs.advance();
+        a.arrive(&epochs);
+        assert!(epochs.free_until() < later);
+        b.leave();
+        assert_eq!(epochs.free_until(), later);
+    }
+}

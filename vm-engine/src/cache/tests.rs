@@ -1,0 +1,200 @@
+use std::sync::atomic::Ordering;
+
+use vm_core::{GuestAddr, Mode};
+use vm_ir::{End, IrBuilder, Target};
+
+use super::*;
+
+/// `ret` on x86-64: enough for code that is published but never entered.
+const RET: u8 = 0xc3;
+const STUB: CodePtr = CodePtr::new(0x10);
+
+fn key(pc: u64) -> BlockKey {
+    BlockKey::new(GuestAddr::new(pc), Mode::default())
+}
+
+fn range(start: u64, len: u64) -> GuestRange {
+    GuestRange::new(GuestAddr::new(start), len).unwrap()
+}
+
+fn cache(budget: usize) -> TieredCodeCache {
+    TieredCodeCache::new([budget; 2], STUB).unwrap()
+}
+
+/// A region of one four-byte block at `pc` with `len` bytes of code and links to `targets`.
+fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Ticket, CompiledRegion) {
+    let mut ticket = cache.ticket();
+    cache.allocate_links(&mut ticket, targets.len()).unwrap();
+    let mut ir = IrBuilder::new(key(pc));
+    ir.mark(0, 4);
+    let block = ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0]);
+    let region = CompiledRegion {
+        key: key(pc),
+        tier: CompiledTier::One,
+        code: vec![RET; len],
+        first_link: ticket.first_link,
+        links: targets.iter().map(|pc| key(*pc)).collect(),
+        sources: vec![Arc::new(block)],
+        pcs: vec![(0, GuestAddr::new(pc))],
+        guest_len: 1,
+        faults: FaultState::Pc,
+        compile_ns: 0,
+    };
+    (ticket, region)
+}
+
+fn word(cache: &TieredCodeCache, number: u32) -> u64 {
+    cache.lock().links.word(number)
+}
+
+#[test]
+fn published_code_is_found_and_linked() {
+    let cache = cache(1 << 20);
+    let a = region(&cache, 0x100, 16, &[0x200]);
+    let link = a.0.first_link;
+    cache.publish(vec![a]).unwrap();
+    assert!(cache.lookup(key(0x100)).is_some());
+    assert_eq!(cache.link(link), Some((key(0x200), None)));
+    cache.publish(vec![region(&cache, 0x200, 16, &[])]).unwrap();
+    let code = cache.lookup(key(0x200)).unwrap();
+    assert_eq!(cache.link(link), Some((key(0x200), Some(code))));
+    assert_eq!(word(&cache, link), code.address());
+}
+
+#[test]
+fn invalidation_unlinks_and_frees_once_readers_have_passed() {
+    let cache = cache(1 << 20);
+    let frame = Arc::new(Frame::new());
+    let reader = cache.register(&frame);
+    let a = region(&cache, 0x1000, 16, &[0x2000]);
+    let link = a.0.first_link;
+    cache.publish(vec![a, region(&cache, 0x2000, 16, &[])]).unwrap();
+    cache.link(link).unwrap();
+    reader.arrive(&cache.epochs);
+    let mapped = cache.mapped();
+
+    cache.invalidate(range(0x2002, 1));
+    assert!(cache.lookup(key(0x2000)).is_none() && cache.lookup(key(0x1000)).is_some());
+    assert_eq!(word(&cache, link), STUB.address());
+    assert_eq!(cache.waiting(), 1);
+    cache.invalidate(range(0x1000, 1));
+    assert_eq!((cache.waiting(), cache.mapped()), (2, mapped), "the reader may still be inside");
+    assert_eq!(cache.link(link), Some((key(0x2000), None)), "a retired region's exits are still known");
+    reader.arrive(&cache.epochs);
+    cache.collect();
+    assert_eq!((cache.waiting(), cache.mapped(), cache.len()), (0, 0, 0));
+    assert_eq!(cache.link(link), None);
+}
+
+#[test]
+fn a_region_whose_source_changed_while_it_was_made_is_dropped() {
+    let cache = cache(1 << 20);
+    let (outdated, current) = (region(&cache, 0x1000, 16, &[0x100]), region(&cache, 0x3000, 16, &[]));
+    cache.invalidate(range(0x1000, 2));
+    cache.publish(vec![outdated, current]).unwrap();
+    assert!(cache.lookup(key(0x1000)).is_none() && cache.lookup(key(0x3000)).is_some());
+    assert_eq!(cache.counters.outdated.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn the_budget_evicts_what_was_not_looked_up() {
+    let cache = cache(100);
+    for pc in [0x1000, 0x2000] {
+        cache.publish(vec![region(&cache, pc, 40, &[])]).unwrap();
+    }
+    // The first round clears every mark; the region that is looked up again survives the second.
+    cache.publish(vec![region(&cache, 0x3000, 40, &[])]).unwrap();
+    assert!(cache.bytes()[0] <= 100);
+    let kept = [0x1000, 0x2000, 0x3000].map(|pc| cache.tier(key(pc)).is_some());
+    assert_eq!(kept, [false, true, true]);
+    cache.lookup(key(0x2000)).unwrap();
+    cache.publish(vec![region(&cache, 0x4000, 40, &[])]).unwrap();
+    assert!(cache.tier(key(0x2000)).is_some() && cache.tier(key(0x3000)).is_none());
+    assert_eq!(cache.counters.evicted.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_better_region_replaces_the_old_one() {
+    let cache = cache(1 << 20);
+    cache.publish(vec![region(&cache, 0x1000, 16, &[])]).unwrap();
+    let (ticket, mut better) = region(&cache, 0x1000, 32, &[]);
+    better.tier = CompiledTier::Two;
+    cache.publish(vec![(ticket, better)]).unwrap();
+    assert_eq!(cache.tier(key(0x1000)), Some(CompiledTier::Two));
+    assert_eq!((cache.bytes(), cache.len(), cache.waiting()), ([0, 32], 1, 0));
+}
+
+/// Guest memory with one page, for comparing sources.
+struct Page(Vec<u8>);
+
+impl GuestMemory for Page {
+    fn fetch(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<usize, vm_core::MemFault> {
+        let fault = vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Execute };
+        let start = addr.get().checked_sub(0x1000).ok_or(fault)? as usize;
+        let bytes = self.0.get(start..start + buf.len()).ok_or(fault)?;
+        buf.copy_from_slice(bytes);
+        Ok(buf.len())
+    }
+
+    fn read(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<(), vm_core::MemFault> {
+        self.fetch(addr, buf).map(drop)
+    }
+
+    fn write(&self, addr: GuestAddr, _: &[u8]) -> Result<(), vm_core::MemFault> {
+        Err(vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Write })
+    }
+
+    fn compare_exchange(&self, addr: GuestAddr, _: usize, _: u128, _: u128) -> Result<u128, vm_core::MemFault> {
+        Err(vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Write })
+    }
+}
+
+#[test]
+fn revalidation_believes_bytes_only() {
+    let cache = cache(1 << 20);
+    let mut memory = Page([0x13, 0, 0, 0].repeat(16));
+    cache.publish(vec![region(&cache, 0x1000, 16, &[]), region(&cache, 0x1008, 16, &[])]).unwrap();
+    cache.revalidate(&memory);
+    assert_eq!(cache.len(), 2);
+    memory.0[9] = 1;
+    cache.revalidate(&memory);
+    assert!(cache.tier(key(0x1000)).is_some() && cache.tier(key(0x1008)).is_none());
+}
+
+#[test]
+fn regions_come_and_go_while_others_look_up() {
+    let cache = cache(4096);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let frame = Arc::new(Frame::new());
+                let reader = cache.register(&frame);
+                let mut found = 0_u64;
+                while !stop.load(Ordering::Relaxed) {
+                    reader.arrive(&cache.epochs);
+                    for pc in 0..64 {
+                        found += u64::from(cache.lookup(key(0x1000 * pc)).is_some());
+                    }
+                }
+                reader.leave();
+                found
+            });
+        }
+        for round in 0..2000_u64 {
+            let pc = 0x1000 * (round * 7 % 64);
+            let new = region(&cache, pc, 100, &[0x1000 * (round % 64)]);
+            let link = new.0.first_link;
+            cache.publish(vec![new]).unwrap();
+            cache.link(link);
+            if round % 5 == 0 {
+                cache.invalidate(range(0x1000 * (round % 64), 4));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    cache.clear();
+    cache.collect();
+    assert_eq!((cache.len(), cache.waiting(), cache.mapped()), (0, 0, 0));
+    assert_eq!(cache.bytes(), [0, 0]);
+}

@@ -1,0 +1,46 @@
+//! What compiling a region gives, before it is made executable.
+
+use std::sync::Arc;
+
+use vm_core::{BlockKey, GuestAddr};
+use vm_ir::Block;
+
+use crate::region::FaultState;
+
+/// How much was invested in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CompiledTier {
+    /// Compiled when first found hot.
+    One,
+    /// Compiled again because it stayed hot.
+    Two,
+}
+
+impl CompiledTier {
+    /// Every tier: `ALL[tier as usize] == tier`.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
+}
+
+/// A compiled region: position-independent code and what is needed to link, check, unwind and drop it.
+pub(crate) struct CompiledRegion {
+    /// Where it is entered.
+    pub(crate) key: BlockKey,
+    /// What was invested.
+    pub(crate) tier: CompiledTier,
+    /// Machine code, entered at its first byte.
+    pub(crate) code: Vec<u8>,
+    /// Number of its first link; the others follow.
+    pub(crate) first_link: u32,
+    /// Where each link leads.
+    pub(crate) links: Vec<BlockKey>,
+    /// The blocks it was made from.
+    pub(crate) sources: Vec<Arc<Block>>,
+    /// Host code offset at which the code of a guest instruction begins, ascending.
+    pub(crate) pcs: Vec<(u32, GuestAddr)>,
+    /// Guest instructions, inlined copies counted.
+    pub(crate) guest_len: usize,
+    /// Exactness of the state at faults that it was compiled for.
+    pub(crate) faults: FaultState,
+    /// Time spent on it, in nanoseconds.
+    pub(crate) compile_ns: u64,
+}

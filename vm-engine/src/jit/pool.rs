@@ -1,0 +1,252 @@
+//! Background compile threads and the bounded queue before them.
+//!
+//! Threads start with the first request and take the hottest entry first. They hold no lock while they work, and they
+//! can be parked between two regions, which is how a process that is compiling forks.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use vm_core::BlockKey;
+
+use super::compiled::{CompiledRegion, CompiledTier};
+use crate::cache::{Ticket, TieredCodeCache};
+
+/// A wish for compiled code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// The entry of the region.
+    pub(crate) key: BlockKey,
+    /// How much to invest.
+    pub(crate) tier: CompiledTier,
+    /// How hot the entry is; hotter ones go first.
+    pub(crate) heat: u64,
+}
+
+/// What a worker makes of a request: nothing if the entry cannot be compiled.
+pub(crate) type Made = Option<(Ticket, CompiledRegion)>;
+
+/// Makes regions; every compile thread has one of its own.
+pub(crate) type Worker = Box<dyn FnMut(Request) -> Made + Send>;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It waits in the queue, or did before.
+    Queued,
+    /// The queue is full of hotter entries.
+    Full,
+    /// It failed before and would again.
+    Hopeless,
+}
+
+/// Most regions that are sealed in one piece of memory.
+const BATCH: usize = 16;
+
+#[derive(Default)]
+struct Queue {
+    waiting: HashMap<BlockKey, Request>,
+    /// Being compiled now.
+    working: Vec<BlockKey>,
+    hopeless: Vec<BlockKey>,
+    threads: usize,
+    busy: usize,
+    parked: bool,
+    stop: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Signalled when there is work, when parking ends and at the end.
+    wake: Condvar,
+    /// Signalled when a thread stops working.
+    idle: Condvar,
+    cache: Arc<TieredCodeCache>,
+    /// Makes a worker for a new thread.
+    worker: Box<dyn Fn() -> Worker + Send + Sync>,
+    capacity: usize,
+    max_threads: usize,
+}
+
+/// The compile threads of an engine.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    /// Up to `max_threads` threads with at most `capacity` requests waiting.
+    pub(crate) fn new(
+        max_threads: usize,
+        capacity: usize,
+        cache: Arc<TieredCodeCache>,
+        worker: Box<dyn Fn() -> Worker + Send + Sync>,
+    ) -> Self {
+        let (wake, idle) = (Condvar::new(), Condvar::new());
+        let queue = Mutex::new(Queue::default());
+        Self { shared: Arc::new(Shared { queue, wake, idle, cache, worker, capacity, max_threads }) }
+    }
+
+    /// Queues `request`, or raises the heat of one that waits.
+    pub(crate) fn request(&self, request: Request) -> Accepted {
+        let mut queue = self.shared.lock();
+        if queue.hopeless.contains(&request.key) {
+            return Accepted::Hopeless;
+        }
+        if queue.working.contains(&request.key) {
+            return Accepted::Queued;
+        }
+        if let Some(known) = queue.waiting.get_mut(&request.key) {
+            known.heat = known.heat.max(request.heat);
+            known.tier = known.tier.max(request.tier);
+            return Accepted::Queued;
+        }
+        if queue.waiting.len() >= self.shared.capacity {
+            return Accepted::Full;
+        }
+        queue.waiting.insert(request.key, request);
+        if queue.threads <= queue.busy && queue.threads < self.shared.max_threads {
+            queue.threads += 1;
+            let shared = Arc::clone(&self.shared);
+            let started = thread::Builder::new().name("tradux-compile".to_owned()).spawn(move || shared.work());
+            if started.is_err() {
+                // The host has no thread to spare now; the request waits for the next attempt.
+                queue.threads -= 1;
+            }
+        }
+        drop(queue);
+        self.shared.wake.notify_one();
+        Accepted::Queued
+    }
+
+    /// Number of requests waiting.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().waiting.len()
+    }
+
+    /// Whether `key` could not be compiled.
+    pub(crate) fn is_hopeless(&self, key: BlockKey) -> bool {
+        self.shared.lock().hopeless.contains(&key)
+    }
+
+    /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published.
+    pub(crate) fn compile_now(&self, worker: &mut Worker, request: Request) -> bool {
+        let made = self.shared.make(worker, request);
+        let done = made.is_some_and(|made| self.shared.cache.publish(vec![made]).is_ok());
+        if !done {
+            self.shared.lock().hopeless.push(request.key);
+        }
+        done
+    }
+
+    /// Waits until no request waits or is worked on.
+    pub(crate) fn drain(&self) {
+        let mut queue = self.shared.lock();
+        while queue.threads > 0 && (queue.busy > 0 || !queue.waiting.is_empty()) {
+            queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until every thread is between two regions and keeps them there until the guard is dropped.
+    pub(crate) fn park(&self) -> Parked<'_> {
+        let mut queue = self.shared.lock();
+        queue.parked = true;
+        while queue.busy > 0 {
+            queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        Parked { pool: self, queue: Some(queue) }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.stop = true;
+        queue.waiting.clear();
+        drop(queue);
+        self.shared.wake.notify_all();
+    }
+}
+
+/// Keeps the compile threads parked, with the queue locked by the calling thread: the state in which to fork.
+pub(crate) struct Parked<'a> {
+    pool: &'a Pool,
+    queue: Option<MutexGuard<'a, Queue>>,
+}
+
+impl Parked<'_> {
+    /// To be called in the child of a fork, where the compile threads do not exist: new ones start when needed.
+    pub(crate) fn in_child(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.threads = 0;
+            queue.busy = 0;
+            queue.working.clear();
+        }
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        if let Some(mut queue) = self.queue.take() {
+            queue.parked = false;
+        }
+        self.pool.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that can panic runs under this lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of a compile thread.
+    fn work(&self) {
+        let mut worker = (self.worker)();
+        let mut batch = Vec::new();
+        let mut queue = self.lock();
+        while !queue.stop {
+            let hottest = queue.waiting.values().max_by_key(|request| request.heat).copied();
+            let Some(request) = hottest.filter(|_| !queue.parked) else {
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            queue.waiting.remove(&request.key);
+            queue.working.push(request.key);
+            queue.busy += 1;
+            drop(queue);
+            let made = self.make(&mut worker, request);
+            let failed = made.is_none();
+            batch.extend(made);
+            queue = self.lock();
+            if failed {
+                queue.hopeless.push(request.key);
+            }
+            if batch.len() >= BATCH || queue.waiting.is_empty() || queue.parked || queue.stop {
+                drop(queue);
+                // A host without memory for code leaves the guest interpreted.
+                let _ = self.cache.publish(std::mem::take(&mut batch));
+                queue = self.lock();
+            }
+            queue.working.retain(|key| *key != request.key);
+            queue.busy -= 1;
+            self.idle.notify_all();
+        }
+        queue.threads = queue.threads.saturating_sub(1);
+    }
+
+    /// Runs `worker`; a panic in it is reported and makes the entry hopeless, but leaves the guest running.
+    fn make(&self, worker: &mut Worker, request: Request) -> Made {
+        match catch_unwind(AssertUnwindSafe(|| worker(request))) {
+            Ok(made) => made,
+            Err(_) => {
+                // The panic's own message is on standard error already, with the region's plan.
+                *worker = (self.worker)();
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

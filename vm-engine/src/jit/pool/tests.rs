@@ -1,0 +1,129 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use vm_core::{GuestAddr, Mode};
+use vm_ir::{End, IrBuilder, Target};
+
+use super::*;
+use crate::jit::code::CodePtr;
+use crate::region::FaultState;
+
+fn key(pc: u64) -> BlockKey {
+    BlockKey::new(GuestAddr::new(pc), Mode::default())
+}
+
+fn request(pc: u64, heat: u64) -> Request {
+    Request { key: key(pc), tier: CompiledTier::One, heat }
+}
+
+/// Makes one-byte regions; odd addresses are hopeless, address 0 panics.
+fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
+    Box::new(move |request| {
+        let pc = request.key.pc.get();
+        order.lock().unwrap_or_else(PoisonError::into_inner).push(pc);
+        assert_ne!(pc, 0, "asked to panic");
+        if pc % 2 == 1 {
+            return None;
+        }
+        let ticket = cache.ticket();
+        let mut ir = IrBuilder::new(request.key);
+        ir.mark(0, 4);
+        let block = ir.finish(End::Jump { target: Target(4) }, &[0; 4]);
+        let region = CompiledRegion {
+            key: request.key,
+            tier: request.tier,
+            code: vec![0xc3],
+            first_link: ticket.first_link,
+            links: Vec::new(),
+            sources: vec![Arc::new(block)],
+            pcs: Vec::new(),
+            guest_len: 1,
+            faults: FaultState::Pc,
+            compile_ns: 0,
+        };
+        Some((ticket, region))
+    })
+}
+
+struct Setup {
+    cache: Arc<TieredCodeCache>,
+    pool: Pool,
+    order: Arc<Mutex<Vec<u64>>>,
+    workers: Arc<AtomicUsize>,
+}
+
+fn setup(capacity: usize) -> Setup {
+    let cache = Arc::new(TieredCodeCache::new([1 << 20; 2], CodePtr::new(0x10)).unwrap());
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let workers = Arc::new(AtomicUsize::new(0));
+    let make = {
+        let (cache, order, workers) = (Arc::clone(&cache), Arc::clone(&order), Arc::clone(&workers));
+        Box::new(move || {
+            workers.fetch_add(1, Ordering::Relaxed);
+            worker(Arc::clone(&cache), Arc::clone(&order))
+        })
+    };
+    let pool = Pool::new(1, capacity, Arc::clone(&cache), make);
+    Setup { cache, pool, order, workers }
+}
+
+#[test]
+fn requests_are_compiled_and_published() {
+    let Setup { cache, pool, .. } = setup(100);
+    for pc in (2..100).step_by(2) {
+        assert_eq!(pool.request(request(pc, 1)), Accepted::Queued);
+    }
+    pool.drain();
+    assert_eq!(cache.len(), 49);
+    assert_eq!(pool.waiting(), 0);
+}
+
+#[test]
+fn the_queue_is_bounded_and_takes_the_hottest_first() {
+    let Setup { pool, order, .. } = setup(3);
+    // Parked by hand: a guard would keep the queue locked.
+    pool.shared.lock().parked = true;
+    assert_eq!(pool.request(request(2, 5)), Accepted::Queued);
+    assert_eq!(pool.request(request(4, 1)), Accepted::Queued);
+    assert_eq!(pool.request(request(6, 7)), Accepted::Queued);
+    assert_eq!(pool.request(request(8, 9)), Accepted::Full);
+    assert_eq!(pool.request(request(4, 9)), Accepted::Queued, "a known request only gets hotter");
+    drop(pool.park());
+    pool.drain();
+    assert_eq!(*order.lock().unwrap(), [4, 6, 2]);
+}
+
+#[test]
+fn a_failure_is_remembered_and_a_panic_survived() {
+    let Setup { cache, pool, workers, .. } = setup(100);
+    pool.request(request(0, 1));
+    pool.request(request(3, 1));
+    pool.drain();
+    assert_eq!(pool.request(request(0, 1)), Accepted::Hopeless);
+    assert!(pool.is_hopeless(key(3)) && cache.len() == 0);
+    pool.request(request(2, 1));
+    pool.drain();
+    assert_eq!(cache.len(), 1);
+    assert_eq!(workers.load(Ordering::Relaxed), 2, "the worker that panicked was replaced");
+}
+
+#[test]
+fn parking_waits_for_the_work_at_hand() {
+    let Setup { cache, pool, .. } = setup(100);
+    pool.request(request(2, 1));
+    let mut parked = pool.park();
+    assert_eq!(parked.queue.as_ref().map(|queue| queue.busy), Some(0));
+    parked.in_child();
+    drop(parked);
+    pool.request(request(4, 1));
+    pool.drain();
+    assert!(cache.tier(key(4)).is_some());
+}
+
+#[test]
+fn compiling_at_once_needs_no_thread() {
+    let Setup { cache, pool, order, workers } = setup(0);
+    let mut worker = worker(Arc::clone(&cache), order);
+    assert!(pool.compile_now(&mut worker, request(2, 0)));
+    assert!(!pool.compile_now(&mut worker, request(3, 0)));
+    assert_eq!((cache.len(), workers.load(Ordering::Relaxed)), (1, 0));
+}
