@@ -5,15 +5,19 @@
 //! executes a guest or touches a host.
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod guest;
 pub mod lift;
 pub mod pattern;
+pub mod pipeline;
 pub mod registry;
 #[cfg(feature = "riscv64")]
 pub mod riscv64;
 pub mod table;
 
+pub use cache::{CacheLimits, CacheStats, Translated, TranslationCacheKey, TranslationResultCache, TranslationTarget};
 pub use guest::{ExtensionInfo, Extensions, Guest, Length};
 pub use lift::{Flow, Lift, Lifter};
 pub use pattern::{Fields, Pattern};
+pub use pipeline::{MAX_INSTRUCTIONS, PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
 pub use table::{DecodeError, Decoded, EncodeError, Group, Row, Table, row};
