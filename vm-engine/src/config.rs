@@ -1,0 +1,127 @@
+//! [`Config`]: every knob of an engine.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which tiers run guest code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TierPolicy {
+    /// Interpret cold code, compile hot code in the background.
+    #[default]
+    Auto,
+    /// Interpret everything.
+    Interpret,
+    /// Compile before running. Code that cannot be compiled ends the run.
+    Compile,
+}
+
+impl TierPolicy {
+    /// Every policy, in declaration order.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Interpret, Self::Compile];
+
+    /// Name on command lines: `auto`, `interp` or `jit`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Interpret => "interp",
+            Self::Compile => "jit",
+        }
+    }
+}
+
+impl fmt::Display for TierPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A name that is no tier policy's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown tier {0:?}; known are auto, interp and jit")]
+pub struct UnknownTier(pub String);
+
+impl FromStr for TierPolicy {
+    type Err = UnknownTier;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTier> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name).ok_or_else(|| UnknownTier(name.to_owned()))
+    }
+}
+
+/// What the state shows when a guest access faults in compiled code. The interpreter always shows everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Exact {
+    /// The program counter is the faulting instruction; registers may be older.
+    #[default]
+    Pc,
+    /// The program counter and every register are as before the faulting instruction.
+    Registers,
+}
+
+/// Every knob of an [`Engine`](crate::Engine). `Config::default()` suits a program that runs for seconds or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which tiers run guest code. [`TierPolicy::Auto`] by default; without the feature `jit` it interprets, and
+    /// [`TierPolicy::Compile`] is refused.
+    pub tier: TierPolicy,
+    /// What the state shows at a fault in compiled code. [`Exact::Pc`] by default; changed later by
+    /// [`Engine::set_exact`](crate::Engine::set_exact).
+    pub exact: Exact,
+    /// Threads that compile. Default 1; 0 is taken as 1.
+    pub compile_threads: usize,
+    /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
+    pub deterministic: bool,
+    /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty.
+    /// Default 600: a region costs as much as about 2000 interpreted executions of it, on another thread.
+    /// 0 is taken as 1.
+    pub hot_threshold: u32,
+    /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
+    /// taken as 1.
+    pub epoch_instructions: u64,
+    /// Compile requests that may wait; more are refused and asked for again later. Default 64; 0 is taken as 1.
+    pub queue_capacity: usize,
+    /// Guest instructions in one region at most. Default 1000; a region holds at least one block.
+    pub region_instructions: usize,
+    /// Bytes of tier-1 code before the least used is evicted. Default 32 MiB.
+    pub tier1_code_bytes: usize,
+    /// Bytes of tier-2 code before the least used is evicted. Default 64 MiB.
+    pub tier2_code_bytes: usize,
+    /// Bytes of interpreter blocks before all of them are dropped and made again as needed. Default 64 MiB.
+    pub tier0_bytes: usize,
+    /// Guest instructions that a vCPU executes before it passes its run loop, where statistics and the clock of the
+    /// hotspot detector are brought up to date. Default 1 million; 0 is taken as 1.
+    pub slice_instructions: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tier: TierPolicy::Auto,
+            exact: Exact::Pc,
+            compile_threads: 1,
+            deterministic: false,
+            hot_threshold: 600,
+            epoch_instructions: 50_000_000,
+            queue_capacity: 64,
+            region_instructions: 1000,
+            tier1_code_bytes: 32 << 20,
+            tier2_code_bytes: 64 << 20,
+            tier0_bytes: 64 << 20,
+            slice_instructions: 1_000_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tier_names_parse_back() {
+        for tier in TierPolicy::ALL {
+            assert_eq!(tier.name().parse(), Ok(tier));
+        }
+        assert!("fast".parse::<TierPolicy>().is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! [`Engine`], shared by the guest's threads, and [`Vcpu`], one guest thread.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
+use vm_ir::{BlockSource, Helper};
+
+use crate::config::{Config, Exact, TierPolicy};
+use crate::hot::HotspotDetector;
+use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
+use crate::stats::{Counters, EngineStats, LocalCounters};
+
+/// Why an engine could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// [`TierPolicy::Compile`] was asked of an engine that was built without the feature `jit`.
+    #[error("this engine was built without a compiler; tier {policy} is not available")]
+    NoCompiler {
+        /// What was asked for.
+        policy: TierPolicy,
+    },
+}
+
+/// Runs guest code: the part that all vCPUs of a guest process share.
+///
+/// It takes blocks from a [`BlockSource`] and memory from a [`GuestMemory`], and knows neither a guest instruction set
+/// nor an operating system.
+pub struct Engine {
+    pub(crate) source: Arc<dyn BlockSource>,
+    pub(crate) memory: Arc<dyn GuestMemory>,
+    pub(crate) helpers: &'static [Helper],
+    pub(crate) config: Config,
+    pub(crate) detector: HotspotDetector,
+    pub(crate) counters: Counters,
+    /// Generation of guest code: moves on when code may have changed.
+    pub(crate) generation: AtomicU32,
+    /// Number of the current cache of blocks.
+    pub(crate) cache_number: AtomicU64,
+    /// The [`Exact`] in force.
+    exact: AtomicU8,
+    caches: Mutex<Caches>,
+}
+
+/// The caches of interpreter blocks: a new one replaces one that has grown too large.
+struct Caches {
+    current: Arc<Tier0Cache>,
+    /// Replaced caches that a vCPU may still be running from.
+    replaced: Vec<Weak<Tier0Cache>>,
+    /// Sizes of replaced caches, summed.
+    gone: Counts,
+}
+
+impl Engine {
+    /// An engine that runs what `source` translates from `memory`.
+    ///
+    /// # Errors
+    /// [`EngineError::NoCompiler`] for [`TierPolicy::Compile`] without the feature `jit`.
+    pub fn new(
+        source: Arc<dyn BlockSource>,
+        memory: Arc<dyn GuestMemory>,
+        config: Config,
+    ) -> Result<Arc<Self>, EngineError> {
+        if config.tier == TierPolicy::Compile && !cfg!(feature = "jit") {
+            return Err(EngineError::NoCompiler { policy: config.tier });
+        }
+        let caches = Caches { current: Arc::new(Tier0Cache::new()), replaced: Vec::new(), gone: Counts::default() };
+        Ok(Arc::new(Self {
+            helpers: source.helpers(),
+            source,
+            memory,
+            detector: HotspotDetector::new(&config),
+            exact: AtomicU8::new(config.exact as u8),
+            config,
+            counters: Counters::default(),
+            generation: AtomicU32::new(1),
+            cache_number: AtomicU64::new(0),
+            caches: Mutex::new(caches),
+        }))
+    }
+
+    /// A vCPU of this engine with a state of zeros.
+    #[must_use]
+    pub fn vcpu(self: &Arc<Self>) -> Vcpu {
+        let (cache, cache_number) = self.cache();
+        Vcpu {
+            engine: Arc::clone(self),
+            state: Box::new(CpuState::new()),
+            stop: Arc::new(AtomicBool::new(false)),
+            interpreter: Interpreter::new(),
+            lowering: Lowering::default(),
+            local: LocalCounters::default(),
+            cache,
+            cache_number,
+        }
+    }
+
+    /// The configuration that the engine was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The guest's memory.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<dyn GuestMemory> {
+        &self.memory
+    }
+
+    /// Where blocks come from.
+    #[must_use]
+    pub fn source(&self) -> &Arc<dyn BlockSource> {
+        &self.source
+    }
+
+    /// Drops everything translated from `range`: its bytes or its mapping changed. When the call returns, code of the
+    /// range is not entered again before it has been translated anew; a vCPU that is in the middle of a block finishes
+    /// that block.
+    pub fn invalidate(&self, range: GuestRange) {
+        let caches = self.caches();
+        caches.current.invalidate(range);
+        for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
+            cache.invalidate(range);
+        }
+    }
+
+    /// Says that guest code may have changed anywhere, as the guest's own flush instruction does: every translation is
+    /// compared with the bytes in memory before it runs again.
+    pub fn flush_code(&self) {
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Changes what the state shows at a fault in compiled code. The interpreter always shows everything.
+    pub fn set_exact(&self, exact: Exact) {
+        self.exact.store(exact as u8, Ordering::Release);
+    }
+
+    /// What the state shows at a fault in compiled code now.
+    #[must_use]
+    pub fn exact(&self) -> Exact {
+        if self.exact.load(Ordering::Acquire) == Exact::Pc as u8 { Exact::Pc } else { Exact::Registers }
+    }
+
+    /// What the engine has done so far.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let caches = self.caches();
+        let (now, gone) = (caches.current.counts(), caches.gone);
+        let relaxed = Ordering::Relaxed;
+        EngineStats {
+            tier0_instructions: self.counters.tier0_instructions.load(relaxed),
+            blocks: now.blocks + gone.blocks,
+            block_instructions: now.guest_instructions + gone.guest_instructions,
+            blocks_retired: now.retired + gone.retired,
+            block_bytes: now.bytes,
+            block_lookups: self.counters.block_lookups.load(relaxed),
+            block_hits: self.counters.block_hits.load(relaxed),
+            flushes: self.counters.flushes.load(relaxed),
+            tier0_restarts: self.counters.tier0_restarts.load(relaxed),
+        }
+    }
+
+    /// Brings the engine into a state that a child process can go on from. To be called by the thread that forks;
+    /// nobody else can change the engine's tables until the guard has been told where it is.
+    pub fn prepare_fork(&self) -> ForkGuard<'_> {
+        ForkGuard { caches: self.caches() }
+    }
+
+    fn caches(&self) -> MutexGuard<'_, Caches> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current cache of blocks and its number.
+    pub(crate) fn cache(&self) -> (Arc<Tier0Cache>, u64) {
+        let caches = self.caches();
+        (Arc::clone(&caches.current), self.cache_number.load(Ordering::Relaxed))
+    }
+
+    /// Replaces cache number `number` by an empty one, unless that has been done.
+    pub(crate) fn restart_cache(&self, number: u64) {
+        let mut caches = self.caches();
+        if self.cache_number.load(Ordering::Relaxed) != number {
+            return;
+        }
+        let old = std::mem::replace(&mut caches.current, Arc::new(Tier0Cache::new()));
+        let counts = old.counts();
+        caches.gone.blocks += counts.blocks;
+        caches.gone.retired += counts.retired;
+        caches.gone.guest_instructions += counts.guest_instructions;
+        caches.replaced.retain(|cache| cache.strong_count() > 0);
+        caches.replaced.push(Arc::downgrade(&old));
+        self.counters.tier0_restarts.fetch_add(1, Ordering::Relaxed);
+        self.cache_number.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Holds an engine still across `fork`. The parent calls [`ForkGuard::parent`], the child [`ForkGuard::child`].
+#[must_use = "the engine stands still until the guard is told where it is"]
+pub struct ForkGuard<'a> {
+    caches: MutexGuard<'a, Caches>,
+}
+
+impl ForkGuard<'_> {
+    /// Goes on in the parent.
+    pub fn parent(self) {
+        drop(self.caches);
+    }
+
+    /// Goes on in the child, whose only thread is the caller's: vCPUs of other threads do not exist here.
+    pub fn child(self) {
+        drop(self.caches);
+    }
+}
+
+impl std::fmt::Debug for ForkGuard<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForkGuard").finish_non_exhaustive()
+    }
+}
+
+/// Stops a vCPU from any thread, or from a signal handler: it does nothing but an atomic store.
+#[derive(Clone, Debug)]
+pub struct InterruptHandle {
+    stop: Arc<AtomicBool>,
+}
+
+impl InterruptHandle {
+    /// Makes the vCPU's current run, or its next one, come back with [`Exit::Interrupted`](vm_core::Exit::Interrupted)
+    /// after at most one block.
+    pub fn interrupt(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+/// One guest thread: its registers, and what runs them. Belongs to one host thread at a time.
+pub struct Vcpu {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) state: Box<CpuState>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) interpreter: Interpreter,
+    pub(crate) lowering: Lowering,
+    pub(crate) local: LocalCounters,
+    pub(crate) cache: Arc<Tier0Cache>,
+    pub(crate) cache_number: u64,
+}
+
+impl Vcpu {
+    /// The guest's registers. Exact between runs.
+    #[must_use]
+    pub fn state(&self) -> &CpuState {
+        &self.state
+    }
+
+    /// The guest's registers, to be changed between runs. Words beyond the slots belong to the engine.
+    pub fn state_mut(&mut self) -> &mut CpuState {
+        &mut self.state
+    }
+
+    /// The engine that this vCPU belongs to.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// A handle with which another thread, or a signal handler, stops this vCPU.
+    #[must_use]
+    pub fn interrupt_handle(&self) -> InterruptHandle {
+        InterruptHandle { stop: Arc::clone(&self.stop) }
+    }
+}
+
+impl std::fmt::Debug for Vcpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vcpu").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Whether the bytes at `pc` are still `bytes`.
+pub(crate) fn bytes_match(memory: &dyn GuestMemory, pc: GuestAddr, bytes: &[u8]) -> bool {
+    let mut now = [0; 64];
+    let mut at = pc;
+    for part in bytes.chunks(now.len()) {
+        let now = &mut now[..part.len()];
+        match memory.fetch(at, now) {
+            Ok(len) if len == part.len() && now == part => {}
+            Ok(_) | Err(_) => return false,
+        }
+        at = at.offset(part.len() as i64);
+    }
+    true
+}

@@ -1,0 +1,372 @@
+//! [`Code`]: the compact three-address ops that tier 0 runs, and the one table of their specialised forms.
+
+use vm_core::{CpuState, SLOT_COUNT, WORD_COUNT};
+use vm_ir::{Op, Type};
+
+/// Calls `$then!` with the table of forms. A row names opcodes and the op whose definition they run.
+///
+/// * `long`: operands and result of the op at 64 bits; two registers, then register and immediate.
+/// * `word`: 32 bits, operands cut first; two registers, register and immediate, then both with the result
+///   sign-extended to 64 bits.
+/// * `compare`: comparison of two registers, of register and immediate, then the branches fused with them.
+/// * `unary`: one register.
+macro_rules! forms {
+    ($then:ident) => {
+        $then! {
+            long {
+                AddL AddLI Add;
+                SubL SubLI Sub;
+                MulL MulLI Mul;
+                MulHighSL MulHighSLI MulHighS;
+                MulHighUL MulHighULI MulHighU;
+                MulHighSUL MulHighSULI MulHighSU;
+                DivSL DivSLI DivS;
+                DivUL DivULI DivU;
+                RemSL RemSLI RemS;
+                RemUL RemULI RemU;
+                AndL AndLI And;
+                OrL OrLI Or;
+                XorL XorLI Xor;
+                ShlL ShlLI Shl;
+                ShrUL ShrULI ShrU;
+                ShrSL ShrSLI ShrS;
+                RotLL RotLLI RotL;
+                RotRL RotRLI RotR;
+            }
+            word {
+                AddW AddWI AddX AddXI Add;
+                SubW SubWI SubX SubXI Sub;
+                MulW MulWI MulX MulXI Mul;
+                DivSW DivSWI DivSX DivSXI DivS;
+                DivUW DivUWI DivUX DivUXI DivU;
+                RemSW RemSWI RemSX RemSXI RemS;
+                RemUW RemUWI RemUX RemUXI RemU;
+                AndW AndWI AndX AndXI And;
+                OrW OrWI OrX OrXI Or;
+                XorW XorWI XorX XorXI Xor;
+                ShlW ShlWI ShlX ShlXI Shl;
+                ShrUW ShrUWI ShrUX ShrUXI ShrU;
+                ShrSW ShrSWI ShrSX ShrSXI ShrS;
+                RotLW RotLWI RotLX RotLXI RotL;
+                RotRW RotRWI RotRX RotRXI RotR;
+            }
+            compare {
+                EqL EqLI BranchEqL BranchEqLI Eq I64;
+                NeL NeLI BranchNeL BranchNeLI Ne I64;
+                LtSL LtSLI BranchLtSL BranchLtSLI LtS I64;
+                LtUL LtULI BranchLtUL BranchLtULI LtU I64;
+                LeSL LeSLI BranchLeSL BranchLeSLI LeS I64;
+                LeUL LeULI BranchLeUL BranchLeULI LeU I64;
+                EqW EqWI BranchEqW BranchEqWI Eq I32;
+                NeW NeWI BranchNeW BranchNeWI Ne I32;
+                LtSW LtSWI BranchLtSW BranchLtSWI LtS I32;
+                LtUW LtUWI BranchLtUW BranchLtUWI LtU I32;
+                LeSW LeSWI BranchLeSW BranchLeSWI LeS I32;
+                LeUW LeUWI BranchLeUW BranchLeUWI LeU I32;
+            }
+            unary {
+                SignExtend8 SignExtend I64 I8;
+                SignExtend16 SignExtend I64 I16;
+                SignExtend32 SignExtend I64 I32;
+                ClzL Clz I64 I64;
+                CtzL Ctz I64 I64;
+                PopcountL Popcount I64 I64;
+                ByteSwapL ByteSwap I64 I64;
+                BoxSingle FBox F64 F32;
+                UnboxSingle FUnbox F32 F64;
+                FNegD FNeg F64 F64;
+                FAbsD FAbs F64 F64;
+            }
+        }
+    };
+}
+pub(super) use forms;
+
+macro_rules! opcodes {
+    (
+        long { $($ll:ident $lli:ident $lop:ident;)* }
+        word { $($ww:ident $wwi:ident $wx:ident $wxi:ident $wop:ident;)* }
+        compare { $($cc:ident $cci:ident $cb:ident $cbi:ident $cop:ident $cty:ident;)* }
+        unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
+    ) => {
+        /// What a [`Code`] does. `d`, `a` and `b` are its registers, `imm` its immediate.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Opcode {
+            $($ll, $lli,)*
+            $($ww, $wwi, $wx, $wxi,)*
+            $($cc, $cci, $cb, $cbi,)*
+            $($un,)*
+            /// `d = a`.
+            Move,
+            /// `d = imm`.
+            MoveImm,
+            /// `d = a`, 128 bits.
+            MoveWide,
+            /// `d = a` cut to the bits of `imm`.
+            Cut,
+            /// `d = a != 0 ? b : c`, `c` in `imm`.
+            Select,
+            /// [`Opcode::Select`] of 128 bits.
+            SelectWide,
+            /// 128-bit `d = a & b`.
+            AndWide,
+            /// 128-bit `d = a | b`.
+            OrWide,
+            /// 128-bit `d = a ^ b`.
+            XorWide,
+            /// `d` = any scalar op on `a`, `b`, `c`; `imm` is a [`Generic`].
+            Generic,
+            /// `d` = byte at `a + imm`.
+            Load8,
+            /// `d` = two bytes at `a + imm`.
+            Load16,
+            /// `d` = four bytes at `a + imm`.
+            Load32,
+            /// `d` = eight bytes at `a + imm`.
+            Load64,
+            /// `d` = sixteen bytes at `a + imm`.
+            Load128,
+            /// [`Opcode::Load8`], sign-extended.
+            Load8S,
+            /// [`Opcode::Load16`], sign-extended.
+            Load16S,
+            /// [`Opcode::Load32`], sign-extended.
+            Load32S,
+            /// Byte at `a + imm` = `b`.
+            Store8,
+            /// Two bytes at `a + imm` = `b`.
+            Store16,
+            /// Four bytes at `a + imm` = `b`.
+            Store32,
+            /// Eight bytes at `a + imm` = `b`.
+            Store64,
+            /// Sixteen bytes at `a + imm` = `b`.
+            Store128,
+            /// `d` = what was at `a`, combined with `b`; `imm` is a [`Generic`].
+            AtomicRmw,
+            /// `d` = what was at `a`, replaced by `c` if it was `b`; `imm` is a [`Generic`].
+            AtomicCas,
+            /// Orders memory accesses; `imm` is the [`FenceKind`](vm_ir::FenceKind).
+            Fence,
+            /// `d` = the sticky floating-point flags.
+            FpFlagsGet,
+            /// The sticky floating-point flags = `a`.
+            FpFlagsSet,
+            /// The mode word = `a`.
+            SetMode,
+            /// `d` = the helper in the low half of `imm` on `a`, `b` and `c`, the high half of `imm`.
+            Call,
+            /// Spilled word `imm` = `a`.
+            SpillStore,
+            /// `d` = spilled word `imm`.
+            SpillLoad,
+            /// Traps with the kind `imm` at the address `b` if `a` is not zero.
+            TrapIf,
+            /// Leaves by link `d` if `a` is not zero.
+            ExitIf,
+            /// Leaves by link 0.
+            Jump,
+            /// Leaves by link 0 if `a` is not zero, else by link 1.
+            Branch,
+            /// Leaves for the address `a`.
+            Indirect,
+            /// Leaves with a system call; continues at `imm`.
+            Syscall,
+            /// Leaves with the trap `d` of the instruction at `imm`; link 0 holds the address concerned.
+            Trap,
+            /// Leaves because guest code may have changed; continues at `imm`.
+            FlushCode,
+            /// Leaves because the mode may have changed; continues at `imm`.
+            ModeChange,
+        }
+
+        const LONG: [Option<(Opcode, Opcode)>; Op::ALL.len()] = {
+            let mut table = [None; Op::ALL.len()];
+            $(table[Op::$lop as usize] = Some((Opcode::$ll, Opcode::$lli));)*
+            table
+        };
+
+        const WORD: [Option<(Opcode, Opcode)>; Op::ALL.len()] = {
+            let mut table = [None; Op::ALL.len()];
+            $(table[Op::$wop as usize] = Some((Opcode::$ww, Opcode::$wwi));)*
+            table
+        };
+
+        /// Per opcode: the form that sign-extends the 32-bit result.
+        const SIGNED: [Option<Opcode>; 256] = {
+            let mut table = [None; 256];
+            $(
+                table[Opcode::$ww as usize] = Some(Opcode::$wx);
+                table[Opcode::$wwi as usize] = Some(Opcode::$wxi);
+            )*
+            table[Opcode::Load32 as usize] = Some(Opcode::Load32S);
+            table
+        };
+
+        const COMPARE: [[Option<(Opcode, Opcode)>; 2]; Op::ALL.len()] = {
+            let mut table = [[None; 2]; Op::ALL.len()];
+            $(table[Op::$cop as usize][(Type::$cty as usize == Type::I64 as usize) as usize] =
+                Some((Opcode::$cc, Opcode::$cci));)*
+            table
+        };
+
+        /// Per opcode: the branch fused with the comparison.
+        const BRANCH: [Option<Opcode>; 256] = {
+            let mut table = [None; 256];
+            $(
+                table[Opcode::$cc as usize] = Some(Opcode::$cb);
+                table[Opcode::$cci as usize] = Some(Opcode::$cbi);
+            )*
+            table
+        };
+
+        const UNARY: &[(Op, Type, Type, Opcode)] = &[$((Op::$uop, Type::$uty, Type::$ufrom, Opcode::$un),)*];
+    };
+}
+
+forms!(opcodes);
+
+impl Opcode {
+    /// Forms of a binary op on two registers, and on register and immediate.
+    pub(super) const fn binary(op: Op, ty: Type) -> Option<(Self, Self)> {
+        match ty {
+            Type::I64 => LONG[op as usize],
+            Type::I32 => WORD[op as usize],
+            Type::I8 | Type::I16 | Type::F16 | Type::F32 | Type::F64 | Type::V128 => None,
+        }
+    }
+
+    /// Forms of a comparison of `from`.
+    pub(super) const fn compare(op: Op, from: Type) -> Option<(Self, Self)> {
+        match from {
+            Type::I64 => COMPARE[op as usize][1],
+            Type::I32 => COMPARE[op as usize][0],
+            Type::I8 | Type::I16 | Type::F16 | Type::F32 | Type::F64 | Type::V128 => None,
+        }
+    }
+
+    /// Form of an op on one register.
+    pub(super) fn unary(op: Op, ty: Type, from: Type) -> Option<Self> {
+        UNARY.iter().find(|row| (row.0, row.1, row.2) == (op, ty, from)).map(|row| row.3)
+    }
+
+    /// This op with its result of type `from` sign-extended to 64 bits.
+    pub(super) const fn sign_extended(self, from: Type) -> Option<Self> {
+        match (self, from) {
+            (Self::Load8, Type::I8) => Some(Self::Load8S),
+            (Self::Load16, Type::I16) => Some(Self::Load16S),
+            (code, Type::I32) => SIGNED[code as usize],
+            _ => None,
+        }
+    }
+
+    /// The branch on what this comparison gives.
+    pub(super) const fn branch(self) -> Option<Self> {
+        BRANCH[self as usize]
+    }
+}
+
+/// A register of tier 0: a word of the state. Guest slots come first, then temporaries.
+pub(super) type Reg = u16;
+
+/// First word that holds temporaries.
+pub(super) const FIRST_TEMP: Reg = SLOT_COUNT as Reg;
+/// Number of words for temporaries; even.
+pub(super) const TEMP_COUNT: usize = WORD_COUNT - SLOT_COUNT - 8;
+/// Where spilled operands are brought for the op that reads them, two words each; the first takes a spilled result too.
+pub(super) const SCRATCH: [Reg; 3] = [WORD_COUNT as Reg - 8, WORD_COUNT as Reg - 6, WORD_COUNT as Reg - 4];
+/// Reads as zero while tier 0 runs; 128 bits.
+pub(super) const ZERO: Reg = WORD_COUNT as Reg - 2;
+
+/// One op of tier 0.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Code {
+    /// What is done.
+    pub(crate) op: Opcode,
+    /// Register written.
+    pub(crate) d: Reg,
+    /// First register read.
+    pub(crate) a: Reg,
+    /// Second register read.
+    pub(crate) b: Reg,
+    /// Immediate.
+    pub(crate) imm: u64,
+}
+
+const _: () = assert!(size_of::<Code>() == 16);
+
+/// `words[reg]`; the mask makes every register a valid index.
+#[inline(always)]
+pub(super) fn word(state: &mut CpuState, reg: Reg) -> &mut u64 {
+    &mut state.words_mut()[usize::from(reg) & (WORD_COUNT - 1)]
+}
+
+/// The 128 bits at `reg`.
+#[inline(always)]
+pub(super) fn wide(state: &mut CpuState, reg: Reg) -> u128 {
+    u128::from(*word(state, reg)) | u128::from(*word(state, reg + 1)) << 64
+}
+
+/// Writes the 128 bits at `reg`.
+#[inline(always)]
+pub(super) fn set_wide(state: &mut CpuState, reg: Reg, value: u128) {
+    *word(state, reg) = value as u64;
+    *word(state, reg + 1) = (value >> 64) as u64;
+}
+
+/// The immediate of [`Opcode::Generic`]: an op whose fields are looked at when it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Generic {
+    pub(super) op: Op,
+    pub(super) ty: Type,
+    pub(super) from: Type,
+    pub(super) attr: u8,
+    /// Third operand.
+    pub(super) c: Reg,
+}
+
+impl Generic {
+    pub(super) const fn pack(self) -> u64 {
+        self.c as u64
+            | (self.op as u64) << 16
+            | (self.ty as u64) << 24
+            | (self.from as u64) << 32
+            | (self.attr as u64) << 40
+    }
+
+    #[inline(always)]
+    pub(super) const fn unpack(imm: u64) -> Self {
+        Self {
+            op: Op::ALL[(imm >> 16) as u8 as usize],
+            ty: Type::ALL[(imm >> 24) as u8 as usize & 7],
+            from: Type::ALL[(imm >> 32) as u8 as usize & 7],
+            attr: (imm >> 40) as u8,
+            c: imm as u16,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generic_ops_unpack_what_was_packed() {
+        for &op in Op::ALL {
+            let generic = Generic { op, ty: Type::F32, from: Type::I64, attr: 0x9a, c: 511 };
+            assert_eq!(Generic::unpack(generic.pack()), generic);
+        }
+    }
+
+    #[test]
+    fn every_comparison_has_a_branch() {
+        for op in [Op::Eq, Op::Ne, Op::LtS, Op::LtU, Op::LeS, Op::LeU] {
+            for ty in [Type::I32, Type::I64] {
+                let (registers, immediate) = Opcode::compare(op, ty).unwrap();
+                assert!(registers.branch().is_some() && immediate.branch().is_some(), "{op:?}");
+            }
+        }
+    }
+}

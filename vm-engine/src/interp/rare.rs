@@ -1,0 +1,126 @@
+//! The ops of tier 0 that are too rare, or too large, for an arm of their own in the loop.
+
+use std::sync::atomic::{Ordering, fence};
+
+use vm_core::{CpuState, GuestAddr, MemFault, Trap, TrapKind};
+use vm_ir::eval::{self, FpEnv};
+use vm_ir::{FenceKind, Helper, HelperFn, Inst, Type, Value};
+
+use super::code::{Code, Generic, Opcode, set_wide, wide, word};
+use super::{Leave, Memory, Stopped, Tier0Block};
+
+/// Any scalar op.
+#[inline(never)]
+pub(super) fn generic(code: Code, state: &mut CpuState, env: &mut FpEnv) -> u64 {
+    let what = Generic::unpack(code.imm);
+    let args = [*word(state, code.a), *word(state, code.b), *word(state, what.c)];
+    eval::scalar(what.op, what.ty, what.from, what.attr, args, env)
+}
+
+/// 128-bit moves and atomic operations.
+#[inline(never)]
+pub(super) fn memory_or_wide(code: Code, memory: Memory<'_>, state: &mut CpuState) -> Result<(), MemFault> {
+    match code.op {
+        Opcode::SelectWide => {
+            let chosen = if *word(state, code.a) != 0 { code.b } else { code.imm as u16 };
+            let value = wide(state, chosen);
+            set_wide(state, code.d, value);
+        }
+        Opcode::AndWide => {
+            let value = wide(state, code.a) & wide(state, code.b);
+            set_wide(state, code.d, value);
+        }
+        Opcode::OrWide => {
+            let value = wide(state, code.a) | wide(state, code.b);
+            set_wide(state, code.d, value);
+        }
+        Opcode::XorWide => {
+            let value = wide(state, code.a) ^ wide(state, code.b);
+            set_wide(state, code.d, value);
+        }
+        Opcode::Load128 => {
+            let value = memory.load128(word(state, code.a).wrapping_add(code.imm))?;
+            set_wide(state, code.d, value);
+        }
+        Opcode::Store128 => {
+            let value = wide(state, code.b);
+            memory.store128(word(state, code.a).wrapping_add(code.imm), value)?;
+        }
+        Opcode::AtomicRmw => {
+            let what = Generic::unpack(code.imm);
+            // The packed attribute is read back through the op it belongs to.
+            let inst = Inst { attr: what.attr, ..Inst::new(what.op, what.ty, what.from, [Value::NONE; 3]) };
+            let (addr, operand) = (*word(state, code.a), *word(state, code.b));
+            *word(state, code.d) = memory.rmw(inst.rmw(), what.ty, addr, operand)?;
+        }
+        Opcode::AtomicCas => {
+            let what = Generic::unpack(code.imm);
+            let addr = *word(state, code.a);
+            if what.ty == Type::V128 {
+                let (expected, new) = (wide(state, code.b), wide(state, what.c));
+                let old = memory.compare_exchange(addr, what.ty, expected, new)?;
+                set_wide(state, code.d, old);
+            } else {
+                let (expected, new) = (*word(state, code.b), *word(state, what.c));
+                let old = memory.compare_exchange(addr, what.ty, u128::from(expected), u128::from(new))?;
+                *word(state, code.d) = old as u64;
+            }
+        }
+        other => unreachable!("{other:?} is neither wide nor atomic"),
+    }
+    Ok(())
+}
+
+/// Fences, floating-point status and helpers.
+#[inline(never)]
+pub(super) fn system(code: Code, helpers: &[Helper], state: &mut CpuState, env: &mut FpEnv) {
+    match code.op {
+        Opcode::Fence => match FenceKind::ALL[code.imm as usize] {
+            FenceKind::Acquire | FenceKind::LoadLoad => fence(Ordering::Acquire),
+            FenceKind::Release | FenceKind::StoreStore => fence(Ordering::Release),
+            FenceKind::AcquireRelease => fence(Ordering::AcqRel),
+            FenceKind::Full => fence(Ordering::SeqCst),
+        },
+        Opcode::FpFlagsGet => *word(state, code.d) = state.fp_flags() | env.flags,
+        Opcode::FpFlagsSet => {
+            let flags = *word(state, code.a);
+            state.set_fp_flags(flags);
+            env.flags = 0;
+        }
+        Opcode::Call => {
+            let index = code.imm as u32 as usize;
+            let Some(helper) = helpers.get(index) else { unreachable!("helper {index} is not in the guest's list") };
+            let [a, b, c] = [code.a, code.b, (code.imm >> 32) as u16].map(|reg| *word(state, reg));
+            let value = match helper.function {
+                HelperFn::Values(function) => function(a, b, c),
+                HelperFn::State(function) => {
+                    state.set_fp_flags(state.fp_flags() | env.flags);
+                    env.flags = 0;
+                    function(state, a, b, c)
+                }
+            };
+            *word(state, code.d) = value;
+        }
+        other => unreachable!("{other:?} is no system op"),
+    }
+}
+
+/// Ends that come back to the run loop.
+#[cold]
+pub(super) fn end(code: Code, block: &Tier0Block, state: &mut CpuState) -> Stopped {
+    let next = GuestAddr::new(code.imm);
+    state.set_pc(next);
+    let all = block.guest_len();
+    match code.op {
+        Opcode::Syscall => Stopped { leave: Leave::Syscall, completed: all },
+        Opcode::FlushCode => Stopped { leave: Leave::Flush, completed: all },
+        Opcode::ModeChange => Stopped { leave: Leave::Mode, completed: all },
+        Opcode::Trap => {
+            let kind = TrapKind::ALL[usize::from(code.d)];
+            let addr = block.links[0].target;
+            let before = block.marks.partition_point(|&(_, offset)| block.key.pc.offset(i64::from(offset)) < next);
+            Stopped { leave: Leave::Trap(Trap::Instruction { kind, addr }), completed: before as u32 }
+        }
+        other => unreachable!("{other:?} is no end of the run loop"),
+    }
+}

@@ -1,0 +1,205 @@
+//! [`Tier0Cache`]: the blocks of tier 0, by key and by number, their links, and how they are retired.
+//!
+//! Blocks are only added while the cache lives, so that a number stays valid; the memory of retired blocks is given
+//! back when the engine starts a new cache. A block is retired in three steps under one lock: it leaves the table, the
+//! links that lead to it are cleared, and it is marked. A vCPU inside it finishes the block and gets no further: its
+//! ways out were resolved before or are looked up in the table.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use vm_core::{BlockKey, GuestAddr, GuestRange, PAGE_SIZE};
+
+use super::block::{BlockId, Tier0Block};
+
+const CHUNK: usize = 1024;
+const CHUNKS: usize = 4096;
+
+type Chunk = Box<[OnceLock<Tier0Block>; CHUNK]>;
+
+/// Blocks of tier 0.
+pub(crate) struct Tier0Cache {
+    by_key: papaya::HashMap<BlockKey, BlockId, foldhash::fast::RandomState>,
+    chunks: Box<[OnceLock<Chunk>; CHUNKS]>,
+    len: AtomicU32,
+    /// Guest instructions in the blocks, and bytes that the blocks hold.
+    guest_instructions: AtomicU64,
+    bytes: AtomicUsize,
+    retired: AtomicU64,
+    book: Mutex<Book>,
+}
+
+/// What changes only under the lock.
+#[derive(Default)]
+struct Book {
+    /// Blocks by the pages that their bytes touch.
+    pages: BTreeMap<u64, Vec<BlockId>>,
+    /// How often a range was invalidated.
+    invalidations: u64,
+}
+
+impl Tier0Cache {
+    /// Blocks that a cache can hold.
+    pub(crate) const CAPACITY: u32 = (CHUNK * CHUNKS) as u32;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            by_key: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            chunks: Box::new([const { OnceLock::new() }; CHUNKS]),
+            len: AtomicU32::new(0),
+            guest_instructions: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+            retired: AtomicU64::new(0),
+            book: Mutex::default(),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The block with this number; `None` for a number that no block has.
+    #[inline(always)]
+    pub(crate) fn get(&self, id: BlockId) -> Option<&Tier0Block> {
+        let index = id.0 as usize;
+        self.chunks.get(index / CHUNK)?.get()?[index % CHUNK].get()
+    }
+
+    /// Number of the block with this key.
+    pub(crate) fn find(&self, key: BlockKey) -> Option<BlockId> {
+        self.by_key.pin().get(&key).copied()
+    }
+
+    /// A stamp to take before a block is translated and to give to [`Tier0Cache::insert`].
+    pub(crate) fn stamp(&self) -> u64 {
+        self.book().invalidations
+    }
+
+    /// Adds a block that was translated after `stamp` was taken. If another thread was first, that thread's block is
+    /// the one. `None` if code was invalidated meanwhile, or if the cache is full: the block may be stale then, and
+    /// must be translated anew (in a new cache if this one [is full](Self::is_full)).
+    pub(crate) fn insert(&self, block: Tier0Block, stamp: u64) -> Option<BlockId> {
+        let mut book = self.book();
+        if book.invalidations != stamp {
+            return None;
+        }
+        if let Some(id) = self.find(block.key) {
+            return Some(id);
+        }
+        let id = BlockId(self.len.load(Ordering::Relaxed));
+        let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
+        let chunk = chunk.get_or_init(|| Box::new([const { OnceLock::new() }; CHUNK]));
+        let key = block.key;
+        if let Ok(range) = GuestRange::new(key.pc, block.bytes.len() as u64) {
+            for page in range.pages() {
+                book.pages.entry(page.get()).or_default().push(id);
+            }
+        }
+        self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
+        self.bytes.fetch_add(block.heap_bytes() + size_of::<Tier0Block>(), Ordering::Relaxed);
+        let mut block = Some(block);
+        chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
+        self.len.store(id.0 + 1, Ordering::Release);
+        self.by_key.pin().insert(key, id);
+        Some(id)
+    }
+
+    /// Whether a block of the cache has bytes in the page that starts at `page`.
+    pub(crate) fn has_page(&self, page: GuestAddr) -> bool {
+        self.book().pages.contains_key(&page.get())
+    }
+
+    /// Whether no more blocks fit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len.load(Ordering::Relaxed) >= Self::CAPACITY
+    }
+
+    /// Makes link number `link` of `from` lead to `to`, unless `to` is retired.
+    pub(crate) fn link(&self, from: BlockId, link: usize, to: BlockId) {
+        let _book = self.book();
+        let (Some(source), Some(target)) = (self.get(from), self.get(to)) else { return };
+        if target.is_dead() {
+            return;
+        }
+        if let Some(way) = source.links.get(link) {
+            target.incoming().push((from, link as u32));
+            way.set(to);
+        }
+    }
+
+    /// Retires every block with a byte in `range`; gives how many. Blocks that are being translated meanwhile are
+    /// refused by [`Tier0Cache::insert`].
+    pub(crate) fn invalidate(&self, range: GuestRange) -> usize {
+        let mut book = self.book();
+        book.invalidations += 1;
+        if range.is_empty() {
+            return 0;
+        }
+        let first = range.start().page_start().get();
+        let last = (range.end().get() - 1) & !(PAGE_SIZE - 1);
+        let touched: Vec<BlockId> = book.pages.range(first..=last).flat_map(|(_, ids)| ids.iter().copied()).collect();
+        let mut count = 0;
+        for id in touched {
+            let Some(block) = self.get(id) else { continue };
+            let bytes = GuestRange::new(block.key.pc, block.bytes.len() as u64);
+            if !block.is_dead() && bytes.is_ok_and(|bytes| bytes.overlaps(range)) {
+                self.retire_locked(&mut book, id, block);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Retires one block.
+    pub(crate) fn retire(&self, id: BlockId) {
+        let mut book = self.book();
+        if let Some(block) = self.get(id)
+            && !block.is_dead()
+        {
+            self.retire_locked(&mut book, id, block);
+        }
+    }
+
+    fn retire_locked(&self, book: &mut Book, id: BlockId, block: &Tier0Block) {
+        self.by_key.pin().remove(&block.key);
+        block.kill();
+        for (from, link) in block.incoming().drain(..) {
+            if let Some(way) = self.get(from).and_then(|source| source.links.get(link as usize))
+                && way.block() == Some(id)
+            {
+                way.clear();
+            }
+        }
+        if let Ok(range) = GuestRange::new(block.key.pc, block.bytes.len() as u64) {
+            for page in range.pages() {
+                if let Some(ids) = book.pages.get_mut(&page.get()) {
+                    ids.retain(|&other| other != id);
+                    if ids.is_empty() {
+                        book.pages.remove(&page.get());
+                    }
+                }
+            }
+        }
+        self.retired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Blocks made, of them retired, guest instructions in them, and bytes they hold.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            blocks: u64::from(self.len.load(Ordering::Relaxed)),
+            retired: self.retired.load(Ordering::Relaxed),
+            guest_instructions: self.guest_instructions.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed) as u64,
+        }
+    }
+}
+
+/// Sizes of a [`Tier0Cache`]; see [`Tier0Cache::counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) blocks: u64,
+    pub(crate) retired: u64,
+    pub(crate) guest_instructions: u64,
+    pub(crate) bytes: u64,
+}

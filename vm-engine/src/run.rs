@@ -1,0 +1,172 @@
+//! The run loop: look up, choose a tier, run, and hand the guest's requests to the caller.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vm_core::{BlockKey, Exit, GuestRange};
+use vm_ir::Effort;
+
+use crate::engine::{Vcpu, bytes_match};
+use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
+
+/// A translation that was outdated before it could be used is made again this often before it runs unremembered.
+const TRANSLATION_ATTEMPTS: u32 = 4;
+
+impl Vcpu {
+    /// Runs guest code until the guest asks for something, traps, or is interrupted.
+    pub fn run(&mut self) -> Exit {
+        self.run_for(u64::MAX)
+    }
+
+    /// Runs about `budget` guest instructions at most: the run comes back at the end of the block, or of the slice,
+    /// in which the budget is used up. A budget of zero runs nothing.
+    pub fn run_for(&mut self, budget: u64) -> Exit {
+        let exit = self.run_loop(budget.min(i64::MAX as u64) as i64);
+        self.settle();
+        exit
+    }
+
+    fn run_loop(&mut self, mut budget: i64) -> Exit {
+        // The link by which the last block was left, to be led to the next one.
+        let mut way: Option<(BlockId, usize)> = None;
+        loop {
+            if self.stop.swap(false, Ordering::Acquire) {
+                return Exit::Interrupted;
+            }
+            if budget <= 0 {
+                return Exit::BudgetSpent;
+            }
+            if self.cache_number != self.engine.cache_number.load(Ordering::Acquire) {
+                (self.cache, self.cache_number) = self.engine.cache();
+                self.interpreter.forget();
+                way = None;
+            }
+            let generation = self.engine.generation.load(Ordering::Acquire);
+            let cache = Arc::clone(&self.cache);
+            let key = self.state.key();
+            let found = self.find(&cache, key, generation);
+            let (id, block): (BlockId, &Tier0Block) = match &found {
+                Found::Shared(id) => match cache.get(*id) {
+                    Some(block) => (*id, block),
+                    None => continue,
+                },
+                Found::Own(block) => (BlockId(u32::MAX), block),
+                Found::Restart => continue,
+            };
+            if matches!(found, Found::Shared(_)) {
+                if !block.enter(generation) && !self.look(&cache, id, block, generation) {
+                    way = None;
+                    continue;
+                }
+                match way.take() {
+                    Some((from, link)) => cache.link(from, link, id),
+                    None => self.interpreter.remember(key.pc, id),
+                }
+            }
+            let slice = budget.min(self.engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
+            let mut fuel = slice;
+            let engine = Arc::clone(&self.engine);
+            let run = Run {
+                cache: &cache,
+                memory: Memory::new(&*engine.memory),
+                helpers: engine.helpers,
+                stop: &self.stop,
+                generation,
+                single: false,
+            };
+            let leave = self.interpreter.run(&run, id, block, &mut self.state, &mut fuel);
+            let executed = slice - fuel;
+            budget -= executed;
+            self.local.instructions += executed as u64;
+            match leave {
+                Leave::Link { from, link } => way = Some((from, link)),
+                Leave::Computed | Leave::Mode | Leave::Look { .. } | Leave::Stopped => way = None,
+                Leave::Fuel => {
+                    way = None;
+                    self.settle();
+                }
+                Leave::Flush => {
+                    way = None;
+                    self.engine.flush_code();
+                }
+                Leave::Syscall => return Exit::Syscall,
+                Leave::Trap(trap) => return Exit::Trap(trap),
+            }
+        }
+    }
+
+    /// Hands over what was counted here.
+    fn settle(&mut self) {
+        self.engine.detector.advance(self.local.instructions);
+        self.engine.counters.gather(&mut self.local);
+    }
+
+    /// The interpreter's block at `key`, translated if need be.
+    fn find(&mut self, cache: &Tier0Cache, key: BlockKey, generation: u32) -> Found {
+        self.local.lookups += 1;
+        if let Some(id) = cache.find(key) {
+            self.local.hits += 1;
+            return Found::Shared(id);
+        }
+        if cache.is_full() || cache.counts().bytes > self.engine.config.tier0_bytes as u64 {
+            self.engine.restart_cache(self.cache_number);
+            return Found::Restart;
+        }
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let stamp = cache.stamp();
+            let ir = self.engine.source.translate(key, &*self.engine.memory, Effort::Quick);
+            let block = self.lowering.lower(&ir);
+            if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS || !self.watch(cache, &block) {
+                return Found::Own(Box::new(block));
+            }
+            let first_look = self.engine.detector.first_look();
+            block.allow(generation, first_look);
+            block.heat.allow(first_look);
+            if let Some(id) = cache.insert(block, stamp) {
+                return Found::Shared(id);
+            }
+        }
+    }
+
+    /// Has writes to the pages of `block` reported, and compares its bytes once more where that is new: a write before
+    /// went unnoticed. False if they changed.
+    fn watch(&self, cache: &Tier0Cache, block: &Tier0Block) -> bool {
+        let Ok(range) = GuestRange::new(block.key.pc, block.bytes.len() as u64) else { return false };
+        let mut new = false;
+        for page in range.pages().filter(|page| !cache.has_page(*page)) {
+            self.engine.memory.watch_code(page);
+            new = true;
+        }
+        !new || bytes_match(&*self.engine.memory, block.key.pc, &block.bytes)
+    }
+
+    /// Looks at a block whose count has run out, or whose bytes were last compared in an older generation of guest
+    /// code. False if it is retired.
+    fn look(&mut self, cache: &Tier0Cache, id: BlockId, block: &Tier0Block, generation: u32) -> bool {
+        let (compared, left) = block.entry();
+        if block.is_dead() {
+            return false;
+        }
+        if compared != generation && !bytes_match(&*self.engine.memory, block.key.pc, &block.bytes) {
+            cache.retire(id);
+            return false;
+        }
+        let entries = block.heat.allowed().saturating_sub(left);
+        let verdict = self.engine.detector.account(&block.heat, entries);
+        block.heat.allow(verdict.ask_again);
+        block.allow(generation, verdict.ask_again - 1);
+        true
+    }
+}
+
+/// A block for the interpreter.
+enum Found {
+    /// In the cache.
+    Shared(BlockId),
+    /// For one run only.
+    Own(Box<Tier0Block>),
+    /// The cache was replaced.
+    Restart,
+}

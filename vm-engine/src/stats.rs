@@ -1,0 +1,98 @@
+//! [`EngineStats`]: what an engine has done so far.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What an engine has done so far, all its vCPUs together. Numbers of a running vCPU are brought up to date each slice
+/// ([`Config::slice_instructions`](crate::Config::slice_instructions)) and whenever it comes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Guest instructions that the interpreter completed.
+    pub tier0_instructions: u64,
+    /// Blocks made for the interpreter, retired ones included.
+    pub blocks: u64,
+    /// Guest instructions in these blocks.
+    pub block_instructions: u64,
+    /// Of these blocks, how many were retired because guest code changed.
+    pub blocks_retired: u64,
+    /// Bytes that the interpreter's blocks hold.
+    pub block_bytes: u64,
+    /// Times the run loop looked for a block of the interpreter.
+    pub block_lookups: u64,
+    /// How many of these lookups found one.
+    pub block_hits: u64,
+    /// Times a guest flushed code, or the embedder did.
+    pub flushes: u64,
+    /// Times all blocks of the interpreter were dropped because they held too much memory.
+    pub tier0_restarts: u64,
+}
+
+impl EngineStats {
+    /// Share of lookups for interpreter blocks that found one, 0 to 1; 1 if there were none.
+    #[must_use]
+    pub fn block_hit_rate(&self) -> f64 {
+        rate(self.block_hits, self.block_lookups)
+    }
+}
+
+fn rate(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+impl fmt::Display for EngineStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "instructions interpreted  {}", self.tier0_instructions)?;
+        writeln!(
+            f,
+            "interpreter blocks        {} ({} instructions, {} retired, {} KiB, {} restarts)",
+            self.blocks,
+            self.block_instructions,
+            self.blocks_retired,
+            self.block_bytes / 1024,
+            self.tier0_restarts
+        )?;
+        writeln!(f, "interpreter block lookups {} ({:.1} % hits)", self.block_lookups, 100.0 * self.block_hit_rate())?;
+        write!(f, "code flushes              {}", self.flushes)
+    }
+}
+
+/// The engine's own counters behind [`EngineStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) tier0_instructions: AtomicU64,
+    pub(crate) block_lookups: AtomicU64,
+    pub(crate) block_hits: AtomicU64,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) tier0_restarts: AtomicU64,
+}
+
+impl Counters {
+    /// Adds what a vCPU counted for itself, and clears that.
+    pub(crate) fn gather(&self, local: &mut LocalCounters) {
+        let LocalCounters { instructions, lookups, hits } = std::mem::take(local);
+        self.tier0_instructions.fetch_add(instructions, Ordering::Relaxed);
+        self.block_lookups.fetch_add(lookups, Ordering::Relaxed);
+        self.block_hits.fetch_add(hits, Ordering::Relaxed);
+    }
+}
+
+/// What one vCPU counts between two passes of its run loop's bookkeeping.
+#[derive(Debug, Default)]
+pub(crate) struct LocalCounters {
+    pub(crate) instructions: u64,
+    pub(crate) lookups: u64,
+    pub(crate) hits: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_of_nothing_are_whole() {
+        assert_eq!(EngineStats::default().block_hit_rate(), 1.0);
+        let stats = EngineStats { block_lookups: 4, block_hits: 3, ..EngineStats::default() };
+        assert_eq!(stats.block_hit_rate(), 0.75);
+        assert!(stats.to_string().contains("75.0 %"));
+    }
+}
