@@ -15,6 +15,8 @@ mod source;
 mod types;
 mod verify;
 
+#[cfg(feature = "testing")]
+pub mod arbitrary;
 pub mod eval;
 pub mod opt;
 pub mod text;

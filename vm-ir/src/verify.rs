@@ -197,6 +197,12 @@ fn check_marks(block: &Block) -> Result<(), (Place, Reason)> {
     }
 }
 
+/// Whether the op may have its types, and has a meaning.
+#[cfg(feature = "testing")]
+pub(crate) fn permits(inst: &Inst) -> bool {
+    check_types(inst).and_then(|()| check_vector(inst)).is_ok()
+}
+
 fn check_inst(block: &Block, index: usize, helpers: &[Helper], seen: &mut SlotTypes<'_>) -> Result<(), Reason> {
     let inst = &block.insts[index];
     let info = inst.op.info();

@@ -4,7 +4,11 @@
 
 mod compact;
 mod dead;
+mod fold;
 mod forward;
+mod known;
+mod rewrite;
+mod simplify;
 
 use crate::block::{Block, Value};
 use crate::helper::Helper;
@@ -19,6 +23,7 @@ pub struct Scratch {
     /// Ops whose value is used.
     used: Vec<bool>,
     slots: forward::Slots,
+    out: rewrite::Out,
 }
 
 impl Scratch {
@@ -47,6 +52,10 @@ impl Pass {
 /// Every pass, in the order in which [`optimise`] runs them.
 pub const PASSES: &[Pass] = &[
     // Slots first: what an instruction reads becomes what an earlier one computed, which the others work on.
+    Pass { name: "forward", run: forward::run },
+    // Constants, identities and equal ops, each looking at operands that are already done.
+    Pass { name: "simplify", run: simplify::run },
+    // Again: writes of what a slot already holds have become visible.
     Pass { name: "forward", run: forward::run },
     // Last: what the others have left unused.
     Pass { name: "dead", run: dead::run },
