@@ -69,8 +69,13 @@ pub(crate) struct FrameBody {
     pub(crate) memory_limit: u64,
     /// A word that generated code may write results to that nobody reads.
     pub(crate) sink: u64,
-    /// For functions called from generated code: the running `Vcpu`'s context.
+    /// For functions called from generated code: the running vCPU's memory, a
+    /// [`RuntimeContext`](crate::jit::RuntimeContext).
     pub(crate) context: u64,
+    /// Set by a checked memory access that faulted; the code that called it leaves with `Fault`.
+    pub(crate) access_failed: u64,
+    /// Guest instructions executed by regions that were compiled to count them.
+    pub(crate) executed: u64,
     /// The guest's registers.
     pub(crate) state: CpuState,
 }
@@ -82,6 +87,10 @@ pub(crate) struct Frame {
     body: UnsafeCell<FrameBody>,
 }
 
+// SAFETY: the interrupt word is atomic, and `body` gives out a raw pointer that only the thread which runs the vCPU may
+// use.
+unsafe impl Sync for Frame {}
+
 impl Frame {
     /// Byte offset of the interrupt word.
     pub(crate) const INTERRUPT: usize = std::mem::offset_of!(Self, interrupt);
@@ -90,14 +99,44 @@ impl Frame {
     /// Byte offset of the state.
     pub(crate) const STATE: usize = Self::BODY + std::mem::offset_of!(FrameBody, state);
 
-    /// Asks the vCPU to leave at its next poll.
-    pub(crate) fn interrupt(&self) {
-        self.interrupt.store(1, Ordering::Release);
+    /// Somebody wants the run to come back.
+    const STOP: u32 = 1;
+    /// The engine wants the vCPU to pass its run loop, nothing more.
+    const PASS: u32 = 2;
+
+    /// A frame of zeros.
+    pub(crate) fn new() -> Self {
+        let body = FrameBody {
+            exit_value: 0,
+            exit_addr: 0,
+            entry_sp: 0,
+            links: 0,
+            jump_cache: 0,
+            functions: 0,
+            memory_base: 0,
+            memory_limit: 0,
+            sink: 0,
+            context: 0,
+            access_failed: 0,
+            executed: 0,
+            state: CpuState::new(),
+        };
+        Self { interrupt: AtomicU32::new(0), body: UnsafeCell::new(body) }
     }
 
-    /// Takes a pending request, if there is one.
+    /// Asks the vCPU to leave at its next poll and to come back to its caller.
+    pub(crate) fn interrupt(&self) {
+        self.interrupt.fetch_or(Self::STOP, Ordering::Release);
+    }
+
+    /// Asks the vCPU to leave at its next poll and to go on, so that it passes its run loop.
+    pub(crate) fn nudge(&self) {
+        self.interrupt.fetch_or(Self::PASS, Ordering::Release);
+    }
+
+    /// Takes pending requests; says whether the run shall come back to its caller.
     pub(crate) fn take_interrupt(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed) != 0 && self.interrupt.swap(0, Ordering::Acquire) != 0
+        self.interrupt.load(Ordering::Relaxed) != 0 && self.interrupt.swap(0, Ordering::Acquire) & Self::STOP != 0
     }
 
     /// The body, for the thread that runs the vCPU.

@@ -4,18 +4,31 @@
 //! [`GuestMemory`](vm_core::GuestMemory); it knows no guest instruction set and no operating system. A [`Vcpu`] is one
 //! guest thread: set its state, [`run`](Vcpu::run) it, and handle the [`Exit`](vm_core::Exit) it comes back with.
 
+#[cfg(feature = "jit")]
+mod cache;
 mod config;
 mod engine;
+#[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
+#[cfg(feature = "jit")]
+mod frame;
 mod hot;
 mod interp;
+#[cfg(feature = "jit")]
+mod jit;
 mod profile;
+#[cfg(feature = "jit")]
+mod region;
 mod run;
 mod stats;
 
 pub use config::{Config, Exact, TierPolicy, UnknownTier};
 pub use engine::{Engine, EngineError, ForkGuard, InterruptHandle, Vcpu};
 pub use hot::{Heat, HotspotDetector, Verdict};
+#[cfg(feature = "jit")]
+pub use jit::{CompileError, HostCode, compile_for};
 pub use profile::BlockProfile;
+#[cfg(feature = "jit")]
+pub use region::{CompileOptions, MemoryMode, RegionBlock, RegionPlan};
 pub use stats::EngineStats;
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ use vm_ir::Block;
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
 use self::quiesce::{Epochs, Reader};
+use crate::config::Exact;
 use crate::frame::Frame;
 use crate::jit::code::{CodePtr, MappedBytes, Segment};
 use crate::jit::compiled::{CompiledRegion, CompiledTier};
 use crate::jit::link_table::LinkTable;
-use crate::region::FaultState;
 
 /// Room in the link table: 8 bytes of address space each, memory only as they are used.
 const MAX_LINKS: usize = 1 << 22;
@@ -38,7 +38,7 @@ pub(crate) struct Region {
     pub(crate) code_len: usize,
     pub(crate) guest_len: usize,
     pub(crate) pcs: Vec<(u32, GuestAddr)>,
-    faults: FaultState,
+    faults: Exact,
     sources: Vec<Arc<Block>>,
     first_link: u32,
     link_count: usize,
@@ -293,7 +293,7 @@ impl TieredCodeCache {
     }
 
     /// Drops every region that was compiled for another exactness than `faults`, and whatever is being made.
-    pub(crate) fn require(&self, faults: FaultState) {
+    pub(crate) fn require(&self, faults: Exact) {
         let mut inner = self.lock();
         inner.log.record(GuestRange::everything());
         let stale: Vec<_> =

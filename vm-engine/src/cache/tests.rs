@@ -37,7 +37,7 @@ fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Tic
         sources: vec![Arc::new(block)],
         pcs: vec![(0, GuestAddr::new(pc))],
         guest_len: 1,
-        faults: FaultState::Pc,
+        faults: Exact::Pc,
         compile_ns: 0,
     };
     (ticket, region)

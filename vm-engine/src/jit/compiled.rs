@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vm_core::{BlockKey, GuestAddr};
 use vm_ir::Block;
 
-use crate::region::FaultState;
+use crate::config::Exact;
 
 /// How much was invested in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub(crate) struct CompiledRegion {
     /// Guest instructions, inlined copies counted.
     pub(crate) guest_len: usize,
     /// Exactness of the state at faults that it was compiled for.
-    pub(crate) faults: FaultState,
+    pub(crate) faults: Exact,
     /// Time spent on it, in nanoseconds.
     pub(crate) compile_ns: u64,
 }

@@ -4,8 +4,8 @@ use vm_core::{GuestAddr, Mode};
 use vm_ir::{End, IrBuilder, Target};
 
 use super::*;
+use crate::config::Exact;
 use crate::jit::code::CodePtr;
-use crate::region::FaultState;
 
 fn key(pc: u64) -> BlockKey {
     BlockKey::new(GuestAddr::new(pc), Mode::default())
@@ -37,7 +37,7 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             sources: vec![Arc::new(block)],
             pcs: Vec::new(),
             guest_len: 1,
-            faults: FaultState::Pc,
+            faults: Exact::Pc,
             compile_ns: 0,
         };
         Some((ticket, region))

@@ -1,0 +1,80 @@
+//! The convention between regions, and where generated code finds things in the [`Frame`].
+//!
+//! A region is a function of Cranelift's `Tail` convention: one integer argument, which only the link stub reads (the
+//! number of the link that was followed), and the exit code as its result. The frame's address is in the pinned
+//! register, or is the first argument for targets that have none.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::{AbiParam, Signature, types};
+use cranelift_codegen::isa::CallConv;
+use target_lexicon::{Architecture, Triple};
+
+use crate::frame::{Frame, FrameBody};
+
+/// Offsets from the frame's address.
+pub(crate) mod offset {
+    use super::{Frame, FrameBody, offset_of};
+
+    macro_rules! body {
+        ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
+            $($(#[$doc])* pub(crate) const $name: i32 = (Frame::BODY + offset_of!(FrameBody, $field)) as i32;)*
+        };
+    }
+
+    /// The interrupt word.
+    pub(crate) const INTERRUPT: i32 = Frame::INTERRUPT as i32;
+    /// The guest's registers.
+    pub(crate) const STATE: i32 = Frame::STATE as i32;
+    body! {
+        EXIT_VALUE = exit_value;
+        EXIT_ADDR = exit_addr;
+        ENTRY_SP = entry_sp;
+        LINKS = links;
+        JUMP_CACHE = jump_cache;
+        FUNCTIONS = functions;
+        MEMORY_BASE = memory_base;
+        MEMORY_LIMIT = memory_limit;
+        SINK = sink;
+        ACCESS_FAILED = access_failed;
+        EXECUTED = executed;
+    }
+}
+
+/// Where a region finds the frame's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameRegister {
+    /// In Cranelift's pinned register.
+    Pinned,
+    /// In the first argument.
+    Argument,
+}
+
+impl FrameRegister {
+    /// What `target` has.
+    pub(crate) fn of(target: &Triple) -> Self {
+        match target.architecture {
+            Architecture::X86_64 | Architecture::Aarch64(_) => Self::Pinned,
+            _ => Self::Argument,
+        }
+    }
+}
+
+/// The signature of a region.
+pub(crate) fn region_signature(frame: FrameRegister) -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    if frame == FrameRegister::Argument {
+        signature.params.push(AbiParam::new(types::I64));
+    }
+    signature.params.push(AbiParam::new(types::I64));
+    signature.returns.push(AbiParam::new(types::I64));
+    signature
+}
+
+/// The signature of a function of the runtime: `args` integers after the frame's address, an integer back.
+pub(crate) fn runtime_signature(args: usize) -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.extend(std::iter::repeat_n(AbiParam::new(types::I64), args + 1));
+    signature.returns.push(AbiParam::new(types::I64));
+    signature
+}

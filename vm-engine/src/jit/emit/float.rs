@@ -1,0 +1,249 @@
+//! Floating-point ops. Round-to-nearest-even arithmetic runs on the host's own instructions, whose status collects the
+//! flags; the rest calls the definition.
+//!
+//! The host's NaNs are replaced by the guest's where something looks at their bits, not at every operation.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value as ClifValue, types};
+use cranelift_frontend::FuncInstBuilder;
+use vm_core::CpuState;
+use vm_ir::eval::FpEnv;
+use vm_ir::{Inst, NanRule, Op, OverflowRule, Rounding, Type};
+
+use super::{Emitter, clif_type};
+use crate::jit::abi::offset;
+
+/// Whether the source of a conversion is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signed {
+    Yes,
+    No,
+}
+
+/// Whether the bits of a NaN operand change nothing about what `op` gives: it yields a canonical NaN, or no float.
+pub(super) fn ignores_nan_bits(op: Op) -> bool {
+    matches!(
+        op,
+        Op::FAdd
+            | Op::FSub
+            | Op::FMul
+            | Op::FDiv
+            | Op::FSqrt
+            | Op::FMulAdd
+            | Op::FEq
+            | Op::FLt
+            | Op::FLe
+            | Op::FUnordered
+            | Op::FToIntS
+            | Op::FConvert
+    )
+}
+
+/// Whether the host's instruction gives the op's result but for the bits of a NaN.
+fn is_native(inst: &Inst) -> bool {
+    let fp = inst.fp();
+    inst.ty != Type::F16
+        && inst.from != Type::F16
+        && fp.rounding == Rounding::NearestEven
+        && fp.nan == NanRule::Canonical
+}
+
+impl Emitter<'_, '_> {
+    /// `value`, or the canonical NaN if it is a NaN. For arithmetic results only: a signalling NaN would raise flags.
+    pub(super) fn canonical(&mut self, value: ClifValue) -> ClifValue {
+        let nan = if self.ir.func.dfg.value_type(value) == types::F32 {
+            self.ir.ins().f32const(f32::from_bits(0x7fc0_0000))
+        } else {
+            self.ir.ins().f64const(f64::from_bits(0x7ff8_0000_0000_0000))
+        };
+        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, value, value);
+        self.ir.ins().select(is_nan, nan, value)
+    }
+
+    /// Notes that the instruction that gave `value` counts for its flags.
+    fn raises_flags(&mut self, value: ClifValue) {
+        let inst = self.ir.func.dfg.value_def(value).unwrap_inst();
+        self.flag_effects.push(inst);
+    }
+
+    pub(super) fn arithmetic(
+        &mut self,
+        at: usize,
+        build: impl FnOnce(FuncInstBuilder<'_, '_>, [ClifValue; 2]) -> ClifValue,
+    ) -> ClifValue {
+        let inst = &self.block.insts[at];
+        if !is_native(inst) {
+            return self.definition(inst);
+        }
+        let a = self.arg(inst, 0);
+        let b = if inst.operands().len() > 1 { self.arg(inst, 1) } else { a };
+        let value = build(self.ir.ins(), [a, b]);
+        self.raises_flags(value);
+        self.raw[at] = true;
+        value
+    }
+
+    /// A NaN result goes through the definition: hosts differ in whether infinity times zero plus a quiet NaN is
+    /// *invalid*.
+    pub(super) fn multiply_add(&mut self, inst: &Inst) -> ClifValue {
+        if !is_native(inst) || !self.target.has_fma {
+            return self.definition(inst);
+        }
+        let (a, b, c) = (self.arg(inst, 0), self.arg(inst, 1), self.arg(inst, 2));
+        let value = self.ir.ins().fma(a, b, c);
+        self.raises_flags(value);
+        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, value, value);
+        let (cold, next) = self.split(is_nan, Some(value));
+        self.enter_cold(cold);
+        // Operands with the host's NaN are settled in here only: the other way never sees them.
+        let before: Vec<_> = inst.args.iter().map(|arg| (self.values[arg.index()], self.raw[arg.index()])).collect();
+        let exact = self.definition(inst);
+        for (arg, (value, raw)) in inst.args.iter().zip(before) {
+            self.values[arg.index()] = value;
+            self.raw[arg.index()] = raw;
+        }
+        self.ir.ins().jump(next, &[exact.into()]);
+        self.enter_next(next);
+        self.ir.block_params(next)[0]
+    }
+
+    pub(super) fn fneg(&mut self, at: usize) -> ClifValue {
+        let inst = &self.block.insts[at];
+        // Where only arithmetic follows, the sign of a NaN is lost anyway.
+        let seen = self.uses[at].observed;
+        let a = if seen { self.observed(inst, 0) } else { self.arg(inst, 0) };
+        if inst.ty == Type::F16 {
+            let sign = self.iconst(types::I16, Type::F16.sign_bit() as i64);
+            return self.ir.ins().bxor(a, sign);
+        }
+        self.ir.ins().fneg(a)
+    }
+
+    pub(super) fn fabs(&mut self, inst: &Inst) -> ClifValue {
+        let a = self.observed(inst, 0);
+        if inst.ty == Type::F16 {
+            let magnitude = self.iconst(types::I16, Type::F16.mask() as i64 >> 1);
+            return self.ir.ins().band(a, magnitude);
+        }
+        self.ir.ins().fabs(a)
+    }
+
+    pub(super) fn fcopysign(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.observed(inst, 0), self.observed(inst, 1));
+        if inst.ty == Type::F16 {
+            let magnitude = self.iconst(types::I16, Type::F16.mask() as i64 >> 1);
+            let magnitude = self.ir.ins().band(a, magnitude);
+            let sign = self.iconst(types::I16, Type::F16.sign_bit() as i64);
+            let sign = self.ir.ins().band(b, sign);
+            return self.ir.ins().bor(magnitude, sign);
+        }
+        self.ir.ins().fcopysign(a, b)
+    }
+
+    /// The host's quiet comparison raises *invalid* for signalling NaNs; for a signalling comparison a cold path raises
+    /// it for quiet ones.
+    pub(super) fn float_compare(&mut self, inst: &Inst, condition: FloatCC) -> ClifValue {
+        if inst.from == Type::F16 {
+            return self.definition(inst);
+        }
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let mut value = self.ir.ins().fcmp(condition, a, b);
+        self.raises_flags(value);
+        if self.reads_flags {
+            // Through memory, so that instruction selection does not repeat the comparison at its use, which may
+            // come after the flags were read.
+            self.store_frame(value, offset::SINK);
+            value = self.load_frame(types::I8, offset::SINK);
+        }
+        if inst.signaling() {
+            let unordered = self.ir.ins().fcmp(FloatCC::Unordered, a, b);
+            let (cold, next) = self.split(unordered, None);
+            self.enter_cold(cold);
+            let place = offset::STATE + CpuState::FP_FLAGS_OFFSET as i32;
+            let flags = self.load_frame(types::I64, place);
+            let invalid = self.iconst(types::I64, FpEnv::INVALID as i64);
+            let flags = self.ir.ins().bor(flags, invalid);
+            self.store_frame(flags, place);
+            self.ir.ins().jump(next, &[]);
+            self.enter_next(next);
+        }
+        value
+    }
+
+    pub(super) fn float_to_int(&mut self, inst: &Inst) -> ClifValue {
+        let fp = inst.fp();
+        let saturates = fp.overflow != OverflowRule::Indefinite;
+        if inst.from == Type::F16 || fp.rounding != Rounding::TowardZero || !saturates {
+            return self.definition(inst);
+        }
+        let a = self.arg(inst, 0);
+        let ty = clif_type(inst.ty);
+        let value = self.ir.ins().fcvt_to_sint_sat(ty, a);
+        self.raises_flags(value);
+        if fp.overflow == OverflowRule::SaturateNanZero {
+            return value;
+        }
+        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, a, a);
+        let most = self.iconst(ty, (inst.ty.mask() >> 1) as i64);
+        self.ir.ins().select(is_nan, most, value)
+    }
+
+    pub(super) fn int_to_float(&mut self, inst: &Inst, signed: Signed) -> ClifValue {
+        // An unsigned doubleword takes several instructions on most hosts, which raise flags of their own.
+        let native = signed == Signed::Yes || inst.from == Type::I32;
+        if inst.ty == Type::F16 || inst.fp().rounding != Rounding::NearestEven || !native {
+            return self.definition(inst);
+        }
+        let a = self.arg(inst, 0);
+        let ty = clif_type(inst.ty);
+        let value = match signed {
+            Signed::Yes => self.ir.ins().fcvt_from_sint(ty, a),
+            Signed::No => {
+                let wide = self.ir.ins().uextend(types::I64, a);
+                self.ir.ins().fcvt_from_sint(ty, wide)
+            }
+        };
+        self.raises_flags(value);
+        value
+    }
+
+    pub(super) fn float_convert(&mut self, at: usize) -> ClifValue {
+        let inst = &self.block.insts[at];
+        if !is_native(inst) {
+            return self.definition(inst);
+        }
+        let a = self.arg(inst, 0);
+        let value = match (inst.from, inst.ty) {
+            (Type::F32, Type::F64) => self.ir.ins().fpromote(types::F64, a),
+            (Type::F64, Type::F32) => self.ir.ins().fdemote(types::F32, a),
+            _ => return self.definition(inst),
+        };
+        self.raises_flags(value);
+        self.raw[at] = true;
+        value
+    }
+
+    pub(super) fn fbox(&mut self, inst: &Inst) -> ClifValue {
+        let value = self.observed(inst, 0);
+        let bits = self.to_bits(value, inst.from);
+        let ones = self.iconst(types::I64, !inst.from.mask() as i64);
+        let boxed = self.ir.ins().bor(bits, ones);
+        self.ir.ins().bitcast(types::F64, MemFlagsData::new(), boxed)
+    }
+
+    pub(super) fn funbox(&mut self, inst: &Inst) -> ClifValue {
+        let def = self.block.def(inst.args[0]);
+        if def.op == Op::FBox && def.from == inst.ty {
+            return self.value(def.args[0]);
+        }
+        let value = self.observed(inst, 0);
+        let bits = self.to_bits(value, Type::F64);
+        let ones = self.iconst(types::I64, !inst.ty.mask() as i64);
+        let is_boxed = self.ir.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, bits, ones);
+        let (ty, nan) = if inst.ty == Type::F16 { (types::I16, 0x7e00) } else { (types::I32, 0x7fc0_0000) };
+        let narrow = self.ir.ins().ireduce(ty, bits);
+        let nan = self.iconst(ty, nan);
+        let narrow = self.ir.ins().select(is_boxed, narrow, nan);
+        if inst.ty == Type::F16 { narrow } else { self.ir.ins().bitcast(types::F32, MemFlagsData::new(), narrow) }
+    }
+}

@@ -1,0 +1,236 @@
+//! Integer ops, all inline. Division follows the IR's total definition without branches.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value as ClifValue, types};
+use cranelift_frontend::FuncInstBuilder;
+use vm_ir::{Inst, Op, Type};
+
+use super::{Emitter, clif_type};
+
+/// Which factors of a high product are signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signs {
+    Signed,
+    Unsigned,
+    First,
+}
+
+impl Emitter<'_, '_> {
+    pub(super) fn constant(&mut self, inst: &Inst) -> ClifValue {
+        let bits = inst.imm as u64 & inst.ty.mask();
+        match inst.ty {
+            Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::F16 => self.iconst(clif_type(inst.ty), bits as i64),
+            Type::F32 => self.ir.ins().f32const(f32::from_bits(bits as u32)),
+            Type::F64 => self.ir.ins().f64const(f64::from_bits(bits)),
+            Type::V128 => {
+                let bits = self.iconst(types::I64, bits as i64);
+                let wide = self.ir.ins().splat(types::I64X2, bits);
+                self.ir.ins().bitcast(types::I8X16, little(), wide)
+            }
+        }
+    }
+
+    pub(super) fn unary(
+        &mut self,
+        inst: &Inst,
+        build: impl FnOnce(FuncInstBuilder<'_, '_>, ClifValue) -> ClifValue,
+    ) -> ClifValue {
+        let a = self.arg(inst, 0);
+        build(self.ir.ins(), a)
+    }
+
+    pub(super) fn binary(
+        &mut self,
+        inst: &Inst,
+        build: impl FnOnce(FuncInstBuilder<'_, '_>, ClifValue, ClifValue) -> ClifValue,
+    ) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        build(self.ir.ins(), a, b)
+    }
+
+    pub(super) fn compare(&mut self, inst: &Inst, condition: IntCC) -> ClifValue {
+        self.binary(inst, |ir, a, b| ir.icmp(condition, a, b))
+    }
+
+    pub(super) fn select(&mut self, inst: &Inst) -> ClifValue {
+        let (yes, no) = (self.observed(inst, 1), self.observed(inst, 2));
+        let cond = self.arg(inst, 0);
+        self.ir.ins().select(cond, yes, no)
+    }
+
+    pub(super) fn bitcast(&mut self, inst: &Inst) -> ClifValue {
+        let a = self.observed(inst, 0);
+        let to = clif_type(inst.ty);
+        if to == clif_type(inst.from) { a } else { self.ir.ins().bitcast(to, MemFlagsData::new(), a) }
+    }
+
+    pub(super) fn mul_high(&mut self, inst: &Inst, signs: Signs) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        if inst.ty == Type::I32 {
+            let wide = |this: &mut Self, value, signed| match signed {
+                true => this.ir.ins().sextend(types::I64, value),
+                false => this.ir.ins().uextend(types::I64, value),
+            };
+            let a = wide(self, a, signs != Signs::Unsigned);
+            let b = wide(self, b, signs == Signs::Signed);
+            let product = self.ir.ins().imul(a, b);
+            let high = self.ir.ins().ushr_imm_u(product, 32);
+            return self.ir.ins().ireduce(types::I32, high);
+        }
+        match signs {
+            Signs::Signed => self.ir.ins().smulhi(a, b),
+            Signs::Unsigned => self.ir.ins().umulhi(a, b),
+            Signs::First => {
+                // A negative first factor counts 2^64 too much as an unsigned one.
+                let high = self.ir.ins().umulhi(a, b);
+                let sign = self.ir.ins().sshr_imm_u(a, 63);
+                let excess = self.ir.ins().band(sign, b);
+                self.ir.ins().isub(high, excess)
+            }
+        }
+    }
+
+    /// `b`, or 1 where the host's division would stop: at zero, and for signed division at -1.
+    fn safe_divisor(&mut self, b: ClifValue, ty: Type, signed: bool) -> ClifValue {
+        let one = self.iconst(clif_type(ty), 1);
+        let unsafe_divisor = if signed {
+            let next = self.ir.ins().iadd(b, one);
+            self.ir.ins().icmp(IntCC::UnsignedLessThanOrEqual, next, one)
+        } else {
+            let zero = self.iconst(clif_type(ty), 0);
+            self.ir.ins().icmp(IntCC::Equal, b, zero)
+        };
+        self.ir.ins().select(unsafe_divisor, one, b)
+    }
+
+    fn is(&mut self, value: ClifValue, ty: Type, constant: i64) -> ClifValue {
+        let constant = self.iconst(clif_type(ty), constant);
+        self.ir.ins().icmp(IntCC::Equal, value, constant)
+    }
+
+    pub(super) fn div_s(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        if let Some(divisor) = self.fixed_divisor(inst) {
+            return self.ir.ins().sdiv(a, divisor);
+        }
+        let divisor = self.safe_divisor(b, inst.ty, true);
+        let quotient = self.ir.ins().sdiv(a, divisor);
+        // By -1 the quotient is the negated dividend, wrapping for the most negative one.
+        let negated = self.ir.ins().ineg(a);
+        let by_minus_one = self.is(b, inst.ty, -1);
+        let quotient = self.ir.ins().select(by_minus_one, negated, quotient);
+        let by_zero = self.is(b, inst.ty, 0);
+        let ones = self.iconst(clif_type(inst.ty), -1);
+        self.ir.ins().select(by_zero, ones, quotient)
+    }
+
+    pub(super) fn div_u(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        if let Some(divisor) = self.fixed_divisor(inst) {
+            return self.ir.ins().udiv(a, divisor);
+        }
+        let divisor = self.safe_divisor(b, inst.ty, false);
+        let quotient = self.ir.ins().udiv(a, divisor);
+        let by_zero = self.is(b, inst.ty, 0);
+        let ones = self.iconst(clif_type(inst.ty), -1);
+        self.ir.ins().select(by_zero, ones, quotient)
+    }
+
+    pub(super) fn rem_s(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        if let Some(divisor) = self.fixed_divisor(inst) {
+            return self.ir.ins().srem(a, divisor);
+        }
+        // By 1, which stands for 0 and -1, the remainder is 0, as it is by -1.
+        let divisor = self.safe_divisor(b, inst.ty, true);
+        let remainder = self.ir.ins().srem(a, divisor);
+        let by_zero = self.is(b, inst.ty, 0);
+        self.ir.ins().select(by_zero, a, remainder)
+    }
+
+    pub(super) fn rem_u(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        if let Some(divisor) = self.fixed_divisor(inst) {
+            return self.ir.ins().urem(a, divisor);
+        }
+        let divisor = self.safe_divisor(b, inst.ty, false);
+        let remainder = self.ir.ins().urem(a, divisor);
+        let by_zero = self.is(b, inst.ty, 0);
+        self.ir.ins().select(by_zero, a, remainder)
+    }
+
+    /// The divisor, if it is a constant other than 0 and -1.
+    fn fixed_divisor(&mut self, inst: &Inst) -> Option<ClifValue> {
+        let divisor = self.block.def(inst.args[1]);
+        let bits = divisor.imm as u64 & inst.ty.mask();
+        (divisor.op == Op::Const && bits != 0 && bits != inst.ty.mask()).then(|| self.arg(inst, 1))
+    }
+
+    /// Whether operand `index` is the constant zero, as a carry in often is.
+    fn is_zero(&self, inst: &Inst, index: usize) -> bool {
+        let def = self.block.def(inst.args[index]);
+        def.op == Op::Const && def.imm == 0
+    }
+
+    fn widened_carry(&mut self, inst: &Inst) -> ClifValue {
+        let carry = self.arg(inst, 2);
+        if inst.from == Type::I8 { carry } else { self.ir.ins().uextend(clif_type(inst.from), carry) }
+    }
+
+    pub(super) fn carry_add(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let sum = self.ir.ins().iadd(a, b);
+        let first = self.ir.ins().icmp(IntCC::UnsignedLessThan, sum, a);
+        if self.is_zero(inst, 2) {
+            return first;
+        }
+        let carry = self.widened_carry(inst);
+        let total = self.ir.ins().iadd(sum, carry);
+        let second = self.ir.ins().icmp(IntCC::UnsignedLessThan, total, sum);
+        self.ir.ins().bor(first, second)
+    }
+
+    pub(super) fn borrow_sub(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let first = self.ir.ins().icmp(IntCC::UnsignedLessThan, a, b);
+        if self.is_zero(inst, 2) {
+            return first;
+        }
+        let difference = self.ir.ins().isub(a, b);
+        let borrow = self.widened_carry(inst);
+        let second = self.ir.ins().icmp(IntCC::UnsignedLessThan, difference, borrow);
+        self.ir.ins().bor(first, second)
+    }
+
+    pub(super) fn overflow_add(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let carry = self.widened_carry(inst);
+        let sum = self.ir.ins().iadd(a, b);
+        let sum = self.ir.ins().iadd(sum, carry);
+        // Operands of one sign gave a sum of the other.
+        let (from_a, from_b) = (self.ir.ins().bxor(a, sum), self.ir.ins().bxor(b, sum));
+        let changed = self.ir.ins().band(from_a, from_b);
+        self.sign_of(changed, inst.from)
+    }
+
+    pub(super) fn overflow_sub(&mut self, inst: &Inst) -> ClifValue {
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let borrow = self.widened_carry(inst);
+        let difference = self.ir.ins().isub(a, b);
+        let difference = self.ir.ins().isub(difference, borrow);
+        let (operands, result) = (self.ir.ins().bxor(a, b), self.ir.ins().bxor(a, difference));
+        let changed = self.ir.ins().band(operands, result);
+        self.sign_of(changed, inst.from)
+    }
+
+    /// The sign bit as 0 or 1.
+    fn sign_of(&mut self, value: ClifValue, ty: Type) -> ClifValue {
+        let zero = self.iconst(clif_type(ty), 0);
+        self.ir.ins().icmp(IntCC::SignedLessThan, value, zero)
+    }
+}
+
+/// Flags of a bitcast between vector types, which must name a byte order.
+pub(super) fn little() -> MemFlagsData {
+    MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little)
+}

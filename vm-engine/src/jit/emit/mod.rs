@@ -1,0 +1,569 @@
+//! From a region to Cranelift's representation: one match over the ops, by family.
+//!
+//! Guest slots are the builder's variables, so that its SSA construction places block parameters where control joins.
+//! Ops become one to a few instructions of the same width; nothing is optimised here, since the IR's passes have done
+//! what may be done to a guest, and Cranelift runs without its own.
+
+mod control;
+mod float;
+mod int;
+mod keep;
+mod memory;
+mod vector;
+
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
+use cranelift_frontend::{FunctionBuilder, Variable};
+use vm_core::{CpuState, GuestAddr, SLOT_COUNT, Slot};
+use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
+
+use crate::jit::CompileError;
+use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
+use crate::jit::runtime::Function;
+use crate::region::{RegionPlan, SlotSet, Slots, analyse, flushes, is_raw};
+
+/// What the target can do that emission depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// Where the frame's address is.
+    pub(crate) frame: FrameRegister,
+    /// Plain loads and stores are ordered as acquire and release.
+    pub(crate) is_tso: bool,
+    /// Fused multiply-add is one instruction.
+    pub(crate) has_fma: bool,
+    /// 128-bit compare-and-swap is one instruction.
+    pub(crate) has_cas128: bool,
+}
+
+/// What emission gives besides the function.
+#[derive(Debug, Default)]
+pub(crate) struct Emitted {
+    /// Guest addresses that the function's source locations index.
+    pub(crate) pcs: Vec<GuestAddr>,
+}
+
+/// Builds the function of `plan` in `ir`. Links are numbered from `first_link` in the order of [`RegionPlan::links`].
+///
+/// # Errors
+/// [`CompileError::Unsupported`] for ops that no code is generated for.
+pub(crate) fn emit(
+    plan: &RegionPlan,
+    helpers: &[Helper],
+    target: Target,
+    first_link: u32,
+    ir: FunctionBuilder<'_>,
+) -> Result<Emitted, CompileError> {
+    let slots = analyse(plan, helpers);
+    let mut emitter = Emitter::new(plan, helpers, target, first_link, &slots, ir);
+    emitter.prologue();
+    for &index in &slots.order {
+        emitter.region_block(index)?;
+    }
+    emitter.keep_flag_effects();
+    emitter.ir.seal_all_blocks();
+    let Emitter { ir, pcs, .. } = emitter;
+    ir.finalize(cranelift_codegen::isa::TargetFrontendConfig {
+        default_call_conv: cranelift_codegen::isa::CallConv::SystemV,
+        pointer_width: target_lexicon::PointerWidth::U64,
+        page_size_align_log2: 12,
+    });
+    Ok(Emitted { pcs })
+}
+
+/// How an IR value is used, beyond the arithmetic that does not look at a NaN's bits.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    /// Something sees the value's bits.
+    observed: bool,
+    /// Something outside its guest instruction uses it.
+    escapes: bool,
+}
+
+struct Emitter<'a, 'b> {
+    plan: &'a RegionPlan,
+    helpers: &'a [Helper],
+    target: Target,
+    first_link: u32,
+    links: Vec<GuestAddr>,
+    slots: &'a Slots,
+    ir: FunctionBuilder<'b>,
+    variables: Vec<Option<(Variable, Type)>>,
+    /// Entry of each block of the region.
+    entries: Vec<ir::Block>,
+    /// Predecessors of each block of the region that are not emitted yet.
+    missing: Vec<usize>,
+    region_signature: ir::SigRef,
+    /// The frame's address in the current Cranelift block, once asked for.
+    frame: Option<ClifValue>,
+    /// Host address of guest address 0 and the guest's limit, for based memory.
+    memory: Option<(ClifValue, ClifValue)>,
+    pcs: Vec<GuestAddr>,
+    /// Instructions whose flags count even if their result does not.
+    flag_effects: Vec<ir::Inst>,
+    /// The region reads or writes the sticky flags, so comparisons must not be repeated by instruction selection.
+    reads_flags: bool,
+
+    // State of the block that is being emitted.
+    here: usize,
+    block: &'a Block,
+    values: Vec<Option<ClifValue>>,
+    /// IR values that are arithmetic results with the host's NaN.
+    raw: Vec<bool>,
+    uses: Vec<Use>,
+    dirty: SlotSet,
+    raw_slots: SlotSet,
+}
+
+/// Cranelift's type for values of `ty`. Half floats are held as bits.
+fn clif_type(ty: Type) -> ClifType {
+    match ty {
+        Type::I8 => types::I8,
+        Type::I16 | Type::F16 => types::I16,
+        Type::I32 => types::I32,
+        Type::I64 => types::I64,
+        Type::F32 => types::F32,
+        Type::F64 => types::F64,
+        Type::V128 => types::I8X16,
+    }
+}
+
+/// Flags of accesses to the frame: always mapped and aligned.
+fn frame_flags() -> MemFlagsData {
+    MemFlagsData::trusted()
+}
+
+impl<'a, 'b> Emitter<'a, 'b> {
+    fn new(
+        plan: &'a RegionPlan,
+        helpers: &'a [Helper],
+        target: Target,
+        first_link: u32,
+        slots: &'a Slots,
+        mut ir: FunctionBuilder<'b>,
+    ) -> Self {
+        let mut variables = vec![None; SLOT_COUNT];
+        for (slot, ty) in &slots.types {
+            let place: &mut Option<(Variable, Type)> = &mut variables[slot.index()];
+            place.get_or_insert_with(|| (ir.declare_var(clif_type(*ty)), *ty));
+        }
+        let entries = plan.blocks.iter().map(|_| ir.create_block()).collect();
+        let region_signature = ir.import_signature(region_signature(target.frame));
+        let insts = || plan.blocks.iter().flat_map(|here| &here.block.insts);
+        let reads_flags =
+            insts().any(|inst| matches!(inst.op, Op::FpFlagsGet | Op::FpFlagsSet | Op::SetMode | Op::Call));
+        Self {
+            plan,
+            helpers,
+            target,
+            first_link,
+            links: plan.links(),
+            slots,
+            ir,
+            variables,
+            entries,
+            missing: slots.flow.iter().map(|flow| flow.predecessors).collect(),
+            region_signature,
+            frame: None,
+            memory: None,
+            pcs: Vec::new(),
+            flag_effects: Vec::new(),
+            reads_flags,
+            here: 0,
+            block: &plan.blocks[0].block,
+            values: Vec::new(),
+            raw: Vec::new(),
+            uses: Vec::new(),
+            dirty: SlotSet::default(),
+            raw_slots: SlotSet::default(),
+        }
+    }
+
+    fn region_block(&mut self, index: usize) -> Result<(), CompileError> {
+        let block: &'a Block = &self.plan.blocks[index].block;
+        let flow = &self.slots.flow[index];
+        self.here = index;
+        self.block = block;
+        self.values.clear();
+        self.values.resize(block.insts.len(), None);
+        self.raw.clear();
+        self.raw.resize(block.insts.len(), false);
+        self.scan_uses();
+        self.dirty = flow.dirty;
+        self.raw_slots = flow.raw;
+        self.switch_to(self.entries[index]);
+        if self.missing[index] == 0 && index != 0 {
+            self.ir.seal_block(self.entries[index]);
+        }
+        self.locate(block.key.pc);
+        if flow.is_loop {
+            self.poll(block.key.pc);
+        }
+        if self.plan.options.count {
+            self.count(block.guest_len());
+        }
+        let mut marks = block.marks.iter().peekable();
+        for at in 0..block.insts.len() {
+            while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
+                self.locate(block.key.pc.offset(i64::from(mark.offset)));
+            }
+            if flushes(block, at, self.plan.options.faults, self.helpers) {
+                let dirty = std::mem::take(&mut self.dirty);
+                self.store_slots(&dirty);
+            }
+            self.inst(at)?;
+        }
+        self.settle();
+        self.end()?;
+        let mut targets: Vec<_> = self.plan.blocks[index].edges.iter().map(|(_, to)| *to).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        for to in targets {
+            self.missing[to] -= 1;
+            if self.missing[to] == 0 && self.slots.flow[to].is_loop {
+                self.ir.seal_block(self.entries[to]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that what follows belongs to the guest instruction at `pc`.
+    fn locate(&mut self, pc: GuestAddr) {
+        if self.pcs.last() != Some(&pc) {
+            self.pcs.push(pc);
+        }
+        self.ir.set_srcloc(ir::SourceLoc::new(self.pcs.len() as u32 - 1));
+    }
+
+    fn switch_to(&mut self, block: ir::Block) {
+        self.ir.switch_to_block(block);
+        self.frame = None;
+    }
+
+    /// The frame's address.
+    fn frame(&mut self) -> ClifValue {
+        if let Some(frame) = self.frame {
+            return frame;
+        }
+        let frame = match self.target.frame {
+            FrameRegister::Pinned => self.ir.ins().get_pinned_reg(types::I64),
+            FrameRegister::Argument => {
+                let entry = self.ir.func.layout.entry_block().unwrap_or(self.entries[0]);
+                self.ir.func.dfg.block_params(entry)[0]
+            }
+        };
+        self.frame = Some(frame);
+        frame
+    }
+
+    fn load_frame(&mut self, ty: ClifType, offset: i32) -> ClifValue {
+        let frame = self.frame();
+        self.ir.ins().load(ty, frame_flags(), frame, offset)
+    }
+
+    fn store_frame(&mut self, value: ClifValue, offset: i32) {
+        let frame = self.frame();
+        self.ir.ins().store(frame_flags(), value, frame, offset);
+    }
+
+    /// Calls a function of the runtime with the frame's address and `args`.
+    fn call_runtime(&mut self, function: Function, args: &[ClifValue]) -> ClifValue {
+        let frame = self.frame();
+        let mut all = Vec::with_capacity(args.len() + 1);
+        all.push(frame);
+        all.extend_from_slice(args);
+        self.call_entry(function as usize, &all)
+    }
+
+    /// Calls the entry of the function table at `index` with exactly `args`.
+    fn call_entry(&mut self, index: usize, args: &[ClifValue]) -> ClifValue {
+        let signature = self.ir.import_signature(runtime_signature(args.len() - 1));
+        let table = self.load_frame(types::I64, offset::FUNCTIONS);
+        let function = self.ir.ins().load(types::I64, frame_flags().with_readonly(), table, index as i32 * 8);
+        let call = self.ir.ins().call_indirect(signature, function, args);
+        self.ir.inst_results(call)[0]
+    }
+
+    fn iconst(&mut self, ty: ClifType, value: i64) -> ClifValue {
+        let bits = ty.bits();
+        let value = if bits < 64 { value & ((1 << bits) - 1) } else { value };
+        self.ir.ins().iconst(ty, value)
+    }
+
+    fn scan_uses(&mut self) {
+        let block = self.block;
+        self.uses.clear();
+        self.uses.resize(block.insts.len(), Use::default());
+        let mut marks = block.marks.iter().peekable();
+        let mut first = 0;
+        for (at, inst) in block.insts.iter().enumerate() {
+            while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
+                first = mark.first;
+            }
+            let arithmetic = float::ignores_nan_bits(inst.op);
+            for arg in inst.operands() {
+                let found = &mut self.uses[arg.index()];
+                found.observed |= !arithmetic;
+                found.escapes |= inst.op == Op::Set || (arg.index() as u32) < first;
+            }
+        }
+        if let Some(value) = block.end.operand() {
+            self.uses[value.index()] = Use { observed: true, escapes: true };
+        }
+    }
+
+    /// The value of operand `index` as it stands.
+    fn arg(&self, inst: &Inst, index: usize) -> ClifValue {
+        self.value(inst.args[index])
+    }
+
+    fn value(&self, value: Value) -> ClifValue {
+        self.values[value.index()].expect("an operand comes before its use")
+    }
+
+    /// The value of operand `index` with the NaN that the guest sees.
+    fn observed(&mut self, inst: &Inst, index: usize) -> ClifValue {
+        let at = inst.args[index].index();
+        if std::mem::take(&mut self.raw[at]) {
+            let canonical = self.canonical(self.value(inst.args[index]));
+            self.values[at] = Some(canonical);
+        }
+        self.value(inst.args[index])
+    }
+
+    fn variable(&self, slot: Slot) -> (Variable, Type) {
+        self.variables[slot.index()].expect("analysis lists every slot of the region")
+    }
+
+    /// Stores the slots to the state, with the NaNs that the guest sees.
+    fn store_slots(&mut self, slots: &SlotSet) {
+        for slot in slots.iter() {
+            let mut value = self.ir.use_var(self.variable(slot).0);
+            if self.raw_slots.contains(slot) {
+                value = self.canonical(value);
+            }
+            self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
+        }
+    }
+
+    fn load_slot(&mut self, slot: Slot) {
+        let (variable, ty) = self.variable(slot);
+        let value = self.load_frame(clif_type(ty), offset::STATE + CpuState::slot_offset(slot) as i32);
+        self.ir.def_var(variable, value);
+    }
+
+    /// Gives slots that a following block expects with settled NaNs such NaNs.
+    fn settle(&mut self) {
+        let mut wanted = SlotSet::default();
+        for (_, to) in &self.plan.blocks[self.here].edges {
+            let flow = &self.slots.flow[*to];
+            wanted.union(&flow.settled.both(&flow.live));
+        }
+        for slot in wanted.both(&self.raw_slots).iter() {
+            let variable = self.variable(slot).0;
+            let value = self.ir.use_var(variable);
+            let value = self.canonical(value);
+            self.ir.def_var(variable, value);
+            self.raw_slots.remove(slot);
+        }
+    }
+
+    /// Calls the definition of `inst` on its operands.
+    fn definition(&mut self, inst: &Inst) -> ClifValue {
+        let description = crate::jit::runtime::describe(inst);
+        let description = self.iconst(types::I64, description);
+        let mut args = [description; 4];
+        for (index, place) in args.iter_mut().skip(1).enumerate() {
+            *place = if index < inst.operands().len() {
+                let value = self.observed(inst, index);
+                let ty = self.block.def(inst.args[index]).result().unwrap_or(Type::I64);
+                self.to_bits(value, ty)
+            } else {
+                self.iconst(types::I64, 0)
+            };
+        }
+        let bits = self.call_runtime(Function::Scalar, &args);
+        self.from_bits(bits, inst.result().unwrap_or(Type::I64))
+    }
+
+    /// A scalar as 64 bits, zeros above.
+    fn to_bits(&mut self, value: ClifValue, ty: Type) -> ClifValue {
+        let value = match ty {
+            Type::F32 => self.ir.ins().bitcast(types::I32, MemFlagsData::new(), value),
+            Type::F64 => self.ir.ins().bitcast(types::I64, MemFlagsData::new(), value),
+            Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::F16 | Type::V128 => value,
+        };
+        if ty.bits() < 64 { self.ir.ins().uextend(types::I64, value) } else { value }
+    }
+
+    /// The scalar of type `ty` in the low bits of 64.
+    fn from_bits(&mut self, bits: ClifValue, ty: Type) -> ClifValue {
+        match ty {
+            Type::I64 | Type::V128 => bits,
+            Type::I8 | Type::I16 | Type::I32 | Type::F16 => self.ir.ins().ireduce(clif_type(ty), bits),
+            Type::F32 => {
+                let narrow = self.ir.ins().ireduce(types::I32, bits);
+                self.ir.ins().bitcast(types::F32, MemFlagsData::new(), narrow)
+            }
+            Type::F64 => self.ir.ins().bitcast(types::F64, MemFlagsData::new(), bits),
+        }
+    }
+
+    fn get(&mut self, at: usize, slot: Slot) -> ClifValue {
+        self.raw[at] = self.raw_slots.contains(slot);
+        self.ir.use_var(self.variable(slot).0)
+    }
+
+    fn set(&mut self, inst: &Inst) {
+        let slot = inst.slot();
+        let kept = is_raw(self.block, inst.args[0]) && self.raw[inst.args[0].index()];
+        let value = if kept { self.arg(inst, 0) } else { self.observed(inst, 0) };
+        self.ir.def_var(self.variable(slot).0, value);
+        self.dirty.insert(slot);
+        if kept {
+            self.raw_slots.insert(slot);
+        } else {
+            self.raw_slots.remove(slot);
+        }
+    }
+
+    /// Calls a helper; one that works on the state finds and leaves all of it in memory.
+    fn helper(&mut self, inst: &Inst) -> Result<ClifValue, CompileError> {
+        let index = inst.imm as usize;
+        let Some(helper) = self.helpers.get(index) else { return Err(CompileError::UnknownHelper { index }) };
+        let mut args = Vec::with_capacity(4);
+        if helper.effect == HelperEffect::State {
+            self.call_runtime(Function::GatherFlags, &[]);
+            let frame = self.frame();
+            args.push(self.ir.ins().iadd_imm_s(frame, i64::from(offset::STATE)));
+        }
+        for index in 0..3 {
+            let value = if index < inst.operands().len() { self.arg(inst, index) } else { self.iconst(types::I64, 0) };
+            args.push(value);
+        }
+        let value = self.call_entry(Function::COUNT + index, &args);
+        if helper.effect == HelperEffect::State {
+            for (slot, _) in &self.slots.types {
+                self.load_slot(*slot);
+                self.raw_slots.remove(*slot);
+            }
+        }
+        Ok(value)
+    }
+
+    /// Emits the op at `at`. The only match over ops; the families' methods do the work.
+    fn inst(&mut self, at: usize) -> Result<(), CompileError> {
+        let block = self.block;
+        let inst = &block.insts[at];
+        let value = match inst.op {
+            Op::Const => self.constant(inst),
+            Op::Pc => self.iconst(types::I64, block.key.pc.offset(inst.imm).get() as i64),
+            Op::Get => self.get(at, inst.slot()),
+            Op::Set => {
+                self.set(inst);
+                return Ok(());
+            }
+            Op::SetMode => {
+                let mode = self.arg(inst, 0);
+                self.store_frame(mode, offset::STATE + CpuState::MODE_OFFSET as i32);
+                return Ok(());
+            }
+
+            Op::Add => self.binary(inst, |ir, a, b| ir.iadd(a, b)),
+            Op::Sub => self.binary(inst, |ir, a, b| ir.isub(a, b)),
+            Op::Mul => self.binary(inst, |ir, a, b| ir.imul(a, b)),
+            Op::MulHighS => self.mul_high(inst, int::Signs::Signed),
+            Op::MulHighU => self.mul_high(inst, int::Signs::Unsigned),
+            Op::MulHighSU => self.mul_high(inst, int::Signs::First),
+            Op::DivS => self.div_s(inst),
+            Op::DivU => self.div_u(inst),
+            Op::RemS => self.rem_s(inst),
+            Op::RemU => self.rem_u(inst),
+            Op::CarryAdd => self.carry_add(inst),
+            Op::OverflowAdd => self.overflow_add(inst),
+            Op::BorrowSub => self.borrow_sub(inst),
+            Op::OverflowSub => self.overflow_sub(inst),
+            Op::And => self.binary(inst, |ir, a, b| ir.band(a, b)),
+            Op::Or => self.binary(inst, |ir, a, b| ir.bor(a, b)),
+            Op::Xor => self.binary(inst, |ir, a, b| ir.bxor(a, b)),
+            Op::Shl => self.binary(inst, |ir, a, b| ir.ishl(a, b)),
+            Op::ShrU => self.binary(inst, |ir, a, b| ir.ushr(a, b)),
+            Op::ShrS => self.binary(inst, |ir, a, b| ir.sshr(a, b)),
+            Op::RotL => self.binary(inst, |ir, a, b| ir.rotl(a, b)),
+            Op::RotR => self.binary(inst, |ir, a, b| ir.rotr(a, b)),
+            Op::Clz => self.unary(inst, |ir, a| ir.clz(a)),
+            Op::Ctz => self.unary(inst, |ir, a| ir.ctz(a)),
+            Op::Popcount => self.unary(inst, |ir, a| ir.popcnt(a)),
+            Op::BitReverse => self.unary(inst, |ir, a| ir.bitrev(a)),
+            Op::ByteSwap => self.unary(inst, |ir, a| ir.bswap(a)),
+            Op::ClMul | Op::ClMulHigh => self.definition(inst),
+            Op::Eq => self.compare(inst, ir::condcodes::IntCC::Equal),
+            Op::Ne => self.compare(inst, ir::condcodes::IntCC::NotEqual),
+            Op::LtS => self.compare(inst, ir::condcodes::IntCC::SignedLessThan),
+            Op::LtU => self.compare(inst, ir::condcodes::IntCC::UnsignedLessThan),
+            Op::LeS => self.compare(inst, ir::condcodes::IntCC::SignedLessThanOrEqual),
+            Op::LeU => self.compare(inst, ir::condcodes::IntCC::UnsignedLessThanOrEqual),
+            Op::Select => self.select(inst),
+            Op::SignExtend => self.unary(inst, |ir, a| ir.sextend(clif_type(inst.ty), a)),
+            Op::ZeroExtend => self.unary(inst, |ir, a| ir.uextend(clif_type(inst.ty), a)),
+            Op::Truncate => self.unary(inst, |ir, a| ir.ireduce(clif_type(inst.ty), a)),
+            Op::Bitcast => self.bitcast(inst),
+
+            Op::FAdd => self.arithmetic(at, |ir, args| ir.fadd(args[0], args[1])),
+            Op::FSub => self.arithmetic(at, |ir, args| ir.fsub(args[0], args[1])),
+            Op::FMul => self.arithmetic(at, |ir, args| ir.fmul(args[0], args[1])),
+            Op::FDiv => self.arithmetic(at, |ir, args| ir.fdiv(args[0], args[1])),
+            Op::FSqrt => self.arithmetic(at, |ir, args| ir.sqrt(args[0])),
+            Op::FMulAdd => self.multiply_add(inst),
+            Op::FNeg => self.fneg(at),
+            Op::FAbs => self.fabs(inst),
+            Op::FCopySign => self.fcopysign(inst),
+            Op::FEq => self.float_compare(inst, ir::condcodes::FloatCC::Equal),
+            Op::FLt => self.float_compare(inst, ir::condcodes::FloatCC::LessThan),
+            Op::FLe => self.float_compare(inst, ir::condcodes::FloatCC::LessThanOrEqual),
+            Op::FUnordered => self.float_compare(inst, ir::condcodes::FloatCC::Unordered),
+            Op::FToIntS => self.float_to_int(inst),
+            Op::IntToFS => self.int_to_float(inst, float::Signed::Yes),
+            Op::IntToFU => self.int_to_float(inst, float::Signed::No),
+            Op::FConvert => self.float_convert(at),
+            Op::FMin | Op::FMax | Op::FClass | Op::FToIntU | Op::FRound => self.definition(inst),
+            Op::FBox => self.fbox(inst),
+            Op::FUnbox => self.funbox(inst),
+            Op::FpFlagsGet => self.call_runtime(Function::FpFlagsGet, &[]),
+            Op::FpFlagsSet => {
+                let flags = self.arg(inst, 0);
+                self.call_runtime(Function::FpFlagsSet, &[flags]);
+                return Ok(());
+            }
+
+            Op::Load => self.load(at),
+            Op::Store => {
+                self.store(inst);
+                return Ok(());
+            }
+            Op::AtomicRmw => self.atomic_rmw(at),
+            Op::AtomicCas => self.atomic_cas(at)?,
+            Op::Fence => {
+                self.fence(inst.fence());
+                return Ok(());
+            }
+
+            Op::VUnary | Op::VBinary | Op::VTernary => {
+                return Err(CompileError::Unsupported { op: inst.op, key: block.key });
+            }
+            Op::VExtract => self.extract_lane(inst),
+            Op::VInsert => self.insert_lane(inst),
+            Op::VSplat => self.splat(inst),
+
+            Op::Call => self.helper(inst)?,
+            Op::TrapIf => {
+                self.trap_if(at);
+                return Ok(());
+            }
+            Op::ExitIf => {
+                self.exit_if(inst);
+                return Ok(());
+            }
+        };
+        self.values[at] = Some(value);
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The one call into generated code, and the two stubs that generated code and the fault handler leave through.
+
+use crate::frame::{ExitCode, Frame};
+use crate::jit::abi::offset;
+use crate::jit::code::CodePtr;
+
+/// Runs generated code until it leaves.
+///
+/// # Safety
+/// - `code` is the entry of a region that stays mapped for the call;
+/// - the calling thread owns the frame's body, and the addresses in it (link table, jump cache, functions, memory
+///   base, context) are valid for what the region's options make of them.
+pub(crate) unsafe fn enter(frame: &Frame, code: CodePtr) -> ExitCode {
+    // SAFETY: the caller's contract; the trampoline saves every register that the host's convention preserves.
+    let code = unsafe { tradux_enter(std::ptr::from_ref(frame), code.address()) };
+    match code {
+        1 => ExitCode::Link,
+        2 => ExitCode::Syscall,
+        3 => ExitCode::Trap,
+        4 => ExitCode::Poll,
+        5 => ExitCode::Flush,
+        6 => ExitCode::Fault,
+        _ => ExitCode::Continue,
+    }
+}
+
+/// Address of the stub that an unlinked entry of the link table holds: leaves with [`ExitCode::Link`].
+pub(crate) fn link_stub() -> u64 {
+    tradux_link_stub as *const () as u64
+}
+
+/// Address at which the fault handler continues after it has restored the stack pointer from the frame:
+/// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
+#[allow(dead_code, reason = "called by the fault handler, which is built for hosts with signals only")]
+pub(crate) fn fault_exit() -> u64 {
+    tradux_fault_exit as *const () as u64
+}
+
+unsafe extern "C" {
+    fn tradux_enter(frame: *const Frame, code: u64) -> u64;
+    fn tradux_link_stub();
+    fn tradux_fault_exit();
+}
+
+// Six saved registers and eight bytes of padding keep the stack aligned to 16 bytes at the call.
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".text",
+    ".p2align 4",
+    ".globl tradux_enter",
+    ".hidden tradux_enter",
+    ".type tradux_enter, @function",
+    "tradux_enter:",
+    "push rbp",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "sub rsp, 8",
+    "mov r15, rdi",
+    "mov qword ptr [r15 + {entry_sp}], rsp",
+    "xor ebp, ebp",
+    "call rsi",
+    "2:",
+    "mov qword ptr [r15 + {entry_sp}], 0",
+    "add rsp, 8",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "pop rbp",
+    "ret",
+    ".size tradux_enter, . - tradux_enter",
+    ".globl tradux_fault_exit",
+    ".hidden tradux_fault_exit",
+    ".type tradux_fault_exit, @function",
+    "tradux_fault_exit:",
+    "mov eax, {fault}",
+    "jmp 2b",
+    ".size tradux_fault_exit, . - tradux_fault_exit",
+    ".globl tradux_link_stub",
+    ".hidden tradux_link_stub",
+    ".type tradux_link_stub, @function",
+    "tradux_link_stub:",
+    "mov qword ptr [r15 + {exit_value}], rdi",
+    "mov eax, {link}",
+    "ret",
+    ".size tradux_link_stub, . - tradux_link_stub",
+    entry_sp = const offset::ENTRY_SP,
+    exit_value = const offset::EXIT_VALUE,
+    fault = const ExitCode::Fault as u64,
+    link = const ExitCode::Link as u64,
+);
+
+// `Tail` passes its first argument and its result in x2, and keeps x19-x28 and v8-v15 as the host's convention does.
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    ".text",
+    ".p2align 4",
+    ".globl tradux_enter",
+    ".hidden tradux_enter",
+    ".type tradux_enter, @function",
+    "tradux_enter:",
+    "stp x29, x30, [sp, #-160]!",
+    "stp x19, x20, [sp, #16]",
+    "stp x21, x22, [sp, #32]",
+    "stp x23, x24, [sp, #48]",
+    "stp x25, x26, [sp, #64]",
+    "stp x27, x28, [sp, #80]",
+    "stp d8, d9, [sp, #96]",
+    "stp d10, d11, [sp, #112]",
+    "stp d12, d13, [sp, #128]",
+    "stp d14, d15, [sp, #144]",
+    "mov x29, sp",
+    "mov x21, x0",
+    "mov x9, sp",
+    "str x9, [x21, #{entry_sp}]",
+    "blr x1",
+    "mov x0, x2",
+    "2:",
+    "str xzr, [x21, #{entry_sp}]",
+    "ldp x19, x20, [sp, #16]",
+    "ldp x23, x24, [sp, #48]",
+    "ldp x25, x26, [sp, #64]",
+    "ldp x27, x28, [sp, #80]",
+    "ldp d8, d9, [sp, #96]",
+    "ldp d10, d11, [sp, #112]",
+    "ldp d12, d13, [sp, #128]",
+    "ldp d14, d15, [sp, #144]",
+    "ldp x21, x22, [sp, #32]",
+    "ldp x29, x30, [sp], #160",
+    "ret",
+    ".size tradux_enter, . - tradux_enter",
+    ".globl tradux_fault_exit",
+    ".hidden tradux_fault_exit",
+    ".type tradux_fault_exit, @function",
+    "tradux_fault_exit:",
+    "mov x0, #{fault}",
+    "b 2b",
+    ".size tradux_fault_exit, . - tradux_fault_exit",
+    ".globl tradux_link_stub",
+    ".hidden tradux_link_stub",
+    ".type tradux_link_stub, @function",
+    "tradux_link_stub:",
+    "str x2, [x21, #{exit_value}]",
+    "mov x2, #{link}",
+    "ret",
+    ".size tradux_link_stub, . - tradux_link_stub",
+    entry_sp = const offset::ENTRY_SP,
+    exit_value = const offset::EXIT_VALUE,
+    fault = const ExitCode::Fault as u64,
+    link = const ExitCode::Link as u64,
+);

@@ -1,0 +1,248 @@
+//! Regions to host code through Cranelift.
+
+mod abi;
+#[allow(unsafe_code, reason = "seals executable pages")]
+pub(crate) mod code;
+pub(crate) mod compiled;
+mod emit;
+#[allow(unsafe_code, reason = "the call into generated code")]
+mod enter;
+#[allow(unsafe_code, reason = "a table that generated code reads")]
+pub(crate) mod link_table;
+pub(crate) mod pool;
+#[allow(unsafe_code, reason = "called by generated code with the frame's address")]
+mod runtime;
+#[cfg(test)]
+#[allow(unsafe_code, reason = "tests enter generated code")]
+mod tests;
+
+pub(crate) use enter::{enter, fault_exit, link_stub};
+pub(crate) use runtime::{RuntimeContext, function_table};
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::UserFuncName;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use target_lexicon::{Architecture, Triple};
+use vm_core::{BlockKey, GuestAddr};
+use vm_ir::{Helper, Op};
+
+use crate::region::RegionPlan;
+use abi::FrameRegister;
+use compiled::{CompiledRegion, CompiledTier};
+
+/// Why a region was not compiled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CompileError {
+    /// No code is generated for an op.
+    #[error("no code is generated for {} in the block at {key}", op.name())]
+    Unsupported {
+        /// The op.
+        op: Op,
+        /// Its block.
+        key: BlockKey,
+    },
+    /// A block calls a helper that its guest does not list.
+    #[error("helper {index} is not in the guest's list")]
+    UnknownHelper {
+        /// The index asked for.
+        index: usize,
+    },
+    /// The target is not one that this build generates code for.
+    #[error("no code generator for {target}: {reason}")]
+    Target {
+        /// The target asked for.
+        target: String,
+        /// The code generator's words.
+        reason: String,
+    },
+    /// The code generator refused its input.
+    #[error("the code generator refused the region at {key}: {reason}")]
+    Codegen {
+        /// Entry of the region.
+        key: BlockKey,
+        /// The code generator's words.
+        reason: String,
+    },
+}
+
+/// Host code of a region for any target, position independent.
+#[derive(Clone, Debug)]
+pub struct HostCode {
+    /// The code.
+    pub bytes: Vec<u8>,
+    /// Host code offset at which the code of a guest instruction begins, ascending.
+    pub pcs: Vec<(u32, GuestAddr)>,
+}
+
+/// Shared by all threads that compile for one target.
+pub(crate) struct Jit {
+    isa: OwnedTargetIsa,
+    target: emit::Target,
+    helpers: &'static [Helper],
+}
+
+impl std::fmt::Debug for Jit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jit").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// What a compile thread keeps between regions.
+pub(crate) struct Workspace {
+    context: Context,
+    builder: FunctionBuilderContext,
+    control: ControlPlane,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self { context: Context::new(), builder: FunctionBuilderContext::new(), control: ControlPlane::default() }
+    }
+}
+
+impl Jit {
+    /// For the host that runs, with every instruction set extension it has.
+    pub(crate) fn host(helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+        let target = Triple::host().to_string();
+        let builder =
+            cranelift_native::builder().map_err(|reason| CompileError::Target { target, reason: reason.to_owned() })?;
+        Self::new(builder, helpers)
+    }
+
+    /// For another target, with its baseline instruction set.
+    pub(crate) fn target(target: Triple, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+        let builder = cranelift_codegen::isa::lookup(target.clone())
+            .map_err(|error| CompileError::Target { target: target.to_string(), reason: error.to_string() })?;
+        Self::new(builder, helpers)
+    }
+
+    fn new(builder: cranelift_codegen::isa::Builder, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+        let triple = builder.triple().clone();
+        let frame = FrameRegister::of(&triple);
+        let isa = builder
+            .finish(settings::Flags::new(flags(frame)))
+            .map_err(|error| CompileError::Target { target: triple.to_string(), reason: error.to_string() })?;
+        let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
+        let is_x86 = triple.architecture == Architecture::X86_64;
+        let target = emit::Target {
+            frame,
+            is_tso: is_x86 || triple.architecture == Architecture::S390x,
+            has_fma: !is_x86 || has("has_fma"),
+            has_cas128: is_x86 && has("has_cmpxchg16b"),
+        };
+        Ok(Arc::new(Self { isa, target, helpers }))
+    }
+
+    /// Compiles `plan`. A pure function of the plan, the target and `first_link`, the number of its first link.
+    ///
+    /// # Errors
+    /// [`CompileError`] if the plan holds ops that no code is generated for.
+    pub(crate) fn compile(
+        &self,
+        plan: &RegionPlan,
+        first_link: u32,
+        workspace: &mut Workspace,
+    ) -> Result<HostCode, CompileError> {
+        let context = &mut workspace.context;
+        context.clear();
+        context.func.signature = abi::region_signature(self.target.frame);
+        context.func.name = UserFuncName::default();
+        let builder = FunctionBuilder::new(&mut context.func, &mut workspace.builder);
+        let emitted = match emit::emit(plan, self.helpers, self.target, first_link, builder) {
+            Ok(emitted) => emitted,
+            Err(error) => {
+                workspace.builder = FunctionBuilderContext::new();
+                return Err(error);
+            }
+        };
+        let compiled = context
+            .compile(&*self.isa, &mut workspace.control)
+            .map_err(|error| CompileError::Codegen { key: plan.entry, reason: format!("{:?}", error.inner) })?;
+        let buffer = &compiled.buffer;
+        let mut pcs: Vec<(u32, GuestAddr)> = Vec::new();
+        for span in buffer.get_srclocs_sorted().iter().filter(|span| !span.loc.is_default()) {
+            let pc = emitted.pcs[span.loc.bits() as usize];
+            if pcs.last().is_none_or(|(_, last)| *last != pc) {
+                pcs.push((span.start, pc));
+            }
+        }
+        Ok(HostCode { bytes: buffer.data().to_vec(), pcs })
+    }
+
+    /// Compiles `plan` for the cache.
+    ///
+    /// # Errors
+    /// As [`Jit::compile`].
+    pub(crate) fn region(
+        &self,
+        plan: &RegionPlan,
+        tier: CompiledTier,
+        first_link: u32,
+        workspace: &mut Workspace,
+    ) -> Result<CompiledRegion, CompileError> {
+        let began = Instant::now();
+        let HostCode { bytes, pcs } = self.compile(plan, first_link, workspace)?;
+        Ok(CompiledRegion {
+            key: plan.entry,
+            tier,
+            code: bytes,
+            first_link,
+            links: plan.links().into_iter().map(|pc| plan.entry.at(pc)).collect(),
+            sources: plan.blocks.iter().map(|here| Arc::clone(&here.block)).collect(),
+            pcs,
+            guest_len: plan.guest_len(),
+            faults: plan.options.faults,
+            compile_ns: began.elapsed().as_nanos() as u64,
+        })
+    }
+}
+
+/// Cranelift's settings. Its optimiser is off: it is allowed to assume what guests do not promise (it merges loads
+/// across acquires and moves floating-point operations across mode changes), and gains nothing on code that the IR's
+/// passes have been over.
+fn flags(frame: FrameRegister) -> settings::Builder {
+    let mut flags = settings::builder();
+    let verify = if cfg!(test) { "true" } else { "false" };
+    let pinned = if frame == FrameRegister::Pinned { "true" } else { "false" };
+    for (name, value) in [
+        ("opt_level", "none"),
+        ("regalloc_algorithm", "backtracking"),
+        ("enable_verifier", verify),
+        ("preserve_frame_pointers", "true"),
+        ("enable_pinned_reg", pinned),
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+        ("enable_nan_canonicalization", "false"),
+    ] {
+        flags.set(name, value).expect("the setting exists in the pinned version of Cranelift");
+    }
+    flags
+}
+
+/// Compiles `plan` for a host architecture, to be looked at. `architecture` is the first part of a target triple, or
+/// `x86-64`; which ones are known depends on the feature `all-hosts`.
+///
+/// # Errors
+/// [`CompileError`] if the architecture is not built in or the plan holds ops that no code is generated for.
+pub fn compile_for(
+    architecture: &str,
+    plan: &RegionPlan,
+    helpers: &'static [Helper],
+) -> Result<HostCode, CompileError> {
+    let name = match architecture {
+        "x86-64" => "x86_64",
+        "riscv64" => "riscv64gc",
+        other => other,
+    };
+    let target = format!("{name}-unknown-linux-gnu");
+    let target: Triple = target
+        .parse()
+        .map_err(|error: target_lexicon::ParseError| CompileError::Target { target, reason: error.to_string() })?;
+    Jit::target(target, helpers)?.compile(plan, 0, &mut Workspace::default())
+}

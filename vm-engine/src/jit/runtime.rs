@@ -1,0 +1,233 @@
+//! Functions that generated code calls, and the table through which it finds them.
+//!
+//! They run with the host's floating-point status belonging to the guest: integer-only, or with the status put aside.
+
+use std::sync::Arc;
+
+use vm_core::{Access, GuestAddr, GuestMemory, MemFault};
+use vm_ir::eval::{self, FpEnv};
+use vm_ir::{Helper, HelperFn, Inst, Op, Rounding, Type};
+
+use crate::frame::{Frame, FrameBody};
+
+/// What the functions of the runtime need besides the frame; the frame's `context` holds its address.
+pub(crate) struct RuntimeContext {
+    /// Guest memory, for code that was compiled to call it.
+    pub(crate) memory: Arc<dyn GuestMemory>,
+}
+
+/// Index of a function in the table. Helpers follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Function {
+    /// The definition of a scalar op: description, three operands.
+    Scalar,
+    /// The sticky flags, the host's included.
+    FpFlagsGet,
+    /// Replaces the sticky flags, the host's included.
+    FpFlagsSet,
+    /// Moves the host's flags to the state.
+    GatherFlags,
+    /// Reads memory: address, size.
+    Load,
+    /// Writes memory: address, bits, size.
+    Store,
+    /// Read-modify-write: description, address, operand.
+    Rmw,
+    /// Compare-and-swap: address, expected, new, size.
+    CompareExchange,
+}
+
+impl Function {
+    /// Number of entries before the helpers.
+    pub(crate) const COUNT: usize = 8;
+}
+
+/// The table for a guest with these helpers; its address goes to the frame's `functions`.
+pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
+    let runtime: [*const (); Function::COUNT] = [
+        scalar as *const (),
+        fp_flags_get as *const (),
+        fp_flags_set as *const (),
+        gather_flags as *const (),
+        load as *const (),
+        store as *const (),
+        rmw as *const (),
+        compare_exchange as *const (),
+    ];
+    let helpers = helpers.iter().map(|helper| match helper.function {
+        HelperFn::Values(function) => function as *const (),
+        HelperFn::State(function) => function as *const (),
+    });
+    runtime.into_iter().chain(helpers).map(|function| function as u64).collect()
+}
+
+/// Op, types and attribute of `inst` in one word, for [`Function::Scalar`] and [`Function::Rmw`].
+pub(crate) fn describe(inst: &Inst) -> i64 {
+    i64::from(inst.op as u8)
+        | i64::from(inst.ty as u8) << 8
+        | i64::from(inst.from as u8) << 16
+        | i64::from(inst.attr) << 24
+}
+
+/// The op that `description` says, without operands.
+fn described(description: u64) -> Inst {
+    let byte = |index: u32| (description >> (8 * index)) as u8;
+    let none = [vm_ir::Value::NONE; 3];
+    let mut inst = Inst::new(Op::ALL[byte(0) as usize], Type::ALL[byte(1) as usize], Type::ALL[byte(2) as usize], none);
+    inst.attr = byte(3);
+    inst
+}
+
+/// The body of the frame that generated code passed.
+///
+/// # Safety
+/// `frame` is the pinned frame of generated code that runs on this thread and waits for this call; the reference is
+/// dropped before the call returns, and no other is made meanwhile.
+unsafe fn body<'a>(frame: *const Frame) -> &'a mut FrameBody {
+    // SAFETY: the caller's contract: the frame lives, and only this thread touches its body.
+    unsafe { &mut *(*frame).body() }
+}
+
+extern "C" fn scalar(frame: *const Frame, description: u64, a: u64, b: u64, c: u64) -> u64 {
+    let inst = described(description);
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    let rounding = Rounding::ALL[(body.state.mode().bits() & 7).min(4) as usize];
+    let mut env = FpEnv { rounding, flags: 0 };
+    let value = eval::scalar(inst.op, inst.ty, inst.from, inst.attr, [a, b, c], &mut env);
+    body.state.set_fp_flags(body.state.fp_flags() | env.flags);
+    value
+}
+
+extern "C" fn fp_flags_get(frame: *const Frame) -> u64 {
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    body.state.fp_flags() | host::flags()
+}
+
+extern "C" fn fp_flags_set(frame: *const Frame, flags: u64) -> u64 {
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    host::clear();
+    body.state.set_fp_flags(flags);
+    0
+}
+
+extern "C" fn gather_flags(frame: *const Frame) -> u64 {
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    body.state.set_fp_flags(body.state.fp_flags() | host::flags());
+    host::clear();
+    0
+}
+
+/// Runs `access` on the frame's memory with the host's floating-point status put aside; notes a fault in the frame.
+fn checked(frame: *const Frame, access: impl FnOnce(&dyn GuestMemory) -> Result<u64, MemFault>) -> u64 {
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    // SAFETY: code compiled for checked memory runs only in frames whose context is a live `RuntimeContext`.
+    let context = unsafe { &*(body.context as *const RuntimeContext) };
+    let status = host::flags();
+    let result = access(&*context.memory);
+    host::clear();
+    body.state.set_fp_flags(body.state.fp_flags() | status);
+    match result {
+        Ok(value) => value,
+        Err(fault) => {
+            body.access_failed = 1;
+            body.exit_addr = fault.addr().get();
+            body.exit_value = match fault.access() {
+                Access::Read | Access::Execute => 0,
+                Access::Write => 1,
+            };
+            0
+        }
+    }
+}
+
+extern "C" fn load(frame: *const Frame, address: u64, size: u64) -> u64 {
+    checked(frame, |memory| {
+        let mut bytes = [0; 8];
+        memory.read(GuestAddr::new(address), &mut bytes[..size as usize])?;
+        Ok(u64::from_le_bytes(bytes))
+    })
+}
+
+extern "C" fn store(frame: *const Frame, address: u64, bits: u64, size: u64) -> u64 {
+    checked(frame, |memory| {
+        memory.write(GuestAddr::new(address), &bits.to_le_bytes()[..size as usize])?;
+        Ok(0)
+    })
+}
+
+extern "C" fn rmw(frame: *const Frame, description: u64, address: u64, operand: u64) -> u64 {
+    let inst = described(description);
+    let (address, size) = (GuestAddr::new(address), inst.ty.bytes());
+    checked(frame, |memory| {
+        let mut bytes = [0; 8];
+        memory.read(address, &mut bytes[..size])?;
+        let mut old = u64::from_le_bytes(bytes);
+        loop {
+            let new = eval::rmw(inst.rmw(), inst.ty, old, operand);
+            let found = memory.compare_exchange(address, size, u128::from(old), u128::from(new))? as u64;
+            if found == old {
+                return Ok(old);
+            }
+            old = found;
+        }
+    })
+}
+
+extern "C" fn compare_exchange(frame: *const Frame, address: u64, expected: u64, new: u64, size: u64) -> u64 {
+    checked(frame, |memory| {
+        let (address, size) = (GuestAddr::new(address), size as usize);
+        memory.compare_exchange(address, size, u128::from(expected), u128::from(new)).map(|old| old as u64)
+    })
+}
+
+/// The host's sticky floating-point status, as the guest's flags.
+mod host {
+    /// Bits of MXCSR (Intel SDM, "MXCSR Control and Status Register"): invalid, denormal, zero divide, overflow,
+    /// underflow, precision.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn flags() -> u64 {
+        let mut word = 0u32;
+        // SAFETY: stores the status word to `word`, which lives across the instruction.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut word, options(nostack, preserves_flags)) };
+        let word = u64::from(word);
+        word >> 5 & 1 | (word >> 4 & 1) << 1 | (word >> 3 & 1) << 2 | (word >> 2 & 1) << 3 | (word & 1) << 4
+    }
+
+    /// Clears the status bits and leaves the control bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn clear() {
+        let mut word = 0u32;
+        // SAFETY: stores and loads the word through a local; only the six status bits change.
+        unsafe {
+            std::arch::asm!(
+                "stmxcsr [{0}]",
+                "and dword ptr [{0}], 0xffffffc0",
+                "ldmxcsr [{0}]",
+                in(reg) &raw mut word,
+                options(nostack)
+            );
+        }
+    }
+
+    /// Bits of FPSR (Arm ARM, "FPSR"): invalid, zero divide, overflow, underflow, inexact.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn flags() -> u64 {
+        let word: u64;
+        // SAFETY: reads a status register.
+        unsafe { std::arch::asm!("mrs {}, fpsr", out(reg) word, options(nomem, nostack, preserves_flags)) };
+        word >> 4 & 1 | (word >> 3 & 1) << 1 | (word >> 2 & 1) << 2 | (word >> 1 & 1) << 3 | (word & 1) << 4
+    }
+
+    /// Clears the status bits.
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn clear() {
+        // SAFETY: writes a status register whose only effect is what `flags` reads.
+        unsafe { std::arch::asm!("msr fpsr, xzr", options(nomem, nostack, preserves_flags)) };
+    }
+}

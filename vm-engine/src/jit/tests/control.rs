@@ -1,0 +1,167 @@
+//! Loops, links, indirect exits, traps and polls.
+
+use vm_core::{Slot, TrapKind};
+use vm_ir::{Target, Type};
+
+use super::*;
+use crate::region::RegionBlock;
+
+/// s1 += s2; s2 -= 1; again while s2 is not zero.
+fn sum_loop(pc: u64) -> Arc<Block> {
+    block(pc, |ir| {
+        let (sum, left) = (ir.get(Slot::new(1), Type::I64), ir.get(Slot::new(2), Type::I64));
+        let sum = ir.add(sum, left);
+        let minus_one = ir.i64(-1);
+        let left = ir.add(left, minus_one);
+        ir.set(Slot::new(1), sum);
+        ir.set(Slot::new(2), left);
+        let zero = ir.i64(0);
+        let cond = ir.ne(left, zero);
+        End::Branch { cond, taken: Target(0), fall: Target(4) }
+    })
+}
+
+#[test]
+fn a_loop_runs_to_its_unlinked_exit() {
+    let mut rig = Rig::new();
+    rig.state().set(Slot::new(2), 1000);
+    let exit = rig.run_block(sum_loop(0x1000));
+    assert_eq!(exit, ExitCode::Link);
+    assert_eq!(rig.body().exit_value, 0);
+    assert_eq!(rig.body().entry_sp, 0);
+    assert_eq!((rig.state().get(Slot::new(1)), rig.state().get(Slot::new(2))), (500_500, 0));
+}
+
+#[test]
+fn a_request_stops_a_loop_with_exact_state() {
+    let mut rig = Rig::new();
+    rig.state().set(Slot::new(2), 1000);
+    let code = rig.compile(&RegionPlan::single(sum_loop(0x1000), CompileOptions::default()));
+    rig.frame.interrupt();
+    assert_eq!(rig.enter(code), ExitCode::Poll);
+    assert_eq!(rig.state().pc(), GuestAddr::new(0x1000));
+    assert_eq!(rig.state().get(Slot::new(2)), 1000);
+    assert!(rig.frame.take_interrupt());
+    assert_eq!(rig.enter(code), ExitCode::Link);
+    rig.frame.nudge();
+    assert_eq!(rig.enter(code), ExitCode::Poll);
+    assert!(!rig.frame.take_interrupt());
+}
+
+#[test]
+fn linked_regions_run_into_each_other() {
+    let mut rig = Rig::new();
+    let first = RegionPlan::single(sum_loop(0x1000), CompileOptions::default());
+    assert_eq!(first.links(), [GuestAddr::new(0x1004)]);
+    let second = block(0x1004, |ir| {
+        let sum = ir.get(Slot::new(1), Type::I64);
+        let double = ir.add(sum, sum);
+        ir.set(Slot::new(3), double);
+        End::Syscall { next: Target(4) }
+    });
+    let code = rig.compile_linked(&first, 5);
+    let second = rig.compile(&RegionPlan::single(second, CompileOptions::default()));
+    rig.state().set(Slot::new(2), 4);
+    assert_eq!(rig.enter(code), ExitCode::Link);
+    assert_eq!(rig.body().exit_value, 5);
+    rig.links[5] = second.address();
+    rig.state().set(Slot::new(2), 4);
+    assert_eq!(rig.enter(code), ExitCode::Syscall);
+    assert_eq!(rig.state().pc(), GuestAddr::new(0x1008));
+    assert_eq!(rig.state().get(Slot::new(3)), 40);
+}
+
+#[test]
+fn indirect_exits_use_the_jump_cache() {
+    let mut rig = Rig::new();
+    let jump = block(0x1000, |ir| End::Indirect { addr: ir.get(Slot::new(1), Type::I64) });
+    let jump = rig.compile(&RegionPlan::single(jump, CompileOptions::default()));
+    let target = rig
+        .compile(&RegionPlan::single(block(0x2002, |_| End::FlushCode { next: Target(2) }), CompileOptions::default()));
+    rig.state().set(Slot::new(1), 0x2002);
+    assert_eq!(rig.enter(jump), ExitCode::Continue);
+    assert_eq!(rig.state().pc(), GuestAddr::new(0x2002));
+    rig.cache[(0x2002 >> 1) & (JUMP_CACHE_LEN - 1)] = JumpEntry { pc: 0x2002, code: target.address() };
+    assert_eq!(rig.enter(jump), ExitCode::Flush);
+    assert_eq!(rig.state().pc(), GuestAddr::new(0x2004));
+    // Same place, other address.
+    rig.state().set(Slot::new(1), 0x2002 + 2 * JUMP_CACHE_LEN as u64);
+    assert_eq!(rig.enter(jump), ExitCode::Continue);
+}
+
+#[test]
+fn conditional_traps_and_exits_leave_with_earlier_writes_done() {
+    let trapping = block(0x1000, |ir| {
+        let value = ir.i64(7);
+        ir.set(Slot::new(1), value);
+        let (cond, addr) = (ir.get(Slot::new(2), Type::I64), ir.get(Slot::new(3), Type::I64));
+        let cond = ir.truncate(cond, Type::I8);
+        ir.trap_if(cond, TrapKind::MisalignedStore, addr);
+        let other = ir.get(Slot::new(4), Type::I64);
+        let other = ir.truncate(other, Type::I8);
+        ir.exit_if(other, Target(0x100));
+        let value = ir.i64(8);
+        ir.set(Slot::new(1), value);
+        End::Trap { kind: TrapKind::Breakpoint, at: Target(0), addr: Target(0) }
+    });
+    let mut rig = Rig::new();
+    let plan = RegionPlan::single(trapping, CompileOptions::default());
+    assert_eq!(plan.links(), [GuestAddr::new(0x1100)]);
+    let code = rig.compile(&plan);
+    rig.state().set(Slot::new(2), 1);
+    rig.state().set(Slot::new(3), 0xabc);
+    assert_eq!(rig.enter(code), ExitCode::Trap);
+    assert_eq!((rig.body().exit_value, rig.body().exit_addr), (TrapKind::MisalignedStore as u64, 0xabc));
+    assert_eq!((rig.state().get(Slot::new(1)), rig.state().pc()), (7, GuestAddr::new(0x1000)));
+    rig.state().set(Slot::new(2), 0);
+    rig.state().set(Slot::new(4), 1);
+    assert_eq!(rig.enter(code), ExitCode::Link);
+    assert_eq!(rig.state().get(Slot::new(1)), 7);
+    rig.state().set(Slot::new(4), 0);
+    assert_eq!(rig.enter(code), ExitCode::Trap);
+    assert_eq!(rig.body().exit_value, TrapKind::Breakpoint as u64);
+    assert_eq!(rig.state().get(Slot::new(1)), 8);
+}
+
+/// A diamond inside a loop, with a slot written on one side only.
+#[test]
+fn slots_join_where_control_joins() {
+    let edge = |pc: u64, index| (GuestAddr::new(pc), index);
+    let head = block(0x1000, |ir| {
+        let left = ir.get(Slot::new(2), Type::I64);
+        let one = ir.i64(1);
+        let odd = ir.and(left, one);
+        let cond = ir.truncate(odd, Type::I8);
+        End::Branch { cond, taken: Target(0x10), fall: Target(0x20) }
+    });
+    let odd = block(0x1010, |ir| {
+        let (sum, left) = (ir.get(Slot::new(1), Type::I64), ir.get(Slot::new(2), Type::I64));
+        let sum = ir.add(sum, left);
+        ir.set(Slot::new(1), sum);
+        End::Jump { target: Target(0x10) }
+    });
+    let next = block(0x1020, |ir| {
+        let left = ir.get(Slot::new(2), Type::I64);
+        let minus_one = ir.i64(-1);
+        let left = ir.add(left, minus_one);
+        ir.set(Slot::new(2), left);
+        let zero = ir.i64(0);
+        let cond = ir.ne(left, zero);
+        End::Branch { cond, taken: Target(-0x20), fall: Target(4) }
+    });
+    let blocks = vec![
+        RegionBlock { block: head, edges: vec![edge(0x1010, 1), edge(0x1020, 2)] },
+        RegionBlock { block: odd, edges: vec![edge(0x1020, 2)] },
+        RegionBlock { block: next, edges: vec![edge(0x1000, 0)] },
+    ];
+    for faults in [crate::config::Exact::Pc, crate::config::Exact::Registers] {
+        let options = CompileOptions { count: true, faults, ..CompileOptions::default() };
+        let plan = RegionPlan { entry: key(0x1000), blocks: blocks.clone(), options };
+        let mut rig = Rig::new();
+        rig.state().set(Slot::new(1), 100);
+        rig.state().set(Slot::new(2), 10);
+        assert_eq!(rig.run(&plan), ExitCode::Link);
+        assert_eq!(rig.state().get(Slot::new(1)), 100 + 9 + 7 + 5 + 3 + 1);
+        assert_eq!(rig.body().executed, 10 + 5 + 10);
+    }
+}

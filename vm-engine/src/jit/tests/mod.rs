@@ -1,0 +1,108 @@
+//! Compiled code against the definition.
+
+mod control;
+
+use std::sync::Arc;
+
+use vm_core::{BlockKey, CpuState, GuestAddr, Mode};
+use vm_ir::{Block, End, IrBuilder};
+
+use super::code::{CodePtr, MappedBytes, Segment};
+use super::*;
+use crate::frame::{ExitCode, Frame, JUMP_CACHE_LEN, JumpEntry};
+use crate::region::{CompileOptions, RegionPlan};
+
+pub(super) fn key(pc: u64) -> BlockKey {
+    BlockKey::new(GuestAddr::new(pc), Mode::default())
+}
+
+/// A block of one 4-byte instruction.
+pub(super) fn block(pc: u64, build: impl FnOnce(&mut IrBuilder) -> End) -> Arc<Block> {
+    let mut ir = IrBuilder::new(key(pc));
+    ir.mark(0, 4);
+    let end = build(&mut ir);
+    Arc::new(ir.finish(end, &[0; 4]))
+}
+
+/// What a run loop gives generated code, in its smallest form.
+pub(super) struct Rig {
+    pub(super) frame: Box<Frame>,
+    pub(super) links: Vec<u64>,
+    pub(super) cache: Vec<JumpEntry>,
+    _functions: Box<[u64]>,
+    _context: Option<Box<RuntimeContext>>,
+    pub(super) jit: Arc<Jit>,
+    segments: Vec<Segment>,
+    mapped: Arc<MappedBytes>,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with_helpers(&[])
+    }
+
+    pub(super) fn with_helpers(helpers: &'static [Helper]) -> Self {
+        let mut rig = Self {
+            frame: Box::new(Frame::new()),
+            links: vec![link_stub(); 64],
+            cache: vec![JumpEntry::EMPTY; JUMP_CACHE_LEN],
+            _functions: function_table(helpers),
+            _context: None,
+            jit: Jit::host(helpers).unwrap(),
+            segments: Vec::new(),
+            mapped: Arc::default(),
+        };
+        let (links, cache, functions) =
+            (rig.links.as_ptr() as u64, rig.cache.as_ptr() as u64, rig._functions.as_ptr() as u64);
+        let body = rig.body();
+        body.links = links;
+        body.jump_cache = cache;
+        body.functions = functions;
+        body.memory_limit = 1 << 46;
+        rig
+    }
+
+    pub(super) fn with_memory(mut self, memory: Arc<dyn vm_core::GuestMemory>) -> Self {
+        let context = Box::new(RuntimeContext { memory });
+        self.body().context = std::ptr::from_ref(&*context) as u64;
+        self._context = Some(context);
+        self
+    }
+
+    pub(super) fn body(&mut self) -> &mut crate::frame::FrameBody {
+        // SAFETY: the rig owns its frame, and no generated code runs while it is borrowed.
+        unsafe { &mut *self.frame.body() }
+    }
+
+    pub(super) fn state(&mut self) -> &mut CpuState {
+        &mut self.body().state
+    }
+
+    pub(super) fn compile(&mut self, plan: &RegionPlan) -> CodePtr {
+        self.compile_linked(plan, 0)
+    }
+
+    pub(super) fn compile_linked(&mut self, plan: &RegionPlan, first_link: u32) -> CodePtr {
+        let region = self.jit.compile(plan, first_link, &mut Workspace::default()).unwrap();
+        if let Some(path) = std::env::var_os("TRADUX_TEST_CODE") {
+            std::fs::write(path, &region.bytes).unwrap();
+        }
+        let (segment, code) = Segment::seal(&[&region.bytes], &self.mapped).unwrap();
+        self.segments.push(segment);
+        code[0]
+    }
+
+    pub(super) fn enter(&mut self, code: CodePtr) -> ExitCode {
+        // SAFETY: the segment is kept by the rig, and the frame's addresses point into it.
+        unsafe { enter(&self.frame, code) }
+    }
+
+    pub(super) fn run(&mut self, plan: &RegionPlan) -> ExitCode {
+        let code = self.compile(plan);
+        self.enter(code)
+    }
+
+    pub(super) fn run_block(&mut self, block: Arc<Block>) -> ExitCode {
+        self.run(&RegionPlan::single(block, CompileOptions::default()))
+    }
+}

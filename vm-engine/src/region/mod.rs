@@ -1,0 +1,151 @@
+//! Regions: function-shaped pieces of guest control flow that are compiled as one.
+//!
+//! A [`RegionPlan`] is everything that shapes the generated code; compiling is a pure function of it.
+
+mod discover;
+mod ssa;
+
+pub(crate) use discover::{Profile, Seen, discover};
+pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
+
+use std::fmt;
+use std::sync::Arc;
+
+use vm_core::{BlockKey, GuestAddr, GuestRange};
+use vm_ir::{Block, End, Op, Target};
+
+use crate::config::Exact;
+
+/// How compiled code reaches guest memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemoryMode {
+    /// A guest address is a host address; the host's page protection refuses what is not the guest's.
+    Direct,
+    /// The frame's base is added to addresses below the frame's limit; others fault without touching the host.
+    Based,
+    /// Every access is a call of the embedder's memory.
+    Checked,
+}
+
+/// What shapes the code of a region besides its blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CompileOptions {
+    /// Exactness of the state at faults.
+    pub faults: Exact,
+    /// How memory is reached.
+    pub memory: MemoryMode,
+    /// Whether every block adds its number of instructions to the frame's counter.
+    pub count: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { faults: Exact::Pc, memory: MemoryMode::Direct, count: false }
+    }
+}
+
+/// One block of a region. The same guest block may occur more than once (inlined at several calls).
+#[derive(Clone, Debug)]
+pub struct RegionBlock {
+    /// The translated block.
+    pub block: Arc<Block>,
+    /// Where control may stay inside the region: guest address and index of the block that it means here.
+    /// An address that is not listed leaves the region.
+    pub edges: Vec<(GuestAddr, usize)>,
+}
+
+impl RegionBlock {
+    /// The region's block for control that goes on at `pc` from here.
+    #[must_use]
+    pub fn edge(&self, pc: GuestAddr) -> Option<usize> {
+        self.edges.iter().find(|(target, _)| *target == pc).map(|(_, index)| *index)
+    }
+}
+
+/// What is compiled into one function: the blocks, how they hang together, and the options.
+#[derive(Clone, Debug)]
+pub struct RegionPlan {
+    /// Where the region is entered: the key of block 0.
+    pub entry: BlockKey,
+    /// The blocks; the first is the entry. All have the entry's mode.
+    pub blocks: Vec<RegionBlock>,
+    /// Options.
+    pub options: CompileOptions,
+}
+
+impl RegionPlan {
+    /// A region of one block, which may loop to itself.
+    #[must_use]
+    pub fn single(block: Arc<Block>, options: CompileOptions) -> Self {
+        let entry = block.key;
+        let edges = fixed_targets(&block).filter(|pc| *pc == entry.pc).map(|pc| (pc, 0)).take(1).collect();
+        Self { entry, blocks: vec![RegionBlock { block, edges }], options }
+    }
+
+    /// Guest addresses that the region leaves for by a fixed exit, each once, in order.
+    #[must_use]
+    pub fn links(&self) -> Vec<GuestAddr> {
+        let mut links: Vec<_> = self
+            .blocks
+            .iter()
+            .flat_map(|here| {
+                let side = here.block.insts.iter().filter(|inst| inst.op == Op::ExitIf);
+                let side = side.map(|inst| Target(inst.imm).address(here.block.key.pc));
+                side.chain(fixed_targets(&here.block).filter(|pc| here.edge(*pc).is_none()))
+            })
+            .collect();
+        links.sort_unstable();
+        links.dedup();
+        links
+    }
+
+    /// Number of guest instructions, inlined copies counted.
+    #[must_use]
+    pub fn guest_len(&self) -> usize {
+        self.blocks.iter().map(|here| here.block.guest_len()).sum()
+    }
+
+    /// The guest bytes that the region was made from, a range for each block.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<GuestRange> {
+        let range = |block: &Block| GuestRange::new(block.key.pc, block.bytes.len() as u64);
+        self.blocks.iter().filter_map(|here| range(&here.block).ok()).collect()
+    }
+}
+
+/// Guest addresses to which the end of `block` goes on by a fixed jump.
+pub(crate) fn fixed_targets(block: &Block) -> impl Iterator<Item = GuestAddr> {
+    let [first, second] = match block.end {
+        End::Jump { target } | End::Call { target, .. } => [Some(target), None],
+        End::Branch { taken, fall, .. } => [Some(taken), Some(fall)],
+        End::Indirect { .. }
+        | End::IndirectCall { .. }
+        | End::Return { .. }
+        | End::Syscall { .. }
+        | End::Trap { .. }
+        | End::FlushCode { .. }
+        | End::ModeChange { .. } => [None, None],
+    };
+    let pc = block.key.pc;
+    first.into_iter().chain(second).map(move |target| target.address(pc))
+}
+
+/// The plan as text, printed when compiling it fails: enough to build it again.
+impl fmt::Display for RegionPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "region {} {:?}", self.entry, self.options)?;
+        for (index, here) in self.blocks.iter().enumerate() {
+            writeln!(f, "block {index} at {} edges {:?} bytes {:02x?}", here.block.key, here.edges, here.block.bytes)?;
+            for (value, inst) in here.block.insts.iter().enumerate() {
+                let (name, args) = (inst.op.name(), inst.operands());
+                writeln!(
+                    f,
+                    "    %{value} = {name}.{}.{} {args:?} imm {} attr {}",
+                    inst.ty, inst.from, inst.imm, inst.attr
+                )?;
+            }
+            writeln!(f, "    {:?}", here.block.end)?;
+        }
+        Ok(())
+    }
+}
