@@ -289,3 +289,69 @@ pub(super) extern "C" fn aes_key_word(key: u64, round: u64, _: u64) -> u64 {
     let word = u64::from(substituted ^ u32::from(constant));
     word << 32 | word
 }
+
+#[cfg(test)]
+mod tests {
+    use vm_core::BlockKey;
+
+    use super::super::Riscv64;
+    use super::*;
+    use crate::guest::Guest;
+
+    #[test]
+    fn round_numbers_above_ten_are_illegal() {
+        for round in 0..16 {
+            let mut cx = Lift::new(BlockKey::default());
+            cx.begin(0, 4);
+            // aes64ks1i x10, x11, round
+            let word = 0x3105_9513_u32 | round << 20;
+            let flow = Riscv64.lift(&word.to_le_bytes(), Riscv64.all_extensions(), &mut cx);
+            assert_eq!(flow, if round <= 10 { Flow::Next } else { Flow::Illegal }, "round {round}");
+        }
+    }
+
+    fn words(bytes: [u8; 16]) -> [u64; 2] {
+        let (low, high) = bytes.split_at(8);
+        [low, high].map(|half| u64::from_le_bytes(half.try_into().unwrap()))
+    }
+
+    /// FIPS 197, appendix B: a whole encryption, key schedule included, and back.
+    #[test]
+    fn the_standards_example() {
+        let key = 0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128;
+        let plain = 0x3243_f6a8_885a_308d_3131_98a2_e037_0734_u128;
+        let cipher = 0x3925_841d_02dc_09fb_dc11_8597_196a_0b32_u128;
+
+        let second = |a: u64, b: u64| {
+            let word = a >> 32 ^ b;
+            word ^ word << 32
+        };
+        let mut keys = vec![words(key.to_be_bytes())];
+        for round in 0..10 {
+            let [low, high] = keys[round as usize];
+            let low = second(aes_key_word(high, round, 0), low);
+            keys.push([low, second(low, high)]);
+        }
+
+        let [mut low, mut high] = words(plain.to_be_bytes());
+        for (round, key) in keys.iter().enumerate() {
+            (low, high) = (low ^ key[0], high ^ key[1]);
+            if round < 10 {
+                let mix = u64::from(round < 9);
+                (low, high) = (aes_encrypt(low, high, mix), aes_encrypt(high, low, mix));
+            }
+        }
+        assert_eq!([low, high], words(cipher.to_be_bytes()));
+
+        for (round, key) in keys.iter().rev().enumerate() {
+            // The equivalent inverse cipher of 5.3.5 mixes the inner round keys.
+            let key = if (1..10).contains(&round) { key.map(|half| aes_inverse_mix(half, 0, 0)) } else { *key };
+            (low, high) = (low ^ key[0], high ^ key[1]);
+            if round < 10 {
+                let mix = u64::from(round < 9);
+                (low, high) = (aes_decrypt(low, high, mix), aes_decrypt(high, low, mix));
+            }
+        }
+        assert_eq!([low, high], words(plain.to_be_bytes()));
+    }
+}

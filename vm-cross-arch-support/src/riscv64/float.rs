@@ -320,3 +320,40 @@ pub(super) fn class<F: Format>(cx: &mut Lift, f: Fields) -> Flow {
     cx.set_x(f.d(), value);
     Flow::Next
 }
+
+#[cfg(test)]
+mod tests {
+    use vm_core::{BlockKey, GuestAddr, Mode};
+
+    use super::super::Riscv64;
+    use super::*;
+    use crate::guest::Guest;
+
+    fn flow(word: u32, frm: u32) -> Flow {
+        let mut cx = Lift::new(BlockKey::new(GuestAddr::new(0x1000), Mode::new(frm)));
+        cx.begin(0, 4);
+        Riscv64.lift(&word.to_le_bytes(), Riscv64.all_extensions(), &mut cx)
+    }
+
+    /// "F" extension, "Floating-Point Control and Status Register": `rm` 5 and 6 are reserved, and so is 7 while `frm`
+    /// holds 5 to 7.
+    #[test]
+    fn reserved_rounding_modes_are_illegal() {
+        // With rm = 0: fadd.s, fmadd.d, fsqrt.h, fcvt.w.d, fcvt.s.l, fcvt.s.d, and the exact fcvt.d.s and fcvt.d.w.
+        let rounding =
+            [0x0031_0253, 0x1a31_0243, 0x5c01_0253, 0xc201_0553, 0xd025_0253, 0x4011_0253, 0x4201_0253, 0xd205_0253];
+        for word in rounding {
+            for frm in 0..8 {
+                for rm in 0..8 {
+                    let mode = if rm == 7 { frm } else { rm };
+                    let expected = if mode < 5 { Flow::Next } else { Flow::Illegal };
+                    assert_eq!(flow(word | rm << 12, frm), expected, "{word:#x} rm {rm} frm {frm}");
+                }
+            }
+        }
+        // Without rounding, frm does not matter: fsgnj.s, fmin.d, feq.h, fclass.s, fmv.x.d.
+        for word in [0x2031_0253, 0x2a31_0253, 0xa431_2553, 0xe001_1553, 0xe201_0553] {
+            assert_eq!(flow(word, 7), Flow::Next, "{word:#x}");
+        }
+    }
+}
