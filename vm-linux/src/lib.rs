@@ -1,1 +1,26 @@
-//! Tradux.
+//! Linux for guest programs: ELF loading, system calls and signals, on top of an engine and a translation pipeline.
+//!
+//! A [`Process`] is a program in an address space of its own. Everything a handler of a system call knows is in
+//! `kernel.rs`; the calls themselves are a table ([`table`]) and a function each.
+#![deny(unsafe_code)]
+
+mod abi;
+mod calls;
+pub mod elf;
+mod errno;
+#[allow(unsafe_code)] // Raw system calls, signal dispositions and fork.
+mod host;
+mod kernel;
+mod layout;
+mod process;
+mod run;
+mod shape;
+pub mod stack;
+pub mod table;
+mod trace;
+mod user;
+mod vdso;
+
+pub use errno::Errno;
+pub use host::die_by;
+pub use process::{LoadError, Options, Process, Status};

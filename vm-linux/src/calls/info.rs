@@ -1,0 +1,99 @@
+//! What a program can ask about the machine it runs on.
+
+use crate::errno::Errno;
+use crate::host::{self, Arg};
+use crate::kernel::{Args, Kernel, SysResult};
+use crate::layout::riscv64::HwProbe;
+use crate::layout::{Layout, Utsname};
+use vm_core::GuestRange;
+
+/// `uname(buffer)`: the host's kernel on the guest's machine.
+pub(crate) fn uname(k: &mut Kernel, a: &Args) -> SysResult {
+    let mut bytes = vec![0; Utsname::SIZE];
+    host::call(&host::UNAME, &mut [Arg::Bytes(&mut bytes)])?;
+    let mut name = Utsname::decode(&bytes);
+    name.machine = [0; 65];
+    name.machine[..7].copy_from_slice(b"riscv64");
+    k.user().put(a.raw(0), &name)?;
+    Ok(0)
+}
+
+/// Keys of `riscv_hwprobe` (`Documentation/arch/riscv/hwprobe.rst`).
+mod key {
+    pub(super) const MVENDORID: i64 = 0;
+    pub(super) const MARCHID: i64 = 1;
+    pub(super) const MIMPID: i64 = 2;
+    pub(super) const BASE_BEHAVIOR: i64 = 3;
+    pub(super) const IMA_EXT_0: i64 = 4;
+    pub(super) const CPUPERF_0: i64 = 5;
+    pub(super) const ZICBOZ_BLOCK_SIZE: i64 = 6;
+}
+
+/// Bits of `IMA_EXT_0` for what is implemented: FD, C, Zba, Zbb, Zbs, Zicboz, Zbc, Zbkb, Zbkc, Zbkx, Zknd, Zkne, Zknh,
+/// Zfh, Zfhmin, Zicond, Zihintpause.
+const EXTENSIONS: u64 = 1 << 0
+    | 1 << 1
+    | 1 << 3
+    | 1 << 4
+    | 1 << 5
+    | 1 << 6
+    | 1 << 7
+    | 1 << 8
+    | 1 << 9
+    | 1 << 10
+    | 1 << 11
+    | 1 << 12
+    | 1 << 13
+    | 1 << 27
+    | 1 << 28
+    | 1 << 35
+    | 1 << 36;
+
+/// Bytes that `cbo.zero` clears.
+const CACHE_BLOCK: u64 = 64;
+
+fn probe(asked: i64) -> HwProbe {
+    let value = match asked {
+        key::MVENDORID | key::MARCHID | key::MIMPID => 0,
+        key::BASE_BEHAVIOR => 1,
+        key::IMA_EXT_0 => EXTENSIONS,
+        // RISCV_HWPROBE_MISALIGNED_FAST: as on the host.
+        key::CPUPERF_0 => 3,
+        key::ZICBOZ_BLOCK_SIZE => CACHE_BLOCK,
+        _ => return HwProbe { key: -1, value: 0 },
+    };
+    HwProbe { key: asked, value }
+}
+
+/// `riscv_hwprobe(pairs, pair_count, cpuset_size, cpus, flags)`.
+pub(crate) fn riscv_hwprobe(k: &mut Kernel, a: &Args) -> SysResult {
+    if a.uint(4) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    // A set of processors may be given without a size or the other way round, but not emptied.
+    if (a.raw(2) == 0) != (a.raw(3) == 0) {
+        return Err(Errno::EINVAL.into());
+    }
+    if a.raw(3) != 0 {
+        let size = a.raw(2).min(128) as usize;
+        if k.user().bytes(a.raw(3), size)?.iter().all(|byte| *byte == 0) {
+            return Err(Errno::EINVAL.into());
+        }
+    }
+    for index in 0..a.raw(1) {
+        let at = a.raw(0).wrapping_add(index.wrapping_mul(HwProbe::SIZE as u64));
+        let asked: HwProbe = k.user().get(at)?;
+        k.user().put(at, &probe(asked.key))?;
+    }
+    Ok(0)
+}
+
+/// `riscv_flush_icache(start, end, flags)`: translated code is dropped whatever the range, as after `fence.i`.
+pub(crate) fn riscv_flush_icache(k: &mut Kernel, a: &Args) -> SysResult {
+    // SYS_RISCV_FLUSH_ICACHE_LOCAL is the only flag; there is one thread.
+    if a.raw(2) & !1 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    k.engine.invalidate(GuestRange::everything());
+    Ok(0)
+}

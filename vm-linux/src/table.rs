@@ -1,0 +1,478 @@
+//! The table of system calls: one row each, with its numbers, its handler and how far it is supported.
+//!
+//! `docs/generated/syscalls.md` is printed from it. A row says [`Support::Full`] only while a test calls it: see
+//! `tests/calls.rs`.
+
+use std::fmt::Write as _;
+
+use crate::calls::{dir, file, info, mem, poll, proc, signal};
+use crate::errno::Errno;
+use crate::host::{self, HostCall};
+use crate::kernel::{Args, Kernel, SysResult};
+use crate::shape::Shape;
+
+/// How far a system call is supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// As a kernel does it, and tested.
+    Full,
+    /// Supported but for what the text says.
+    Partial(&'static str),
+    /// Not supported, for the reason that the text gives.
+    Refused(&'static str),
+}
+
+/// Makes a call on behalf of the guest.
+type Handler = fn(&mut Kernel, &Args) -> SysResult;
+
+/// What is done for a call.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// A function of ours; its arguments' shapes serve the trace.
+    Own(Handler, &'static [Shape]),
+    /// The host's kernel does it, with pointers and names translated.
+    Pass(&'static HostCall),
+    /// Nothing.
+    Refuse(Errno),
+}
+
+/// One system call.
+#[derive(Debug)]
+pub struct Row {
+    /// The kernel's name of it.
+    pub name: &'static str,
+    /// Its number in the generic list, which riscv64 and aarch64 use (`asm-generic/unistd.h`).
+    pub generic: u32,
+    /// Its number on x86-64, if it exists there.
+    pub x86_64: Option<u32>,
+    /// How far it is supported.
+    pub support: Support,
+    pub(crate) action: Action,
+}
+
+impl Row {
+    /// What the arguments are; empty for a call that is refused.
+    pub(crate) fn shapes(&self) -> &'static [Shape] {
+        match &self.action {
+            Action::Own(_, shapes) => shapes,
+            Action::Pass(call) => call.shapes(),
+            Action::Refuse(_) => &[],
+        }
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+const UNTESTED: &str = "passed on; no test covers it";
+
+const fn row(name: &'static str, generic: u32, x86_64: u32, action: Action, support: Support) -> Row {
+    Row { name, generic, x86_64: if x86_64 == NONE { None } else { Some(x86_64) }, support, action }
+}
+
+#[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
+use {Action::*, Shape::*, Support::*};
+
+/// All system calls of the generic list in order of their numbers.
+#[rustfmt::skip]
+static ROWS: &[Row] = &[
+    //  name, generic number, x86-64 number, action, support
+    row("io_setup", 0, 206, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_destroy", 1, 207, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_submit", 2, 209, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_cancel", 3, 210, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_getevents", 4, 208, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("setxattr", 5, 188, Pass(&host::SETXATTR), Partial(UNTESTED)),
+    row("lsetxattr", 6, 189, Pass(&host::LSETXATTR), Partial(UNTESTED)),
+    row("fsetxattr", 7, 190, Pass(&host::FSETXATTR), Partial(UNTESTED)),
+    row("getxattr", 8, 191, Pass(&host::GETXATTR), Partial(UNTESTED)),
+    row("lgetxattr", 9, 192, Pass(&host::LGETXATTR), Partial(UNTESTED)),
+    row("fgetxattr", 10, 193, Pass(&host::FGETXATTR), Partial(UNTESTED)),
+    row("listxattr", 11, 194, Pass(&host::LISTXATTR), Partial(UNTESTED)),
+    row("llistxattr", 12, 195, Pass(&host::LLISTXATTR), Partial(UNTESTED)),
+    row("flistxattr", 13, 196, Pass(&host::FLISTXATTR), Partial(UNTESTED)),
+    row("removexattr", 14, 197, Pass(&host::REMOVEXATTR), Partial(UNTESTED)),
+    row("lremovexattr", 15, 198, Pass(&host::LREMOVEXATTR), Partial(UNTESTED)),
+    row("fremovexattr", 16, 199, Pass(&host::FREMOVEXATTR), Partial(UNTESTED)),
+    row("getcwd", 17, 79, Pass(&host::GETCWD), Partial("a directory below the sysroot is shown with its host path")),
+    row("lookup_dcookie", 18, 212, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("eventfd2", 19, 290, Pass(&host::EVENTFD2), Partial(UNTESTED)),
+    row("epoll_create1", 20, 291, Pass(&host::EPOLL_CREATE1), Partial(UNTESTED)),
+    row("epoll_ctl", 21, 233, Own(poll::epoll_ctl, &[Fd, Int, Fd, Addr]), Partial(UNTESTED)),
+    row("epoll_pwait", 22, 281, Own(poll::epoll_pwait, &[Fd, Addr, Int, Int, Addr, Size]), Partial(UNTESTED)),
+    row("dup", 23, 32, Pass(&host::DUP), Partial(UNTESTED)),
+    row("dup3", 24, 292, Pass(&host::DUP3), Partial(UNTESTED)),
+    row("fcntl", 25, 72, Own(file::fcntl, &[Fd, Int, Hex]), Partial("signal-driven notification reaches the emulator")),
+    row("inotify_init1", 26, 294, Pass(&host::INOTIFY_INIT1), Partial(UNTESTED)),
+    row("inotify_add_watch", 27, 254, Pass(&host::INOTIFY_ADD_WATCH), Partial(UNTESTED)),
+    row("inotify_rm_watch", 28, 255, Pass(&host::INOTIFY_RM_WATCH), Partial(UNTESTED)),
+    row("ioctl", 29, 16, Own(file::ioctl, &[Fd, Hex, Hex]), Partial("terminal, pipe and descriptor requests; others give ENOTTY")),
+    row("ioprio_set", 30, 251, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("ioprio_get", 31, 252, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("flock", 32, 73, Pass(&host::FLOCK), Partial(UNTESTED)),
+    row("mknodat", 33, 259, Pass(&host::MKNODAT), Partial(UNTESTED)),
+    row("mkdirat", 34, 258, Pass(&host::MKDIRAT), Partial(UNTESTED)),
+    row("unlinkat", 35, 263, Pass(&host::UNLINKAT), Partial(UNTESTED)),
+    row("symlinkat", 36, 266, Pass(&host::SYMLINKAT), Partial(UNTESTED)),
+    row("linkat", 37, 265, Pass(&host::LINKAT), Partial(UNTESTED)),
+    row("umount2", 39, 166, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("mount", 40, 165, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("pivot_root", 41, 155, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("nfsservctl", 42, 180, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("statfs", 43, 137, Pass(&host::STATFS), Partial(UNTESTED)),
+    row("fstatfs", 44, 138, Pass(&host::FSTATFS), Partial(UNTESTED)),
+    row("truncate", 45, 76, Pass(&host::TRUNCATE), Partial(UNTESTED)),
+    row("ftruncate", 46, 77, Pass(&host::FTRUNCATE), Partial(UNTESTED)),
+    row("fallocate", 47, 285, Pass(&host::FALLOCATE), Partial(UNTESTED)),
+    row("faccessat", 48, 269, Pass(&host::FACCESSAT), Partial(UNTESTED)),
+    row("chdir", 49, 80, Pass(&host::CHDIR), Partial(UNTESTED)),
+    row("fchdir", 50, 81, Pass(&host::FCHDIR), Partial(UNTESTED)),
+    row("chroot", 51, 161, Refuse(Errno::ENOSYS), Refused("use a sysroot")),
+    row("fchmod", 52, 91, Pass(&host::FCHMOD), Partial(UNTESTED)),
+    row("fchmodat", 53, 268, Pass(&host::FCHMODAT), Partial(UNTESTED)),
+    row("fchownat", 54, 260, Pass(&host::FCHOWNAT), Partial(UNTESTED)),
+    row("fchown", 55, 93, Pass(&host::FCHOWN), Partial(UNTESTED)),
+    row("openat", 56, 257, Own(file::openat, &[DirFd, Path, Hex, Octal]), Partial("of /proc, the files that describe the process itself and the processor are the guest's")),
+    row("close", 57, 3, Pass(&host::CLOSE), Partial(UNTESTED)),
+    row("vhangup", 58, 153, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("pipe2", 59, 293, Pass(&host::PIPE2), Partial(UNTESTED)),
+    row("quotactl", 60, 179, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("getdents64", 61, 217, Pass(&host::GETDENTS64), Partial(UNTESTED)),
+    row("lseek", 62, 8, Pass(&host::LSEEK), Partial(UNTESTED)),
+    row("read", 63, 0, Pass(&host::READ), Partial(UNTESTED)),
+    row("write", 64, 1, Pass(&host::WRITE), Partial(UNTESTED)),
+    row("readv", 65, 19, Own(file::readv, &[Fd, Array(16, 2), Size]), Partial(UNTESTED)),
+    row("writev", 66, 20, Own(file::writev, &[Fd, Array(16, 2), Size]), Partial(UNTESTED)),
+    row("pread64", 67, 17, Pass(&host::PREAD64), Partial(UNTESTED)),
+    row("pwrite64", 68, 18, Pass(&host::PWRITE64), Partial(UNTESTED)),
+    row("preadv", 69, 295, Own(file::preadv, &[Fd, Array(16, 2), Size, Long, Long]), Partial(UNTESTED)),
+    row("pwritev", 70, 296, Own(file::pwritev, &[Fd, Array(16, 2), Size, Long, Long]), Partial(UNTESTED)),
+    row("sendfile", 71, 40, Pass(&host::SENDFILE), Partial(UNTESTED)),
+    row("pselect6", 72, 270, Own(poll::pselect6, &[Int, Addr, Addr, Addr, Addr, Addr]), Partial(UNTESTED)),
+    row("ppoll", 73, 271, Pass(&host::PPOLL), Partial(UNTESTED)),
+    row("signalfd4", 74, 289, Pass(&host::SIGNALFD4), Partial("passed on; no test covers it")),
+    row("vmsplice", 75, 278, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("splice", 76, 275, Pass(&host::SPLICE), Partial(UNTESTED)),
+    row("tee", 77, 276, Pass(&host::TEE), Partial(UNTESTED)),
+    row("readlinkat", 78, 267, Own(dir::readlinkat, &[DirFd, PathNoFollow, Out(3), Size]), Partial(UNTESTED)),
+    row("newfstatat", 79, 262, Own(dir::newfstatat, &[DirFd, PathUnless(3), Addr, Hex]), Partial(UNTESTED)),
+    row("fstat", 80, 5, Own(dir::fstat, &[Fd, Addr]), Partial(UNTESTED)),
+    row("sync", 81, 162, Pass(&host::SYNC), Partial(UNTESTED)),
+    row("fsync", 82, 74, Pass(&host::FSYNC), Partial(UNTESTED)),
+    row("fdatasync", 83, 75, Pass(&host::FDATASYNC), Partial(UNTESTED)),
+    row("sync_file_range", 84, 277, Pass(&host::SYNC_FILE_RANGE), Partial(UNTESTED)),
+    row("timerfd_create", 85, 283, Pass(&host::TIMERFD_CREATE), Partial(UNTESTED)),
+    row("timerfd_settime", 86, 286, Pass(&host::TIMERFD_SETTIME), Partial(UNTESTED)),
+    row("timerfd_gettime", 87, 287, Pass(&host::TIMERFD_GETTIME), Partial(UNTESTED)),
+    row("utimensat", 88, 280, Pass(&host::UTIMENSAT), Partial(UNTESTED)),
+    row("acct", 89, 163, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("capget", 90, 125, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("capset", 91, 126, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("personality", 92, 135, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("exit", 93, 60, Own(proc::exit, &[Int]), Partial(UNTESTED)),
+    row("exit_group", 94, 231, Own(proc::exit_group, &[Int]), Partial(UNTESTED)),
+    row("waitid", 95, 247, Pass(&host::WAITID), Partial(UNTESTED)),
+    row("set_tid_address", 96, 218, Own(proc::set_tid_address, &[Addr]), Partial(UNTESTED)),
+    row("unshare", 97, 272, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("futex", 98, 202, Own(poll::futex, &[Addr, Hex, Int, Addr, Addr, Hex]), Partial("between processes through shared memory; priority inheritance is refused")),
+    row("set_robust_list", 99, 273, Own(proc::set_robust_list, &[Addr, Size]), Partial("recorded: futexes of a dead process are not released")),
+    row("get_robust_list", 100, 274, Own(proc::get_robust_list, &[Int, Addr, Addr]), Partial(UNTESTED)),
+    row("nanosleep", 101, 35, Pass(&host::NANOSLEEP), Partial(UNTESTED)),
+    row("getitimer", 102, 36, Pass(&host::GETITIMER), Partial(UNTESTED)),
+    row("setitimer", 103, 38, Pass(&host::SETITIMER), Partial(UNTESTED)),
+    row("kexec_load", 104, 246, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("init_module", 105, 175, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("delete_module", 106, 176, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("timer_create", 107, 222, Refuse(Errno::ENOSYS), Refused("timers that signal are not supported yet")),
+    row("timer_gettime", 108, 224, Refuse(Errno::ENOSYS), Refused("timers that signal are not supported yet")),
+    row("timer_getoverrun", 109, 225, Refuse(Errno::ENOSYS), Refused("timers that signal are not supported yet")),
+    row("timer_settime", 110, 223, Refuse(Errno::ENOSYS), Refused("timers that signal are not supported yet")),
+    row("timer_delete", 111, 226, Refuse(Errno::ENOSYS), Refused("timers that signal are not supported yet")),
+    row("clock_settime", 112, 227, Pass(&host::CLOCK_SETTIME), Partial(UNTESTED)),
+    row("clock_gettime", 113, 228, Pass(&host::CLOCK_GETTIME), Partial(UNTESTED)),
+    row("clock_getres", 114, 229, Pass(&host::CLOCK_GETRES), Partial(UNTESTED)),
+    row("clock_nanosleep", 115, 230, Pass(&host::CLOCK_NANOSLEEP), Partial(UNTESTED)),
+    row("syslog", 116, 103, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("ptrace", 117, 101, Refuse(Errno::ENOSYS), Refused("the emulator would be traced in place of the guest")),
+    row("sched_setparam", 118, 142, Pass(&host::SCHED_SETPARAM), Partial(UNTESTED)),
+    row("sched_setscheduler", 119, 144, Pass(&host::SCHED_SETSCHEDULER), Partial(UNTESTED)),
+    row("sched_getscheduler", 120, 145, Pass(&host::SCHED_GETSCHEDULER), Partial(UNTESTED)),
+    row("sched_getparam", 121, 143, Pass(&host::SCHED_GETPARAM), Partial(UNTESTED)),
+    row("sched_setaffinity", 122, 203, Pass(&host::SCHED_SETAFFINITY), Partial(UNTESTED)),
+    row("sched_getaffinity", 123, 204, Pass(&host::SCHED_GETAFFINITY), Partial(UNTESTED)),
+    row("sched_yield", 124, 24, Pass(&host::SCHED_YIELD), Partial(UNTESTED)),
+    row("sched_get_priority_max", 125, 146, Pass(&host::SCHED_GET_PRIORITY_MAX), Partial(UNTESTED)),
+    row("sched_get_priority_min", 126, 147, Pass(&host::SCHED_GET_PRIORITY_MIN), Partial(UNTESTED)),
+    row("sched_rr_get_interval", 127, 148, Pass(&host::SCHED_RR_GET_INTERVAL), Partial(UNTESTED)),
+    row("restart_syscall", 128, 219, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("kill", 129, 62, Own(signal::kill, &[Int, Signal]), Partial(UNTESTED)),
+    row("tkill", 130, 200, Own(signal::tkill, &[Int, Signal]), Partial(UNTESTED)),
+    row("tgkill", 131, 234, Own(signal::tgkill, &[Int, Int, Signal]), Partial(UNTESTED)),
+    row("sigaltstack", 132, 131, Own(signal::sigaltstack, &[Addr, Addr]), Partial("recorded, since no handler is run")),
+    row("rt_sigsuspend", 133, 130, Own(signal::rt_sigsuspend, &[Addr, Size]), Partial("returns only when a signal that has no handler stops or kills")),
+    row("rt_sigaction", 134, 13, Own(signal::rt_sigaction, &[Signal, Addr, Addr, Size]), Partial("default and ignore; a handler is recorded and never run: the signal keeps its default action")),
+    row("rt_sigprocmask", 135, 14, Own(signal::rt_sigprocmask, &[Int, Addr, Addr, Size]), Partial("synchronous faults cannot be blocked")),
+    row("rt_sigpending", 136, 127, Pass(&host::RT_SIGPENDING), Partial(UNTESTED)),
+    row("rt_sigtimedwait", 137, 128, Pass(&host::RT_SIGTIMEDWAIT), Partial(UNTESTED)),
+    row("rt_sigqueueinfo", 138, 129, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("rt_sigreturn", 139, 15, Refuse(Errno::ENOSYS), Refused("no guest signal handler is run yet")),
+    row("setpriority", 140, 141, Pass(&host::SETPRIORITY), Partial(UNTESTED)),
+    row("getpriority", 141, 140, Pass(&host::GETPRIORITY), Partial(UNTESTED)),
+    row("reboot", 142, 169, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("setregid", 143, 114, Pass(&host::SETREGID), Partial(UNTESTED)),
+    row("setgid", 144, 106, Pass(&host::SETGID), Partial(UNTESTED)),
+    row("setreuid", 145, 113, Pass(&host::SETREUID), Partial(UNTESTED)),
+    row("setuid", 146, 105, Pass(&host::SETUID), Partial(UNTESTED)),
+    row("setresuid", 147, 117, Pass(&host::SETRESUID), Partial(UNTESTED)),
+    row("getresuid", 148, 118, Pass(&host::GETRESUID), Partial(UNTESTED)),
+    row("setresgid", 149, 119, Pass(&host::SETRESGID), Partial(UNTESTED)),
+    row("getresgid", 150, 120, Pass(&host::GETRESGID), Partial(UNTESTED)),
+    row("setfsuid", 151, 122, Pass(&host::SETFSUID), Partial(UNTESTED)),
+    row("setfsgid", 152, 123, Pass(&host::SETFSGID), Partial(UNTESTED)),
+    row("times", 153, 100, Pass(&host::TIMES), Partial(UNTESTED)),
+    row("setpgid", 154, 109, Pass(&host::SETPGID), Partial(UNTESTED)),
+    row("getpgid", 155, 121, Pass(&host::GETPGID), Partial(UNTESTED)),
+    row("getsid", 156, 124, Pass(&host::GETSID), Partial(UNTESTED)),
+    row("setsid", 157, 112, Pass(&host::SETSID), Partial(UNTESTED)),
+    row("getgroups", 158, 115, Pass(&host::GETGROUPS), Partial(UNTESTED)),
+    row("setgroups", 159, 116, Pass(&host::SETGROUPS), Partial(UNTESTED)),
+    row("uname", 160, 63, Own(info::uname, &[Addr]), Partial(UNTESTED)),
+    row("sethostname", 161, 170, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("setdomainname", 162, 171, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("getrlimit", 163, 97, Own(proc::getrlimit, &[Int, Addr]), Partial("limits on address space, data and stack are recorded, not enforced")),
+    row("setrlimit", 164, 160, Own(proc::setrlimit, &[Int, Addr]), Partial("limits on address space, data and stack are recorded, not enforced")),
+    row("getrusage", 165, 98, Pass(&host::GETRUSAGE), Partial(UNTESTED)),
+    row("umask", 166, 95, Pass(&host::UMASK), Partial(UNTESTED)),
+    row("prctl", 167, 157, Own(proc::prctl, &[Int, Hex, Hex, Hex, Hex]), Partial("names, death signals, dumpability and no-new-privileges")),
+    row("getcpu", 168, 309, Pass(&host::GETCPU), Partial(UNTESTED)),
+    row("gettimeofday", 169, 96, Pass(&host::GETTIMEOFDAY), Partial(UNTESTED)),
+    row("settimeofday", 170, 164, Pass(&host::SETTIMEOFDAY), Partial(UNTESTED)),
+    row("adjtimex", 171, 159, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("getpid", 172, 39, Pass(&host::GETPID), Partial(UNTESTED)),
+    row("getppid", 173, 110, Pass(&host::GETPPID), Partial(UNTESTED)),
+    row("getuid", 174, 102, Pass(&host::GETUID), Partial(UNTESTED)),
+    row("geteuid", 175, 107, Pass(&host::GETEUID), Partial(UNTESTED)),
+    row("getgid", 176, 104, Pass(&host::GETGID), Partial(UNTESTED)),
+    row("getegid", 177, 108, Pass(&host::GETEGID), Partial(UNTESTED)),
+    row("gettid", 178, 186, Pass(&host::GETTID), Partial(UNTESTED)),
+    row("sysinfo", 179, 99, Pass(&host::SYSINFO), Partial(UNTESTED)),
+    row("mq_open", 180, 240, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("mq_unlink", 181, 241, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("mq_timedsend", 182, 242, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("mq_timedreceive", 183, 243, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("mq_notify", 184, 244, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("mq_getsetattr", 185, 245, Refuse(Errno::ENOSYS), Refused("message queues are not supported yet")),
+    row("msgget", 186, 68, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("msgctl", 187, 71, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("msgrcv", 188, 70, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("msgsnd", 189, 69, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("semget", 190, 64, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("semctl", 191, 66, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("semtimedop", 192, 220, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("semop", 193, 65, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("shmget", 194, 29, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("shmctl", 195, 31, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("shmat", 196, 30, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("shmdt", 197, 67, Refuse(Errno::ENOSYS), Refused("System V interprocess communication is not supported yet")),
+    row("socket", 198, 41, Pass(&host::SOCKET), Partial(UNTESTED)),
+    row("socketpair", 199, 53, Pass(&host::SOCKETPAIR), Partial(UNTESTED)),
+    row("bind", 200, 49, Pass(&host::BIND), Partial(UNTESTED)),
+    row("listen", 201, 50, Pass(&host::LISTEN), Partial(UNTESTED)),
+    row("accept", 202, 43, Pass(&host::ACCEPT), Partial(UNTESTED)),
+    row("connect", 203, 42, Pass(&host::CONNECT), Partial(UNTESTED)),
+    row("getsockname", 204, 51, Pass(&host::GETSOCKNAME), Partial(UNTESTED)),
+    row("getpeername", 205, 52, Pass(&host::GETPEERNAME), Partial(UNTESTED)),
+    row("sendto", 206, 44, Pass(&host::SENDTO), Partial(UNTESTED)),
+    row("recvfrom", 207, 45, Pass(&host::RECVFROM), Partial(UNTESTED)),
+    row("setsockopt", 208, 54, Pass(&host::SETSOCKOPT), Partial(UNTESTED)),
+    row("getsockopt", 209, 55, Pass(&host::GETSOCKOPT), Partial(UNTESTED)),
+    row("shutdown", 210, 48, Pass(&host::SHUTDOWN), Partial(UNTESTED)),
+    row("sendmsg", 211, 46, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("recvmsg", 212, 47, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("readahead", 213, 187, Pass(&host::READAHEAD), Partial(UNTESTED)),
+    row("brk", 214, 12, Own(mem::brk, &[Addr]), Partial(UNTESTED)),
+    row("munmap", 215, 11, Own(mem::munmap, &[Addr, Size]), Partial(UNTESTED)),
+    row("mremap", 216, 25, Own(mem::mremap, &[Addr, Size, Size, Hex, Addr]), Partial(UNTESTED)),
+    row("add_key", 217, 248, Refuse(Errno::ENOSYS), Refused("kernel keys are not supported yet")),
+    row("request_key", 218, 249, Refuse(Errno::ENOSYS), Refused("kernel keys are not supported yet")),
+    row("keyctl", 219, 250, Refuse(Errno::ENOSYS), Refused("kernel keys are not supported yet")),
+    row("clone", 220, 56, Own(proc::clone, &[Hex, Addr, Addr, Addr, Addr]), Partial("new processes only, of which the memory is copied even where CLONE_VM asks for sharing; threads are refused")),
+    row("execve", 221, 59, Refuse(Errno::ENOSYS), Refused("the new program would not be run by the emulator")),
+    row("mmap", 222, 9, Own(mem::mmap, &[Addr, Size, Hex, Hex, Fd, Hex]), Partial("MAP_GROWSDOWN, MAP_HUGETLB and MAP_SYNC are ignored")),
+    row("fadvise64", 223, 221, Pass(&host::FADVISE64), Partial(UNTESTED)),
+    row("swapon", 224, 167, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("swapoff", 225, 168, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("mprotect", 226, 10, Own(mem::mprotect, &[Addr, Size, Hex]), Partial(UNTESTED)),
+    row("msync", 227, 26, Pass(&host::MSYNC), Partial(UNTESTED)),
+    row("mlock", 228, 149, Pass(&host::MLOCK), Partial(UNTESTED)),
+    row("munlock", 229, 150, Pass(&host::MUNLOCK), Partial(UNTESTED)),
+    row("mlockall", 230, 151, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("munlockall", 231, 152, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("mincore", 232, 27, Own(mem::mincore, &[Addr, Size, Addr]), Partial(UNTESTED)),
+    row("madvise", 233, 28, Own(mem::madvise, &[Addr, Size, Int]), Partial("advice that changes nothing a program can observe is accepted and not used")),
+    row("remap_file_pages", 234, 216, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("mbind", 235, 237, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("get_mempolicy", 236, 239, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("set_mempolicy", 237, 238, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("migrate_pages", 238, 256, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("move_pages", 239, 279, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("rt_tgsigqueueinfo", 240, 297, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("perf_event_open", 241, 298, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("accept4", 242, 288, Pass(&host::ACCEPT4), Partial(UNTESTED)),
+    row("recvmmsg", 243, 299, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("riscv_hwprobe", 258, NONE, Own(info::riscv_hwprobe, &[Addr, Size, Size, Addr, Hex]), Partial(UNTESTED)),
+    row("riscv_flush_icache", 259, NONE, Own(info::riscv_flush_icache, &[Addr, Addr, Hex]), Partial("all translated code is dropped, whatever the range")),
+    row("wait4", 260, 61, Pass(&host::WAIT4), Partial(UNTESTED)),
+    row("prlimit64", 261, 302, Own(proc::prlimit64, &[Int, Int, Addr, Addr]), Partial("limits on address space, data and stack are recorded, not enforced")),
+    row("fanotify_init", 262, 300, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("fanotify_mark", 263, 301, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("name_to_handle_at", 264, 303, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("open_by_handle_at", 265, 304, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("clock_adjtime", 266, 305, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("syncfs", 267, 306, Pass(&host::SYNCFS), Partial(UNTESTED)),
+    row("setns", 268, 308, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("sendmmsg", 269, 307, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("process_vm_readv", 270, 310, Refuse(Errno::ENOSYS), Refused("addresses of another process are not the guest's")),
+    row("process_vm_writev", 271, 311, Refuse(Errno::ENOSYS), Refused("addresses of another process are not the guest's")),
+    row("kcmp", 272, 312, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("finit_module", 273, 313, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("sched_setattr", 274, 314, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("sched_getattr", 275, 315, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("renameat2", 276, 316, Pass(&host::RENAMEAT2), Partial(UNTESTED)),
+    row("seccomp", 277, 317, Refuse(Errno::ENOSYS), Refused("the filter would see the emulator's calls")),
+    row("getrandom", 278, 318, Pass(&host::GETRANDOM), Partial(UNTESTED)),
+    row("memfd_create", 279, 319, Pass(&host::MEMFD_CREATE), Partial(UNTESTED)),
+    row("bpf", 280, 321, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("execveat", 281, 322, Refuse(Errno::ENOSYS), Refused("the new program would not be run by the emulator")),
+    row("userfaultfd", 282, 323, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("membarrier", 283, 324, Refuse(Errno::ENOSYS), Refused("guests have one thread")),
+    row("mlock2", 284, 325, Pass(&host::MLOCK2), Partial(UNTESTED)),
+    row("copy_file_range", 285, 326, Pass(&host::COPY_FILE_RANGE), Partial(UNTESTED)),
+    row("preadv2", 286, 327, Own(file::preadv2, &[Fd, Array(16, 2), Size, Long, Long, Hex]), Partial(UNTESTED)),
+    row("pwritev2", 287, 328, Own(file::pwritev2, &[Fd, Array(16, 2), Size, Long, Long, Hex]), Partial(UNTESTED)),
+    row("pkey_mprotect", 288, 329, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("pkey_alloc", 289, 330, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("pkey_free", 290, 331, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("statx", 291, 332, Pass(&host::STATX), Partial(UNTESTED)),
+    row("io_pgetevents", 292, 333, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("rseq", 293, 334, Refuse(Errno::ENOSYS), Refused("restartable sequences need a kernel that restarts them")),
+    row("kexec_file_load", 294, 320, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("pidfd_send_signal", 424, 424, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("io_uring_setup", 425, 425, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_uring_enter", 426, 426, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("io_uring_register", 427, 427, Refuse(Errno::ENOSYS), Refused("asynchronous input and output is not supported yet")),
+    row("open_tree", 428, 428, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("move_mount", 429, 429, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("fsopen", 430, 430, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("fsconfig", 431, 431, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("fsmount", 432, 432, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("fspick", 433, 433, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("pidfd_open", 434, 434, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("clone3", 435, 435, Refuse(Errno::ENOSYS), Refused("programs fall back to clone")),
+    row("close_range", 436, 436, Pass(&host::CLOSE_RANGE), Partial(UNTESTED)),
+    row("openat2", 437, 437, Own(file::openat2, &[DirFd, Path, In(3), Size]), Partial(UNTESTED)),
+    row("pidfd_getfd", 438, 438, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("faccessat2", 439, 439, Pass(&host::FACCESSAT2), Partial(UNTESTED)),
+    row("process_madvise", 440, 440, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("epoll_pwait2", 441, 441, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("mount_setattr", 442, 442, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("quotactl_fd", 443, 443, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("landlock_create_ruleset", 444, 444, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("landlock_add_rule", 445, 445, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("landlock_restrict_self", 446, 446, Refuse(Errno::ENOSYS), Refused("system administration")),
+    row("memfd_secret", 447, 447, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("process_mrelease", 448, 448, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("futex_waitv", 449, 449, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("set_mempolicy_home_node", 450, 450, Refuse(Errno::ENOSYS), Refused("not supported yet")),
+    row("fchmodat2", 452, 452, Pass(&host::FCHMODAT2), Partial(UNTESTED)),
+];
+
+/// All rows, by ascending generic number.
+#[must_use]
+pub fn rows() -> &'static [Row] {
+    ROWS
+}
+
+/// The row with this number in the generic list.
+#[must_use]
+pub fn by_generic_number(number: u64) -> Option<&'static Row> {
+    ROWS.binary_search_by_key(&number, |row| row.generic.into()).ok().map(|index| &ROWS[index])
+}
+
+/// The row of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}
+
+/// The support page, in Markdown.
+#[must_use]
+pub fn page() -> String {
+    let count = |wanted: fn(&Support) -> bool| ROWS.iter().filter(|row| wanted(&row.support)).count();
+    let full = count(|support| matches!(support, Full));
+    let partial = count(|support| matches!(support, Partial(_)));
+    let refused = count(|support| matches!(support, Refused(_)));
+    let mut page = String::from("# System calls\n\n");
+    page.push_str("Printed from `vm-linux/src/table.rs`; `UPDATE_GOLDEN=1 cargo test -p tradux-linux` writes it anew.\n");
+    page.push_str("*Full* rows are covered by a test. Calls that are refused or not listed give `ENOSYS`.\n\n");
+    let _ = writeln!(page, "{full} full, {partial} partial, {refused} refused.\n");
+    page.push_str("| call | generic | x86-64 | support |\n|---|---:|---:|---|\n");
+    for row in ROWS {
+        let x86_64 = row.x86_64.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let support = match row.support {
+            Full => "full".to_owned(),
+            Partial(missing) => format!("partial: {missing}"),
+            Refused(reason) => format!("refused: {reason}"),
+        };
+        let _ = writeln!(page, "| `{}` | {} | {x86_64} | {support} |", row.name, row.generic);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn rows_ascend() {
+        assert!(ROWS.windows(2).all(|pair| pair[0].generic < pair[1].generic));
+        assert_eq!(by_generic_number(64).map(|row| row.name), Some("write"));
+        assert!(by_generic_number(244).is_none());
+    }
+
+    /// Numbers of the host's own table, on hosts that use the list in question.
+    #[test]
+    fn numbers_are_the_hosts() {
+        let pick = |row: &Row| if cfg!(target_arch = "x86_64") { row.x86_64 } else { Some(row.generic) };
+        for (name, number) in [
+            ("read", libc::SYS_read),
+            ("openat", libc::SYS_openat),
+            ("renameat2", libc::SYS_renameat2),
+            ("clone3", libc::SYS_clone3),
+            ("statx", libc::SYS_statx),
+            ("rseq", libc::SYS_rseq),
+        ] {
+            assert_eq!(by_name(name).and_then(pick).map(i64::from), Some(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn support_and_action_agree() {
+        for row in ROWS {
+            assert_eq!(matches!(row.action, Refuse(_)), matches!(row.support, Refused(_)), "{}", row.name);
+            assert!(row.shapes().len() <= 6, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn the_support_page_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/generated/syscalls.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, page()).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == page(), "{} differs from the table; UPDATE_GOLDEN=1 rewrites it", path.display());
+    }
+}

@@ -1,0 +1,158 @@
+//! [`User`]: guest pointers. Every handler reaches guest memory through it and nothing else.
+
+use std::ffi::CString;
+
+use vm_core::GuestAddr;
+use vm_mem::AddressSpace;
+
+use crate::errno::Errno;
+use crate::host::GuestPtr;
+use crate::layout::Layout;
+
+/// Longest file name with its end, as the kernel has it (`PATH_MAX`).
+pub(crate) const PATH_MAX: usize = 4096;
+
+/// Guest memory as a kernel sees its user's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User<'a>(pub(crate) &'a AddressSpace);
+
+impl User<'_> {
+    /// The `len` bytes at `addr`, to be handed to the host's kernel; never fails here (see [`GuestPtr::new`]).
+    pub(crate) fn pointer(self, addr: u64, len: u64) -> GuestPtr {
+        let view = self.0.view();
+        GuestPtr::new(view.base, view.limit, addr, len)
+    }
+
+    /// Copies `len` bytes in.
+    ///
+    /// # Errors
+    /// `EFAULT` if one of them cannot be read.
+    pub(crate) fn bytes(self, addr: u64, len: usize) -> Result<Vec<u8>, Errno> {
+        let mut bytes = vec![0; len];
+        match self.0.copy_in(GuestAddr::new(addr), &mut bytes) {
+            (_, None) => Ok(bytes),
+            (_, Some(_)) => Err(Errno::EFAULT),
+        }
+    }
+
+    /// Copies up to `len` bytes in, as many as can be read.
+    pub(crate) fn some_bytes(self, addr: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        let (count, _) = self.0.copy_in(GuestAddr::new(addr), &mut bytes);
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// Copies bytes out.
+    ///
+    /// # Errors
+    /// `EFAULT` if one of them cannot be written; earlier ones may have been.
+    pub(crate) fn put_bytes(self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
+        match self.0.copy_out(GuestAddr::new(addr), bytes) {
+            (_, None) => Ok(()),
+            (_, Some(_)) => Err(Errno::EFAULT),
+        }
+    }
+
+    /// Copies a structure in.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn get<T: Layout>(self, addr: u64) -> Result<T, Errno> {
+        Ok(T::decode(&self.bytes(addr, T::SIZE)?))
+    }
+
+    /// Copies a structure out.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    pub(crate) fn put<T: Layout>(self, addr: u64, value: &T) -> Result<(), Errno> {
+        self.put_bytes(addr, &value.encode())
+    }
+
+    /// Copies in a string of at most `max` bytes, its end included.
+    ///
+    /// # Errors
+    /// `EFAULT` if it cannot be read to its end, `ENAMETOOLONG` if it has none within `max` bytes.
+    pub(crate) fn string(self, addr: u64, max: usize) -> Result<CString, Errno> {
+        let mut text = Vec::new();
+        while text.len() < max {
+            let at = addr.wrapping_add(text.len() as u64);
+            // Up to the end of a page: what follows a string need not be mapped.
+            let step = (256 - (at % 256) as usize).min(max - text.len());
+            let mut part = self.some_bytes(at, step);
+            if let Some(end) = part.iter().position(|byte| *byte == 0) {
+                part.truncate(end);
+                text.append(&mut part);
+                return CString::new(text).map_err(|_| Errno::EFAULT);
+            }
+            if part.len() < step {
+                return Err(Errno::EFAULT);
+            }
+            text.append(&mut part);
+        }
+        Err(Errno::ENAMETOOLONG)
+    }
+
+    /// Copies in an array of pointers that a null pointer ends, and the strings they point to.
+    ///
+    /// # Errors
+    /// `EFAULT`; `E2BIG` if there are more than `max` bytes of strings.
+    pub(crate) fn strings(self, addr: u64, max: usize) -> Result<Vec<CString>, Errno> {
+        let mut out = Vec::new();
+        let mut left = max;
+        loop {
+            let word = self.bytes(addr.wrapping_add(8 * out.len() as u64), 8)?;
+            let pointer = word.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            if pointer == 0 {
+                return Ok(out);
+            }
+            let text = self.string(pointer, left).map_err(|error| match error {
+                Errno::ENAMETOOLONG => Errno::E2BIG,
+                other => other,
+            })?;
+            left -= text.as_bytes_with_nul().len();
+            out.push(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vm_core::Perms;
+    use vm_mem::{MapRequest, Placement};
+
+    use super::*;
+
+    fn page() -> (AddressSpace, u64) {
+        let space = AddressSpace::new(Placement::Reserved { size: 1 << 24 }).unwrap();
+        let addr = space.map(MapRequest::anonymous(4096, Perms::READ | Perms::WRITE)).unwrap();
+        (space, addr.get())
+    }
+
+    #[test]
+    fn strings_end_where_memory_does() {
+        let (space, page) = page();
+        let user = User(&space);
+        user.put_bytes(page + 4092, b"abc\0").unwrap();
+        assert_eq!(user.string(page + 4092, PATH_MAX).unwrap().as_bytes(), b"abc");
+        user.put_bytes(page + 4095, b"d").unwrap();
+        assert_eq!(user.string(page + 4092, PATH_MAX), Err(Errno::EFAULT));
+        user.put_bytes(page, &[b'x'; 4095]).unwrap();
+        assert_eq!(user.string(page, 4000), Err(Errno::ENAMETOOLONG));
+        assert_eq!(user.string(0, PATH_MAX), Err(Errno::EFAULT));
+        assert_eq!(user.string(u64::MAX, PATH_MAX), Err(Errno::EFAULT));
+    }
+
+    #[test]
+    fn lists_of_strings_are_bounded() {
+        let (space, page) = page();
+        let user = User(&space);
+        user.put_bytes(page, &(page + 64).to_le_bytes()).unwrap();
+        user.put_bytes(page + 8, &(page + 65).to_le_bytes()).unwrap();
+        user.put_bytes(page + 64, b"ab\0").unwrap();
+        let list = user.strings(page, 100).unwrap();
+        assert_eq!(list.iter().map(|text| text.as_bytes()).collect::<Vec<_>>(), [b"ab".as_slice(), b"b"]);
+        assert_eq!(user.strings(page, 4), Err(Errno::E2BIG));
+    }
+}
