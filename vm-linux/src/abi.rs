@@ -1,15 +1,15 @@
 //! Where a guest's registers hold what a system call needs, and what a new process finds in them.
 
-use vm_core::{CpuState, GuestAddr, Slot};
-use vm_cross_arch_support::riscv64;
+use vm_core::{CpuState, GuestAddr};
+use vm_cross_arch_support::riscv64::{RESERVATION_ADDRESS, x};
 
 use crate::kernel::ChildRegisters;
 
 /// Registers of the riscv64 system-call convention: number in a7, arguments in a0 to a5, result in a0.
-const NUMBER: usize = 17;
-const FIRST_ARGUMENT: usize = 10;
-const STACK_POINTER: usize = 2;
-const THREAD_POINTER: usize = 4;
+const NUMBER: u8 = 17;
+const FIRST_ARGUMENT: u8 = 10;
+const STACK_POINTER: u8 = 2;
+const THREAD_POINTER: u8 = 4;
 
 /// `AT_HWCAP`: a bit a letter of the single-letter extensions I, M, A, F, D and C (`asm/hwcap.h`).
 pub(crate) const HWCAP: u64 = letter(b'i') | letter(b'm') | letter(b'a') | letter(b'f') | letter(b'd') | letter(b'c');
@@ -21,13 +21,9 @@ const fn letter(name: u8) -> u64 {
     1 << (name - b'a')
 }
 
-fn x(number: usize) -> Slot {
-    riscv64::x(number as u32)
-}
-
 /// Number and arguments of the system call that the guest has just made.
 pub(crate) fn system_call(state: &CpuState) -> (u64, [u64; 6]) {
-    let args = std::array::from_fn(|index| state.get(x(FIRST_ARGUMENT + index)));
+    let args = std::array::from_fn(|index| state.get(x(FIRST_ARGUMENT + index as u8)));
     (state.get(x(NUMBER)), args)
 }
 
@@ -36,10 +32,11 @@ pub(crate) fn set_result(state: &mut CpuState, value: u64) {
     state.set(x(FIRST_ARGUMENT), value);
 }
 
-/// Sets what a new process starts with: everything zero but program counter and stack pointer.
+/// Sets what a new process starts with: every register zero but program counter and stack pointer, no reservation.
 pub(crate) fn start(state: &mut CpuState, entry: GuestAddr, stack: GuestAddr) {
     state.set_pc(entry);
     state.set(x(STACK_POINTER), stack.get());
+    state.set(RESERVATION_ADDRESS, u64::MAX);
 }
 
 /// Sets what a child process has in place of its parent's registers.

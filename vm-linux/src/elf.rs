@@ -269,7 +269,8 @@ impl Image {
     pub fn span(&self) -> GuestRange {
         let start = self.segments.first().map_or(GuestAddr::default(), |segment| segment.range.start());
         let end = self.segments.last().map_or(GuestAddr::default(), |segment| segment.range.end());
-        GuestRange::new(start, end.get().saturating_sub(start.get())).map_or(GuestRange::everything(), |range| range.whole_pages())
+        GuestRange::new(start, end.get().saturating_sub(start.get()))
+            .map_or(GuestRange::everything(), |range| range.whole_pages())
     }
 }
 

@@ -63,14 +63,13 @@ pub(crate) enum Arg<'a> {
     Str(&'a CStr),
 }
 
+#[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
+use Shape::*;
+
 macro_rules! host_calls {
     ($($name:ident = $number:ident $shapes:tt;)*) => { $(
         #[doc = concat!("`", stringify!($number), "`.")]
-        pub(crate) static $name: HostCall = {
-            #[allow(clippy::enum_glob_use, reason = "the list below is a table of shapes")]
-            use Shape::*;
-            HostCall { number: libc::$number, shapes: &$shapes }
-        };
+        pub(crate) static $name: HostCall = HostCall { number: libc::$number, shapes: &$shapes };
     )* };
 }
 
@@ -159,7 +158,6 @@ host_calls! {
     // Memory, whose mappings belong to the address space: only calls that change none of them.
     MSYNC = SYS_msync [Range(1), Size, Hex];
     MINCORE = SYS_mincore [Range(1), Size, Ptr(1)];
-    MADVISE = SYS_madvise [Range(1), Size, Int];
     MLOCK = SYS_mlock [Range(1), Size];
     MLOCK2 = SYS_mlock2 [Range(1), Size, Hex];
     MUNLOCK = SYS_munlock [Range(1), Size];
@@ -280,8 +278,7 @@ pub(crate) fn call(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> 
         }
     }
     for (index, (shape, arg)) in call.shapes.iter().zip(args.iter_mut()).enumerate() {
-        let is_string =
-            matches!(shape, Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::Str);
+        let is_string = matches!(shape, Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::Str);
         let len = shape.len(&numbers);
         match arg {
             Arg::Int(_) => assert!(!shape.is_pointer(), "{call:?}: argument {index} is a pointer"),

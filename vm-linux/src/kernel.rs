@@ -140,9 +140,7 @@ impl Kernel {
             let follow = match *shape {
                 Shape::Path => true,
                 Shape::PathNoFollow => false,
-                Shape::PathUnless(flags) => {
-                    args.raw(usize::from(flags)) & libc::AT_SYMLINK_NOFOLLOW as u64 == 0
-                }
+                Shape::PathUnless(flags) => args.raw(usize::from(flags)) & libc::AT_SYMLINK_NOFOLLOW as u64 == 0,
                 Shape::Str if addr != 0 => {
                     strings[index] = Some(self.user().string(addr, PATH_MAX)?);
                     continue;
@@ -157,9 +155,7 @@ impl Kernel {
         for (index, shape) in call.shapes().iter().enumerate() {
             list[index] = match &strings[index] {
                 Some(text) => Arg::Str(text),
-                None if shape.is_pointer() => {
-                    Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0)))
-                }
+                None if shape.is_pointer() => Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0))),
                 None => Arg::Int(args.raw(index)),
             };
         }
@@ -191,14 +187,18 @@ fn in_sysroot(sysroot: &OsStr, path: &CStr, follow: bool) -> Option<CString> {
     let root = CString::new(sysroot.as_bytes()).ok()?;
     let root = host::call(
         &host::OPENAT,
-        &mut [Arg::Int(libc::AT_FDCWD as u64), Arg::Str(&root), Arg::Int((libc::O_PATH | libc::O_CLOEXEC) as u64), Arg::Int(0)],
+        &mut [
+            Arg::Int(libc::AT_FDCWD as u64),
+            Arg::Str(&root),
+            Arg::Int((libc::O_PATH | libc::O_CLOEXEC) as u64),
+            Arg::Int(0),
+        ],
     )
     .ok()?;
     // RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS of linux/openat2.h.
     let mut how = OpenHow { flags, mode: 0, resolve: 0x10 | 0x02 }.encode();
     let size = how.len() as u64;
-    let found =
-        host::call(&host::OPENAT2, &mut [Arg::Int(root), Arg::Str(path), Arg::Bytes(&mut how), Arg::Int(size)]);
+    let found = host::call(&host::OPENAT2, &mut [Arg::Int(root), Arg::Str(path), Arg::Bytes(&mut how), Arg::Int(size)]);
     let name = found.ok().and_then(|fd| {
         let name = name_of(fd);
         close(fd);
@@ -224,7 +224,7 @@ pub(crate) fn name_of(fd: u64) -> Option<CString> {
 
 /// Closes a descriptor of ours; a failure leaves nothing to do.
 pub(crate) fn close(fd: u64) {
-    drop(host::call(&host::CLOSE, &mut [Arg::Int(fd)]));
+    let _ = host::call(&host::CLOSE, &mut [Arg::Int(fd)]);
 }
 
 /// `text` as a file name.
@@ -239,6 +239,6 @@ pub(crate) fn guest_range(addr: u64, len: u64) -> GuestRange {
 }
 
 /// An absent pointer argument.
-pub(crate) const fn null() -> Arg<'static> {
+pub(crate) const fn null<'a>() -> Arg<'a> {
     Arg::Guest(GuestPtr::NULL)
 }

@@ -169,7 +169,7 @@ impl Process {
             other => other,
         }?;
 
-        let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation.clone())?);
+        let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation)?);
         let space = Arc::new(loaded.space);
         let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
         let mut vcpu = engine.vcpu();
@@ -221,7 +221,10 @@ impl Process {
 
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Process").field("program", &self.kernel.program).field("entry", &self.entry).finish_non_exhaustive()
+        f.debug_struct("Process")
+            .field("program", &self.kernel.program)
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -264,9 +267,7 @@ impl Loaded {
         let env = c_strings(options.env.iter().map(OsString::as_os_str))?;
         let entry = image.entry.offset(bias);
         let headers = if image.headers.get() == 0 { 0 } else { image.headers.offset(bias).get() };
-        let id = |call, what| {
-            host::call(call, &mut []).map_err(|errno| LoadError::Host { what, errno })
-        };
+        let id = |call, what| host::call(call, &mut []).map_err(|errno| LoadError::Host { what, errno });
         let auxv = [
             (at::SYSINFO_EHDR, vdso.get()),
             (at::MINSIGSTKSZ, abi::MIN_SIGNAL_STACK),
@@ -290,7 +291,9 @@ impl Loaded {
         // As the kernel: strings take a quarter of the stack at most.
         let lowest = GuestAddr::new(top.get() - (top.get() - bottom.get()) / 4);
         let stack = contents.lay_out(top, lowest).ok_or(LoadError::TooManyArguments)?;
-        User(&space).put_bytes(stack.pointer.get(), &stack.bytes).map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
+        User(&space)
+            .put_bytes(stack.pointer.get(), &stack.bytes)
+            .map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
         let auxv = stack.auxv(args.len(), env.len());
         Ok(Self { space, entry, stack, args, auxv })
     }
@@ -359,7 +362,7 @@ fn map_segment(
             // The rest of the last page shows what follows in the file. A segment that cannot be written keeps it, as
             // it does under a kernel.
             let tail = vec![0; (zeros_from.get().min(end) - file_end.get()) as usize];
-            drop(User(space).put_bytes(file_end.get(), &tail));
+            let _ = User(space).put_bytes(file_end.get(), &tail);
         }
     }
     let end = pages.end().offset(bias);
@@ -385,7 +388,7 @@ fn map_vdso(space: &AddressSpace, arch: GuestArch) -> Result<GuestAddr, MemError
     let len = image.len() as u64;
     let addr = space.map(MapRequest::anonymous(len, Perms::READ | Perms::WRITE).named("[vdso]"))?;
     // Just mapped writable.
-    drop(User(space).put_bytes(addr.get(), &image));
+    let _ = User(space).put_bytes(addr.get(), &image);
     space.protect(addr, len, Perms::READ | Perms::EXECUTE)?;
     Ok(addr)
 }

@@ -320,7 +320,7 @@ static ROWS: &[Row] = &[
     row("accept4", 242, 288, Pass(&host::ACCEPT4), Partial(UNTESTED)),
     row("recvmmsg", 243, 299, Refuse(Errno::ENOSYS), Refused("not supported yet")),
     row("riscv_hwprobe", 258, NONE, Own(info::riscv_hwprobe, &[Addr, Size, Size, Addr, Hex]), Partial(UNTESTED)),
-    row("riscv_flush_icache", 259, NONE, Own(info::riscv_flush_icache, &[Addr, Addr, Hex]), Partial("all translated code is dropped, whatever the range")),
+    row("riscv_flush_icache", 259, NONE, Own(info::riscv_flush_icache, &[Addr, Addr, Hex]), Partial("all translated code is compared with memory, whatever the range")),
     row("wait4", 260, 61, Pass(&host::WAIT4), Partial(UNTESTED)),
     row("prlimit64", 261, 302, Own(proc::prlimit64, &[Int, Int, Addr, Addr]), Partial("limits on address space, data and stack are recorded, not enforced")),
     row("fanotify_init", 262, 300, Refuse(Errno::ENOSYS), Refused("system administration")),
@@ -412,7 +412,9 @@ pub fn page() -> String {
     let partial = count(|support| matches!(support, Partial(_)));
     let refused = count(|support| matches!(support, Refused(_)));
     let mut page = String::from("# System calls\n\n");
-    page.push_str("Printed from `vm-linux/src/table.rs`; `UPDATE_GOLDEN=1 cargo test -p tradux-linux` writes it anew.\n");
+    page.push_str(
+        "Printed from `vm-linux/src/table.rs`; `UPDATE_GOLDEN=1 cargo test -p tradux-linux` writes it anew.\n",
+    );
     page.push_str("*Full* rows are covered by a test. Calls that are refused or not listed give `ENOSYS`.\n\n");
     let _ = writeln!(page, "{full} full, {partial} partial, {refused} refused.\n");
     page.push_str("| call | generic | x86-64 | support |\n|---|---:|---:|---|\n");

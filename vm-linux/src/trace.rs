@@ -77,7 +77,10 @@ fn signal_name(signal: i32) -> String {
         (libc::SIGUSR1, "SIGUSR1"),
         (libc::SIGUSR2, "SIGUSR2"),
     ];
-    names.iter().find(|(number, _)| *number == signal).map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+    names
+        .iter()
+        .find(|(number, _)| *number == signal)
+        .map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
 }
 
 fn emit(line: &str) {
@@ -153,13 +156,15 @@ mod tests {
         let page = space.map(MapRequest::anonymous(4096, Perms::READ | Perms::WRITE)).unwrap().get();
         let user = User(&space);
         user.put_bytes(page, b"a\nb\0").unwrap();
-        let text = |name: &str, args: [u64; 6], done| {
-            call_text(Some(table::by_name(name).unwrap()), 0, &args, done, user)
-        };
+        let text =
+            |name: &str, args: [u64; 6], done| call_text(Some(table::by_name(name).unwrap()), 0, &args, done, user);
         assert_eq!(text("write", [1, page, 3, 0, 0, 0], None), r#"write(1, "a\nb", 3)"#);
         assert_eq!(text("read", [0, page, 99, 0, 0, 0], Some(1)), r#"read(0, "a", 99)"#);
         let at = libc::AT_FDCWD as u64;
         assert_eq!(text("openat", [at, page, 0x241, 0o644, 0, 0], None), r#"openat(AT_FDCWD, "a\nb", 0x241, 0o644)"#);
-        assert_eq!(call_text(None, 9999, &[1, 0, 0, 0, 0, 0], None, user), "syscall_9999(0x1, 0x0, 0x0, 0x0, 0x0, 0x0)");
+        assert_eq!(
+            call_text(None, 9999, &[1, 0, 0, 0, 0, 0], None, user),
+            "syscall_9999(0x1, 0x0, 0x0, 0x0, 0x0, 0x0)"
+        );
     }
 }

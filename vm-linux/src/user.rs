@@ -93,28 +93,6 @@ impl User<'_> {
         }
         Err(Errno::ENAMETOOLONG)
     }
-
-    /// Copies in an array of pointers that a null pointer ends, and the strings they point to.
-    ///
-    /// # Errors
-    /// `EFAULT`; `E2BIG` if there are more than `max` bytes of strings.
-    pub(crate) fn strings(self, addr: u64, max: usize) -> Result<Vec<CString>, Errno> {
-        let mut out = Vec::new();
-        let mut left = max;
-        loop {
-            let word = self.bytes(addr.wrapping_add(8 * out.len() as u64), 8)?;
-            let pointer = word.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-            if pointer == 0 {
-                return Ok(out);
-            }
-            let text = self.string(pointer, left).map_err(|error| match error {
-                Errno::ENAMETOOLONG => Errno::E2BIG,
-                other => other,
-            })?;
-            left -= text.as_bytes_with_nul().len();
-            out.push(text);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -142,17 +120,5 @@ mod tests {
         assert_eq!(user.string(page, 4000), Err(Errno::ENAMETOOLONG));
         assert_eq!(user.string(0, PATH_MAX), Err(Errno::EFAULT));
         assert_eq!(user.string(u64::MAX, PATH_MAX), Err(Errno::EFAULT));
-    }
-
-    #[test]
-    fn lists_of_strings_are_bounded() {
-        let (space, page) = page();
-        let user = User(&space);
-        user.put_bytes(page, &(page + 64).to_le_bytes()).unwrap();
-        user.put_bytes(page + 8, &(page + 65).to_le_bytes()).unwrap();
-        user.put_bytes(page + 64, b"ab\0").unwrap();
-        let list = user.strings(page, 100).unwrap();
-        assert_eq!(list.iter().map(|text| text.as_bytes()).collect::<Vec<_>>(), [b"ab".as_slice(), b"b"]);
-        assert_eq!(user.strings(page, 4), Err(Errno::E2BIG));
     }
 }

@@ -116,15 +116,15 @@ pub(crate) fn build(arch: GuestArch) -> Vec<u8> {
     }
 
     let dynamic: [(u64, usize); 9] = [
-        (14, soname as usize),        // DT_SONAME
-        (4, hash_at),                 // DT_HASH
-        (5, strings_at),              // DT_STRTAB
-        (6, symbols_at),              // DT_SYMTAB
-        (10, strings.0.len()),        // DT_STRSZ
-        (0x6fff_fff0, versym_at),     // DT_VERSYM
-        (0x6fff_fffc, verdef_at),     // DT_VERDEF
-        (0x6fff_fffd, 2),             // DT_VERDEFNUM
-        (0, 0),                       // DT_NULL
+        (14, soname as usize),    // DT_SONAME
+        (4, hash_at),             // DT_HASH
+        (5, strings_at),          // DT_STRTAB
+        (6, symbols_at),          // DT_SYMTAB
+        (10, strings.0.len()),    // DT_STRSZ
+        (0x6fff_fff0, versym_at), // DT_VERSYM
+        (0x6fff_fffc, verdef_at), // DT_VERDEF
+        (0x6fff_fffd, 2),         // DT_VERDEFNUM
+        (0, 0),                   // DT_NULL
     ];
     for (index, (tag, value)) in dynamic.iter().enumerate() {
         put(dynamic_at + 16 * index, &tag.to_le_bytes());
@@ -181,12 +181,11 @@ mod tests {
         let endian = header.endian().unwrap();
         let segments = header.program_headers(endian, bytes).unwrap();
         let dynamic = segments.iter().find_map(|s| s.dynamic(endian, bytes).unwrap()).unwrap();
-        let get = |tag: i64| dynamic.iter().find(|d| i64::from(d.d_tag(endian).0) == tag).map(|d| d.d_val(endian));
+        let get = |tag: i64| dynamic.iter().find(|d| d.d_tag(endian) == tag).map(|d| d.d_val(endian));
         let (hash, symbols, strings) = (get(4)?, get(6)?, get(5)?);
         let (versym, mut verdef) = (get(0x6fff_fff0)?, get(0x6fff_fffc)?);
-        let index = (1..word(bytes, hash + 4)).find(|index| {
-            text(bytes, strings + u64::from(word(bytes, symbols + 24 * u64::from(*index)))) == name
-        })?;
+        let index = (1..word(bytes, hash + 4))
+            .find(|index| text(bytes, strings + u64::from(word(bytes, symbols + 24 * u64::from(*index)))) == name)?;
         let wanted = half(bytes, versym + 2 * u64::from(index));
         while half(bytes, verdef + 4) != wanted {
             match word(bytes, verdef + 16) {

@@ -17,8 +17,7 @@ const BASIC: u64 = 0x7ff;
 /// The status of `path` seen from `dirfd`.
 pub(crate) fn status(dirfd: u64, path: &std::ffi::CStr, flags: u64) -> Result<Statx, Errno> {
     let mut bytes = vec![0; Statx::SIZE];
-    let mut args =
-        [Arg::Int(dirfd), Arg::Str(path), Arg::Int(flags), Arg::Int(BASIC), Arg::Bytes(&mut bytes)];
+    let mut args = [Arg::Int(dirfd), Arg::Str(path), Arg::Int(flags), Arg::Int(BASIC), Arg::Bytes(&mut bytes)];
     host::call(&host::STATX, &mut args)?;
     Ok(Statx::decode(&bytes))
 }

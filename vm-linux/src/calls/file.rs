@@ -88,10 +88,14 @@ fn vector(k: &Kernel, a: &Args, call: &HostCall) -> SysResult {
     const MAX: u64 = 1024;
     let count = a.raw(2);
     let array = if count <= MAX { k.user().bytes(a.raw(1), count as usize * IoVec::SIZE).ok() } else { None };
-    let mut host_array: Vec<u8> = array.iter().flat_map(|bytes| bytes.chunks_exact(IoVec::SIZE)).flat_map(|bytes| {
-        let one = IoVec::decode(bytes);
-        IoVec { base: k.user().pointer(one.base, one.len).get(), len: one.len }.encode()
-    }).collect();
+    let mut host_array: Vec<u8> = array
+        .iter()
+        .flat_map(|bytes| bytes.chunks_exact(IoVec::SIZE))
+        .flat_map(|bytes| {
+            let one = IoVec::decode(bytes);
+            IoVec { base: k.user().pointer(one.base, one.len).get(), len: one.len }.encode()
+        })
+        .collect();
     let mut list = [const { Arg::Int(0) }; 6];
     for (index, arg) in list.iter_mut().enumerate() {
         *arg = Arg::Int(a.raw(index));
@@ -145,14 +149,14 @@ enum Operand {
 
 /// Commands of `fcntl` (`asm-generic/fcntl.h`, `linux/fcntl.h`).
 const FCNTL: &[(std::ops::RangeInclusive<i32>, Operand)] = &[
-    (0..=4, Operand::Number),            // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
-    (5..=7, Operand::Pointer(32)),       // F_GETLK, F_SETLK, F_SETLKW
-    (8..=11, Operand::Number),           // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG
-    (15..=16, Operand::Pointer(8)),      // F_SETOWN_EX, F_GETOWN_EX
-    (36..=38, Operand::Pointer(32)),     // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
-    (1024..=1026, Operand::Number),      // F_SETLEASE, F_GETLEASE, F_NOTIFY
-    (1030..=1034, Operand::Number),      // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
-    (1036..=1039, Operand::Pointer(8)),  // F_GET_RW_HINT and its kin
+    (0..=4, Operand::Number),           // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
+    (5..=7, Operand::Pointer(32)),      // F_GETLK, F_SETLK, F_SETLKW
+    (8..=11, Operand::Number),          // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG
+    (15..=16, Operand::Pointer(8)),     // F_SETOWN_EX, F_GETOWN_EX
+    (36..=38, Operand::Pointer(32)),    // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
+    (1024..=1026, Operand::Number),     // F_SETLEASE, F_GETLEASE, F_NOTIFY
+    (1030..=1034, Operand::Number),     // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
+    (1036..=1039, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
 ];
 
 /// `fcntl(fd, command, argument)`.

@@ -3,18 +3,21 @@
 use crate::errno::Errno;
 use crate::host::{self, Arg};
 use crate::kernel::{Args, Kernel, SysResult};
+use crate::layout::Layout;
 use crate::layout::riscv64::HwProbe;
-use crate::layout::{Layout, Utsname};
-use vm_core::GuestRange;
+
+/// Bytes of `struct new_utsname`, and where in it the machine's name is.
+const UTSNAME: (usize, std::ops::Range<usize>) = (390, 260..325);
 
 /// `uname(buffer)`: the host's kernel on the guest's machine.
 pub(crate) fn uname(k: &mut Kernel, a: &Args) -> SysResult {
-    let mut bytes = vec![0; Utsname::SIZE];
-    host::call(&host::UNAME, &mut [Arg::Bytes(&mut bytes)])?;
-    let mut name = Utsname::decode(&bytes);
-    name.machine = [0; 65];
-    name.machine[..7].copy_from_slice(b"riscv64");
-    k.user().put(a.raw(0), &name)?;
+    const MACHINE: &[u8] = b"riscv64";
+    let mut name = vec![0; UTSNAME.0];
+    host::call(&host::UNAME, &mut [Arg::Bytes(&mut name)])?;
+    let machine = &mut name[UTSNAME.1];
+    machine.fill(0);
+    machine[..MACHINE.len()].copy_from_slice(MACHINE);
+    k.user().put_bytes(a.raw(0), &name)?;
     Ok(0)
 }
 
@@ -88,12 +91,12 @@ pub(crate) fn riscv_hwprobe(k: &mut Kernel, a: &Args) -> SysResult {
     Ok(0)
 }
 
-/// `riscv_flush_icache(start, end, flags)`: translated code is dropped whatever the range, as after `fence.i`.
+/// `riscv_flush_icache(start, end, flags)`: all translated code is compared with memory again, whatever the range, as after `fence.i`.
 pub(crate) fn riscv_flush_icache(k: &mut Kernel, a: &Args) -> SysResult {
     // SYS_RISCV_FLUSH_ICACHE_LOCAL is the only flag; there is one thread.
     if a.raw(2) & !1 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    k.engine.invalidate(GuestRange::everything());
+    k.engine.flush_code();
     Ok(0)
 }

@@ -146,13 +146,8 @@ const CLONE_SETTLS: u64 = 0x8_0000;
 const CLONE_PARENT_SETTID: u64 = 0x10_0000;
 const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 const CLONE_CHILD_SETTID: u64 = 0x100_0000;
-const CLONE_SUPPORTED: u64 = CSIGNAL
-    | CLONE_VM
-    | CLONE_VFORK
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_CHILD_SETTID;
+const CLONE_SUPPORTED: u64 =
+    CSIGNAL | CLONE_VM | CLONE_VFORK | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID;
 
 /// `clone(flags, stack, parent_tid, tls, child_tid)`: a new process, never a thread.
 ///
@@ -180,7 +175,7 @@ pub(crate) fn clone(k: &mut Kernel, a: &Args) -> SysResult {
         Forked::Parent(pid) => {
             if flags & CLONE_PARENT_SETTID != 0 {
                 // As the kernel: a bad address is no error.
-                drop(k.user().put_bytes(a.raw(2), &pid.to_le_bytes()));
+                let _ = k.user().put_bytes(a.raw(2), &pid.to_le_bytes());
             }
             if let Some(waiting) = waiting {
                 waiting.wait();
@@ -190,10 +185,10 @@ pub(crate) fn clone(k: &mut Kernel, a: &Args) -> SysResult {
         Forked::Child => {
             let pid = std::process::id();
             if flags & CLONE_PARENT_SETTID != 0 {
-                drop(k.user().put_bytes(a.raw(2), &pid.to_le_bytes()));
+                let _ = k.user().put_bytes(a.raw(2), &pid.to_le_bytes());
             }
             if flags & CLONE_CHILD_SETTID != 0 {
-                drop(k.user().put_bytes(a.raw(4), &pid.to_le_bytes()));
+                let _ = k.user().put_bytes(a.raw(4), &pid.to_le_bytes());
             }
             k.clear_child_tid = if flags & CLONE_CHILD_CLEARTID != 0 { a.raw(4) } else { 0 };
             k.robust_list = 0;

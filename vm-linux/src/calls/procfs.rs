@@ -70,7 +70,8 @@ fn permissions(perms: Perms) -> String {
 
 /// `/proc/cpuinfo` of one processor, as the kernel prints it, with the extensions that are implemented.
 fn cpuinfo() -> String {
-    let extensions = "rv64imafdc_zicbom_zicboz_zicond_zicsr_zifencei_zihintpause_zfh_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zknd_zkne_zknh";
+    let extensions =
+        "rv64imafdc_zicbom_zicboz_zicond_zicsr_zifencei_zihintpause_zfh_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zknd_zkne_zknh";
     format!("processor\t: 0\nhart\t\t: 0\nisa\t\t: {extensions}\nmmu\t\t: sv48\n\n")
 }
 
