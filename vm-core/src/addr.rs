@@ -14,24 +14,28 @@ pub struct GuestAddr(u64);
 
 impl GuestAddr {
     /// The address `raw`.
+    #[inline]
     #[must_use]
     pub const fn new(raw: u64) -> Self {
         Self(raw)
     }
 
     /// The address as a number.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
     }
 
     /// This address moved by `bytes`, modulo 2^64, as guest address arithmetic is.
+    #[inline]
     #[must_use]
     pub const fn offset(self, bytes: i64) -> Self {
         Self(self.0.wrapping_add_signed(bytes))
     }
 
     /// Distance in bytes from `origin` to this address, modulo 2^64.
+    #[inline]
     #[must_use]
     pub const fn offset_from(self, origin: Self) -> i64 {
         self.0.wrapping_sub(origin.0) as i64
@@ -83,6 +87,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// [`VmError::RangeWraps`] if `start + len` exceeds 2^64 - 1.
+    #[inline]
     pub const fn new(start: GuestAddr, len: u64) -> Result<Self, VmError> {
         match start.0.checked_add(len) {
             Some(end) => Ok(Self { start, end: GuestAddr(end) }),

@@ -12,12 +12,14 @@ pub struct Mode(u32);
 
 impl Mode {
     /// The mode with these bits.
+    #[inline]
     #[must_use]
     pub const fn new(bits: u32) -> Self {
         Self(bits)
     }
 
     /// The bits.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0
@@ -35,12 +37,14 @@ pub struct BlockKey {
 
 impl BlockKey {
     /// The block at `pc` in `mode`.
+    #[inline]
     #[must_use]
     pub const fn new(pc: GuestAddr, mode: Mode) -> Self {
         Self { pc, mode }
     }
 
     /// The block at another address in the same mode.
+    #[inline]
     #[must_use]
     pub const fn at(self, pc: GuestAddr) -> Self {
         Self { pc, mode: self.mode }

@@ -31,6 +31,7 @@ impl Slot {
     }
 
     /// Index of the slot's first word.
+    #[inline]
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -83,34 +84,40 @@ impl CpuState {
     }
 
     /// Byte offset of `slot` from the start of the state.
+    #[inline]
     #[must_use]
     pub const fn slot_offset(slot: Slot) -> usize {
         Self::SLOTS_OFFSET + slot.index() * 8
     }
 
     /// Address of the next instruction.
+    #[inline]
     #[must_use]
     pub const fn pc(&self) -> GuestAddr {
         GuestAddr::new(self.pc)
     }
 
     /// Continues at `pc`.
+    #[inline]
     pub const fn set_pc(&mut self, pc: GuestAddr) {
         self.pc = pc.get();
     }
 
     /// Mode bits that select the translation (see [`BlockKey`]).
+    #[inline]
     #[must_use]
     pub const fn mode(&self) -> Mode {
         Mode::new(self.mode as u32)
     }
 
     /// Changes the mode bits.
+    #[inline]
     pub const fn set_mode(&mut self, mode: Mode) {
         self.mode = mode.bits() as u64;
     }
 
     /// The block that runs next.
+    #[inline]
     #[must_use]
     pub const fn key(&self) -> BlockKey {
         BlockKey::new(self.pc(), self.mode())
@@ -118,23 +125,27 @@ impl CpuState {
 
     /// Sticky IEEE 754 exception flags raised so far: bit 0 inexact, 1 underflow, 2 overflow, 3 division by zero,
     /// 4 invalid operation. While a processor runs, the host's own status may hold more.
+    #[inline]
     #[must_use]
     pub const fn fp_flags(&self) -> u64 {
         self.fp_flags
     }
 
     /// Replaces the sticky flags; bits above 4 are dropped.
+    #[inline]
     pub const fn set_fp_flags(&mut self, flags: u64) {
         self.fp_flags = flags & 0x1f;
     }
 
     /// The 64-bit value in `slot`.
+    #[inline]
     #[must_use]
     pub const fn get(&self, slot: Slot) -> u64 {
         self.words[slot.index()]
     }
 
     /// Writes a 64-bit value to `slot`.
+    #[inline]
     pub const fn set(&mut self, slot: Slot, value: u64) {
         self.words[slot.index()] = value;
     }
@@ -143,6 +154,7 @@ impl CpuState {
     ///
     /// # Panics
     /// If `slot` is the last word.
+    #[inline]
     #[must_use]
     pub const fn get128(&self, slot: Slot) -> u128 {
         self.words[slot.index()] as u128 | (self.words[slot.index() + 1] as u128) << 64
@@ -152,6 +164,7 @@ impl CpuState {
     ///
     /// # Panics
     /// If `slot` is the last word.
+    #[inline]
     pub const fn set128(&mut self, slot: Slot, value: u128) {
         self.words[slot.index()] = value as u64;
         self.words[slot.index() + 1] = (value >> 64) as u64;
@@ -164,6 +177,7 @@ impl CpuState {
     }
 
     /// Slots and scratch words, for an interpreter that addresses them by index.
+    #[inline]
     pub const fn words_mut(&mut self) -> &mut [u64; WORD_COUNT] {
         &mut self.words
     }

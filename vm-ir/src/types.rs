@@ -32,6 +32,7 @@ impl Type {
     pub const ALL: [Self; 8] = [Self::I8, Self::I16, Self::I32, Self::I64, Self::F16, Self::F32, Self::F64, Self::V128];
 
     /// Width in bits.
+    #[inline]
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -44,6 +45,7 @@ impl Type {
     }
 
     /// Width in bytes.
+    #[inline]
     #[must_use]
     pub const fn bytes(self) -> usize {
         self.bits() as usize / 8
@@ -62,6 +64,7 @@ impl Type {
     }
 
     /// The bits of a scalar that belong to the type: all ones in its width. All ones for [`Type::V128`] halves.
+    #[inline]
     #[must_use]
     pub const fn mask(self) -> u64 {
         match self {
@@ -73,12 +76,14 @@ impl Type {
     }
 
     /// The sign bit of a scalar of this type.
+    #[inline]
     #[must_use]
     pub const fn sign_bit(self) -> u64 {
         self.mask() ^ (self.mask() >> 1)
     }
 
     /// `value`, a scalar of this type, as a signed number.
+    #[inline]
     #[must_use]
     pub const fn sign_extend(self, value: u64) -> i64 {
         let shift = 64 - if self.bits() > 64 { 64 } else { self.bits() };
