@@ -2,28 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use vm_core::{CpuState, GuestAddr, Slot, TrapKind};
+use crate::helpers::HELPERS;
+use vm_core::{CpuState, GuestAddr, TrapKind};
 use vm_ir::arbitrary::{Draw, SLOTS};
 use vm_ir::eval::{self, FpEnv};
-use vm_ir::{Block, End, Helper, HelperEffect, HelperFn, Inst, Op, RmwOp, Rounding, Type, Value};
-
-extern "C" fn mix(a: u64, b: u64, c: u64) -> u64 {
-    a ^ b.rotate_left(7) ^ c.rotate_left(23)
-}
-
-/// Reads and writes two slots.
-extern "C" fn swap(state: &mut CpuState, a: u64, _: u64, _: u64) -> u64 {
-    let old = state.get(Slot::new(1));
-    state.set(Slot::new(1), state.get(Slot::new(2)).wrapping_add(a));
-    state.set(Slot::new(2), old);
-    old
-}
-
-pub(crate) const HELPERS: &[Helper] = &[
-    Helper { name: "mix", args: 3, effect: HelperEffect::Pure, function: HelperFn::Values(mix) },
-    Helper { name: "clock", args: 1, effect: HelperEffect::Volatile, function: HelperFn::Values(mix) },
-    Helper { name: "swap", args: 1, effect: HelperEffect::State, function: HelperFn::State(swap) },
-];
+use vm_ir::{Block, End, HelperEffect, HelperFn, Inst, Op, Rounding, Type, Value};
 
 /// Something that the world outside the block sees, and what it can see then.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +125,7 @@ impl Machine<'_> {
             Op::AtomicRmw => {
                 self.event(index, access(&[b]));
                 let old = self.load(addr, size);
-                self.store(addr, size, u128::from(combine(inst, old as u64, b as u64)));
+                self.store(addr, size, u128::from(eval::rmw(inst.rmw(), inst.ty, old as u64, b as u64)));
                 return Some(old);
             }
             Op::AtomicCas => {
@@ -214,21 +197,4 @@ impl Machine<'_> {
         };
         self.event(self.block.insts.len(), what);
     }
-}
-
-fn combine(inst: &Inst, old: u64, operand: u64) -> u64 {
-    let signed = |bits| inst.ty.sign_extend(bits);
-    let new = match inst.rmw() {
-        RmwOp::Swap => operand,
-        RmwOp::Add => old.wrapping_add(operand),
-        RmwOp::And => old & operand,
-        RmwOp::Or => old | operand,
-        RmwOp::Xor => old ^ operand,
-        RmwOp::MinS => signed(old).min(signed(operand)) as u64,
-        RmwOp::MaxS => signed(old).max(signed(operand)) as u64,
-        RmwOp::MinU => old.min(operand),
-        RmwOp::MaxU => old.max(operand),
-        RmwOp::AndNot => old & !operand,
-    };
-    new & inst.ty.mask()
 }
