@@ -175,6 +175,16 @@ impl Jit {
         Ok(HostCode { bytes: buffer.data().to_vec(), pcs })
     }
 
+    /// Number of call instructions that are emitted for `plan`.
+    #[cfg(test)]
+    fn calls(&self, plan: &RegionPlan) -> usize {
+        let mut workspace = Workspace::default();
+        self.compile(plan, 0, &mut workspace).expect("the plan compiles");
+        let func = &workspace.context.func;
+        let insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
+        insts.filter(|inst| func.dfg.insts[*inst].opcode() == cranelift_codegen::ir::Opcode::CallIndirect).count()
+    }
+
     /// Compiles `plan` for the cache.
     ///
     /// # Errors

@@ -187,11 +187,11 @@ extern "C" fn compare_exchange(frame: *const Frame, address: u64, expected: u64,
 }
 
 /// The host's sticky floating-point status, as the guest's flags.
-mod host {
+pub(super) mod host {
     /// Bits of MXCSR (Intel SDM, "MXCSR Control and Status Register"): invalid, denormal, zero divide, overflow,
     /// underflow, precision.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn flags() -> u64 {
+    pub(crate) fn flags() -> u64 {
         let mut word = 0u32;
         // SAFETY: stores the status word to `word`, which lives across the instruction.
         unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut word, options(nostack, preserves_flags)) };
@@ -201,7 +201,7 @@ mod host {
 
     /// Clears the status bits and leaves the control bits.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn clear() {
+    pub(crate) fn clear() {
         let mut word = 0u32;
         // SAFETY: stores and loads the word through a local; only the six status bits change.
         unsafe {
@@ -217,7 +217,7 @@ mod host {
 
     /// Bits of FPSR (Arm ARM, "FPSR"): invalid, zero divide, overflow, underflow, inexact.
     #[cfg(target_arch = "aarch64")]
-    pub(super) fn flags() -> u64 {
+    pub(crate) fn flags() -> u64 {
         let word: u64;
         // SAFETY: reads a status register.
         unsafe { std::arch::asm!("mrs {}, fpsr", out(reg) word, options(nomem, nostack, preserves_flags)) };
@@ -226,7 +226,7 @@ mod host {
 
     /// Clears the status bits.
     #[cfg(target_arch = "aarch64")]
-    pub(super) fn clear() {
+    pub(crate) fn clear() {
         // SAFETY: writes a status register whose only effect is what `flags` reads.
         unsafe { std::arch::asm!("msr fpsr, xzr", options(nomem, nostack, preserves_flags)) };
     }

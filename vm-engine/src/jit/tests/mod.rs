@@ -1,6 +1,7 @@
 //! Compiled code against the definition.
 
 mod control;
+mod ops;
 
 use std::sync::Arc;
 
