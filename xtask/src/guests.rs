@@ -1,0 +1,120 @@
+//! Builds the guest programs of `programs.rs` for riscv64 and for this machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::programs::{Build, COMMITTED, PROGRAMS, Program};
+use crate::tools::{self, Compiler};
+use crate::workspace::Workspace;
+
+/// Options of `cargo xtask guests`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also rewrite the committed binaries under guests/bin
+    #[arg(long)]
+    pub(crate) commit: bool,
+}
+
+/// Flags of every build. Fused operations and vectors would make results or comparisons depend on the architecture.
+const COMMON: &[&str] =
+    &["-std=gnu17", "-ffp-contract=off", "-frounding-math", "-Wall", "-Wextra", "-Werror", "-Wno-format-truncation", "-Wno-infinite-recursion"];
+
+/// Builds everything that is out of date.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    let riscv64 = tools::riscv64_compiler()?;
+    build_all(workspace, &riscv64)?;
+    println!("built {} programs in {}", PROGRAMS.len(), workspace.shown(&workspace.guests(riscv64.architecture)));
+    let native = tools::native_compiler()?;
+    if native.architecture != riscv64.architecture {
+        build_all(workspace, &native)?;
+        println!("built {} programs in {}", PROGRAMS.len(), workspace.shown(&workspace.guests(native.architecture)));
+    }
+    if options.commit {
+        for (file, name) in COMMITTED {
+            let to = committed_folder(workspace).join(file);
+            fs::copy(workspace.guests("riscv64").join(name), &to)?;
+            println!("wrote {}", workspace.shown(&to));
+        }
+    }
+    Ok(true)
+}
+
+/// Where the committed riscv64 binaries are.
+pub(crate) fn committed_folder(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("guests/bin/riscv64")
+}
+
+/// Builds every program with `compiler`; files newer than all sources are kept.
+pub(crate) fn build_all(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+    let sources = workspace.root.join("guests/src");
+    let folder = workspace.guests(compiler.architecture);
+    fs::create_dir_all(&folder)?;
+    let newest_header = newest(&sources.join("lib"))?;
+    // The table itself decides flags, and it is compiled into this program.
+    let this_program = modified(&std::env::current_exe()?)?;
+    for program in PROGRAMS {
+        let source = sources.join(program.source);
+        let output = folder.join(program.name);
+        let newest_input = modified(&source)?.max(newest_header).max(this_program);
+        if output.is_file() && modified(&output)? > newest_input {
+            continue;
+        }
+        compile(compiler, program, &source, &output)?;
+    }
+    Ok(())
+}
+
+fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path) -> Result<()> {
+    let mut command = Command::new(&compiler.command);
+    command.arg(program.level).args(COMMON);
+    match program.build {
+        Build::Static => command.arg("-static"),
+        Build::StaticPie => command.args(["-static-pie", "-fPIE"]),
+        Build::Bare => command.args([
+            "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-Wl,--build-id=none", "-s",
+        ]),
+    };
+    if compiler.architecture == "riscv64" {
+        command.args(program.riscv64);
+    } else {
+        // Vectors are not in the guest's instruction set either.
+        command.arg("-fno-tree-vectorize");
+    }
+    command.arg("-o").arg(output).arg(source);
+    if program.build != Build::Bare {
+        command.args(["-lm", "-latomic"]);
+    }
+    let result = command.output().with_context(|| format!("{} could not be started", compiler.command))?;
+    if !result.status.success() {
+        bail!("{} for {} does not compile:\n{}", program.name, compiler.architecture, String::from_utf8_lossy(&result.stderr).trim());
+    }
+    Ok(())
+}
+
+fn modified(path: &Path) -> Result<SystemTime> {
+    let metadata = fs::metadata(path).with_context(|| format!("{} is missing", path.display()))?;
+    Ok(metadata.modified()?)
+}
+
+fn newest(folder: &Path) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(folder).with_context(|| format!("{} is missing", folder.display()))? {
+        newest = newest.max(modified(&entry?.path())?);
+    }
+    Ok(newest)
+}
+
+/// The number of rounds that a kernel runs without an argument, from its source.
+pub(crate) fn default_rounds(workspace: &Workspace, program: &Program) -> Result<u64> {
+    let source = workspace.root.join("guests/src").join(program.source);
+    let text = fs::read_to_string(&source).with_context(|| format!("{} is missing", source.display()))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("#define KERNEL_ROUNDS "))
+        .and_then(|number| number.trim().parse().ok())
+        .with_context(|| format!("{} defines no KERNEL_ROUNDS", program.source))
+}

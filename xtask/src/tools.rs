@@ -1,0 +1,248 @@
+//! Tools from outside: cross compilers and the reference emulator. What is missing is installed where that is allowed.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+
+/// The suite that the reference emulator is taken from: always the newest.
+const NEWEST_SUITE: &str = "sid";
+
+/// A C compiler for one architecture.
+pub(crate) struct Compiler {
+    pub(crate) command: String,
+    /// The architecture's name in `target/guests/`.
+    pub(crate) architecture: &'static str,
+}
+
+/// The reference emulator for riscv64 programs.
+pub(crate) struct Qemu {
+    pub(crate) path: PathBuf,
+    /// First line of its `--version`.
+    pub(crate) version: String,
+}
+
+/// The host's compiler and its architecture's name.
+pub(crate) fn native_compiler() -> Result<Compiler> {
+    let command = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    if !answers(&command, "--version") {
+        bail!("no C compiler `{command}` for this machine; Debian has one in the package gcc");
+    }
+    Ok(Compiler { command, architecture: std::env::consts::ARCH })
+}
+
+/// The riscv64 cross compiler with a static C library; installs Debian's packages when they are missing.
+pub(crate) fn riscv64_compiler() -> Result<Compiler> {
+    const PACKAGES: &[&str] = &["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"];
+    let command = match std::env::consts::ARCH {
+        "riscv64" => "cc",
+        _ => "riscv64-linux-gnu-gcc",
+    };
+    if !answers(command, "--version") || !has_static_library(command) {
+        install(PACKAGES).with_context(|| format!("{command} with a static C library is missing (packages {})", PACKAGES.join(" ")))?;
+    }
+    if !answers(command, "--version") {
+        bail!("{command} is still missing after its packages were installed");
+    }
+    Ok(Compiler { command: command.into(), architecture: "riscv64" })
+}
+
+/// The reference emulator: a static qemu-user of the newest suite in `target/tools`, fetched once through a private apt
+/// root, or else the machine's own.
+pub(crate) fn qemu(workspace: &Workspace) -> Result<Qemu> {
+    let folder = workspace.tools().join("qemu-user");
+    let path = folder.join("qemu-riscv64");
+    if !path.is_file() {
+        println!("fetching qemu-user of suite {NEWEST_SUITE} into {}", workspace.shown(&folder));
+        if let Err(error) = fetch_qemu(&workspace.tools(), &folder) {
+            println!("qemu-user of suite {NEWEST_SUITE} cannot be had: {error:#}");
+        }
+    }
+    if path.is_file() {
+        return describe(path);
+    }
+    for name in ["qemu-riscv64-static", "qemu-riscv64"] {
+        if answers(name, "--version") {
+            return describe(name.into());
+        }
+    }
+    install(&["qemu-user-static"]).context("qemu-user for riscv64 is missing (package qemu-user-static or qemu-user)")?;
+    describe("qemu-riscv64-static".into())
+}
+
+fn describe(path: PathBuf) -> Result<Qemu> {
+    let output = Command::new(&path)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("{} does not run", path.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(version) = text.lines().next().filter(|line| line.contains("version")) else {
+        bail!("{} --version says nothing of a version", path.display());
+    };
+    Ok(Qemu { path, version: version.to_owned() })
+}
+
+/// Downloads the package through an apt root of its own below `tools` and unpacks one program of it into `folder`.
+fn fetch_qemu(tools: &Path, folder: &Path) -> Result<()> {
+    let root = tools.join("apt");
+    for part in ["state/lists/partial", "cache/archives/partial", "parts", "download"] {
+        fs::create_dir_all(root.join(part))?;
+    }
+    fs::write(root.join("status"), "")?;
+    let architecture = output_of(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
+    let keyring = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
+    let signed = if keyring.is_file() { format!(" signed-by={}", keyring.display()) } else { String::new() };
+    let mut refused = Vec::new();
+    for mirror in mirrors()? {
+        fs::write(root.join("sources.list"), format!("deb [arch={architecture}{signed}] {mirror} {NEWEST_SUITE} main\n"))?;
+        let attempt = fetch_from_mirror(&root, &architecture);
+        match attempt {
+            Ok(package) => return unpack(&package, folder),
+            Err(error) => refused.push(format!("{error:#}")),
+        }
+    }
+    bail!("no mirror in this machine's apt configuration has it: {}", refused.join("; "))
+}
+
+fn fetch_from_mirror(root: &Path, architecture: &str) -> Result<PathBuf> {
+    let apt = |arguments: &[&str]| -> Result<()> {
+        let mut command = Command::new("apt-get");
+        let option = |name: &str, value: &OsStr| {
+            let mut text = std::ffi::OsString::from(format!("{name}="));
+            text.push(value);
+            text
+        };
+        for (name, value) in [
+            ("Dir::Etc::SourceList", root.join("sources.list").as_os_str()),
+            ("Dir::Etc::SourceParts", root.join("parts").as_os_str()),
+            ("Dir::State", root.join("state").as_os_str()),
+            ("Dir::State::status", root.join("status").as_os_str()),
+            ("Dir::Cache", root.join("cache").as_os_str()),
+            ("APT::Architecture", OsStr::new(architecture)),
+            ("APT::Architectures::", OsStr::new(architecture)),
+            ("APT::Sandbox::User", OsStr::new("root")),
+            ("Acquire::Languages", OsStr::new("none")),
+            ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", OsStr::new("false")),
+            ("Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled", OsStr::new("false")),
+        ] {
+            command.arg("-o").arg(option(name, value));
+        }
+        command.arg("-q").args(arguments).current_dir(root.join("download"));
+        output_of(&mut command).map(drop)
+    };
+    apt(&["update"])?;
+    apt(&["download", "qemu-user"])?;
+    let newest = fs::read_dir(root.join("download"))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension() == Some(OsStr::new("deb")))
+        .max();
+    newest.context("apt-get download left no package")
+}
+
+/// Takes the program for riscv64 out of the package: the whole of it is hundreds of megabytes.
+fn unpack(package: &Path, folder: &Path) -> Result<()> {
+    let unpacked = folder.with_extension("new");
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked)?;
+    }
+    fs::create_dir_all(&unpacked)?;
+    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
+    let stream = archive.stdout.take().context("dpkg-deb has no output")?;
+    let status = Command::new("tar")
+        .args(["-x", "--strip-components=3", "-C"])
+        .arg(&unpacked)
+        .arg("./usr/bin/qemu-riscv64")
+        .stdin(stream)
+        .status()?;
+    let archived = archive.wait()?;
+    if !status.success() || !archived.success() {
+        bail!("{} does not unpack", package.display());
+    }
+    describe(unpacked.join("qemu-riscv64"))?;
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::rename(&unpacked, folder)?;
+    fs::remove_file(package)?;
+    Ok(())
+}
+
+/// The addresses of the machine's own package mirrors, as its apt configuration has them, without those for updates of
+/// security alone.
+fn mirrors() -> Result<Vec<String>> {
+    let targets = output_of(Command::new("apt-get").args(["indextargets", "--format", "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)"]))?;
+    let mut found: Vec<String> = Vec::new();
+    for line in targets.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["Packages", "main", address] = words[..]
+            && !address.contains("security")
+            && !found.iter().any(|known| known == address)
+        {
+            found.push(address.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// Installs Debian packages as root or through a sudo that asks nothing.
+fn install(packages: &[&str]) -> Result<()> {
+    if !answers("apt-get", "--version") {
+        bail!("there is no apt-get to install {} with", packages.join(" "));
+    }
+    let root = output_of(Command::new("id").arg("-u"))?.trim() == "0";
+    let prefix: &[&str] = match root {
+        true => &[],
+        false if answers_all("sudo", &["-n", "true"]) => &["sudo", "-n"],
+        false => bail!("not root, and sudo would ask; run: apt-get install {}", packages.join(" ")),
+    };
+    println!("installing {}", packages.join(" "));
+    let apt = |arguments: &[&str]| -> Result<()> {
+        let words: Vec<&str> =
+            prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).chain(arguments.iter().copied()).collect();
+        output_of(Command::new(words[0]).args(&words[1..])).map(drop)
+    };
+    let wanted: Vec<&str> = ["install", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
+    if apt(&wanted).is_ok() {
+        return Ok(());
+    }
+    // Package lists that are missing or old are the usual reason for a first failure.
+    apt(&["update"])?;
+    apt(&wanted)
+}
+
+/// Whether `command argument` runs and succeeds.
+pub(crate) fn answers(command: impl AsRef<OsStr>, argument: &str) -> bool {
+    answers_all(command, &[argument])
+}
+
+/// Whether the command runs with these arguments and succeeds.
+pub(crate) fn answers_all(command: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
+    Command::new(command)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn has_static_library(compiler: &str) -> bool {
+    // The compiler prints a path for a file it finds and the bare name for one it does not.
+    output_of(Command::new(compiler).arg("-print-file-name=libc.a")).is_ok_and(|path| path.trim().contains('/'))
+}
+
+/// The standard output of a command that must succeed; its standard error is the reason when it does not.
+fn output_of(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{name} could not be started"))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+        bail!("{name} failed: {last}");
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
