@@ -21,8 +21,16 @@ pub(crate) struct Options {
 }
 
 /// Flags of every build. Fused operations and vectors would make results or comparisons depend on the architecture.
-const COMMON: &[&str] =
-    &["-std=gnu17", "-ffp-contract=off", "-frounding-math", "-Wall", "-Wextra", "-Werror", "-Wno-format-truncation", "-Wno-infinite-recursion"];
+const COMMON: &[&str] = &[
+    "-std=gnu17",
+    "-ffp-contract=off",
+    "-frounding-math",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-format-truncation",
+    "-Wno-infinite-recursion",
+];
 
 /// Builds everything that is out of date.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
@@ -72,12 +80,11 @@ pub(crate) fn build_all(workspace: &Workspace, compiler: &Compiler) -> Result<()
 fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path) -> Result<()> {
     let mut command = Command::new(&compiler.command);
     command.arg(program.level).args(COMMON);
+    let bare = ["-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wl,--build-id=none", "-s"];
     match program.build {
         Build::Static => command.arg("-static"),
-        Build::StaticPie => command.args(["-static-pie", "-fPIE"]),
-        Build::Bare => command.args([
-            "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-Wl,--build-id=none", "-s",
-        ]),
+        Build::Bare => command.args(bare).args(["-static", "-fno-pie", "-no-pie"]),
+        Build::BarePie => command.args(bare).args(["-static-pie", "-fPIE"]),
     };
     if compiler.architecture == "riscv64" {
         command.args(program.riscv64);
@@ -86,12 +93,17 @@ fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path)
         command.arg("-fno-tree-vectorize");
     }
     command.arg("-o").arg(output).arg(source);
-    if program.build != Build::Bare {
+    if program.build == Build::Static {
         command.args(["-lm", "-latomic"]);
     }
     let result = command.output().with_context(|| format!("{} could not be started", compiler.command))?;
     if !result.status.success() {
-        bail!("{} for {} does not compile:\n{}", program.name, compiler.architecture, String::from_utf8_lossy(&result.stderr).trim());
+        bail!(
+            "{} for {} does not compile:\n{}",
+            program.name,
+            compiler.architecture,
+            String::from_utf8_lossy(&result.stderr).trim()
+        );
     }
     Ok(())
 }

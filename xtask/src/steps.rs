@@ -73,15 +73,17 @@ pub(crate) fn packages(workspace: &Workspace) -> Tally {
 pub(crate) fn optional(workspace: &Workspace) -> Tally {
     let mut tally = Tally::default();
     if answers_all("cargo", &["miri", "--version"]) {
-        for package in ["tradux-core"] {
-            let label = format!("cargo miri test --package {package}");
-            tally.merge(counted(workspace, &label, cargo().args(["miri", "test", "--package", package])));
-        }
+        let label = "cargo miri test --package tradux-core";
+        tally.merge(counted(workspace, label, cargo().args(["miri", "test", "--package", "tradux-core"])));
     } else {
         tally.skip("Miri", "cargo miri is not installed (rustup component add miri, on a nightly toolchain)", true);
     }
     if answers_all("cargo", &["deny", "--version"]) {
-        tally.merge(single(workspace, "cargo deny check", cargo().args(["deny", "check", "licenses", "bans", "sources"])));
+        tally.merge(single(
+            workspace,
+            "cargo deny check",
+            cargo().args(["deny", "check", "licenses", "bans", "sources"]),
+        ));
     } else {
         tally.skip("licence check", "cargo-deny is not installed (cargo install cargo-deny)", true);
     }
@@ -128,8 +130,12 @@ fn counted(workspace: &Workspace, label: &str, command: &mut Command) -> Tally {
 
 /// Runs a command, repeats its output line by line and returns whether it succeeded and all of that output.
 fn shown(command: &mut Command) -> Result<(bool, String)> {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cargo could not be started")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cargo could not be started")?;
     let errors = child.stderr.take().context("no standard error")?;
     let output = child.stdout.take().context("no standard output")?;
     let errors = thread::spawn(move || repeat(errors));
@@ -164,21 +170,17 @@ impl Counts {
 
 /// What one summary line of the standard test harness or of cargo-nextest counts.
 fn counts_of_line(line: &str) -> Option<Counts> {
-    let (number_before, separators): (&dyn Fn(&str) -> bool, &[char]) = if line.starts_with("test result:") {
-        (&|word| matches!(word, "passed" | "ignored"), &[' ', ';', '.'])
-    } else if line.trim_start().starts_with("Summary [") {
-        (&|word| matches!(word, "passed" | "skipped"), &[' ', ',', '('])
-    } else {
+    if !line.starts_with("test result:") && !line.trim_start().starts_with("Summary [") {
         return None;
-    };
-    let words: Vec<&str> = line.split(separators).filter(|word| !word.is_empty()).collect();
+    }
+    let words: Vec<&str> = line.split([' ', ',', ';', '.', '(']).filter(|word| !word.is_empty()).collect();
     let mut counts = Counts::default();
     for pair in words.windows(2) {
-        if let (Ok(number), true) = (pair[0].parse::<u64>(), number_before(pair[1])) {
-            match pair[1] {
-                "passed" => counts.passed += number,
-                _ => counts.ignored += number,
-            }
+        let Ok(number) = pair[0].parse::<u64>() else { continue };
+        match pair[1] {
+            "passed" => counts.passed += number,
+            "ignored" | "skipped" => counts.ignored += number,
+            _ => {}
         }
     }
     Some(counts)
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn summaries_of_both_harnesses() {
-        let harness = "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.10s";
+        let harness =
+            "test result: FAILED. 12 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.10s";
         assert_eq!(counts_of_line(harness), Some(Counts { passed: 12, ignored: 3 }));
         let nextest = "     Summary [   0.012s] 14 tests run: 13 passed (1 slow), 1 failed, 2 skipped";
         assert_eq!(counts_of_line(nextest), Some(Counts { passed: 13, ignored: 2 }));

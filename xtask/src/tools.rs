@@ -43,7 +43,9 @@ pub(crate) fn riscv64_compiler() -> Result<Compiler> {
         _ => "riscv64-linux-gnu-gcc",
     };
     if !answers(command, "--version") || !has_static_library(command) {
-        install(PACKAGES).with_context(|| format!("{command} with a static C library is missing (packages {})", PACKAGES.join(" ")))?;
+        install(PACKAGES).with_context(|| {
+            format!("{command} with a static C library is missing (packages {})", PACKAGES.join(" "))
+        })?;
     }
     if !answers(command, "--version") {
         bail!("{command} is still missing after its packages were installed");
@@ -70,15 +72,14 @@ pub(crate) fn qemu(workspace: &Workspace) -> Result<Qemu> {
             return describe(name.into());
         }
     }
-    install(&["qemu-user-static"]).context("qemu-user for riscv64 is missing (package qemu-user-static or qemu-user)")?;
+    install(&["qemu-user-static"])
+        .context("qemu-user for riscv64 is missing (package qemu-user-static or qemu-user)")?;
     describe("qemu-riscv64-static".into())
 }
 
 fn describe(path: PathBuf) -> Result<Qemu> {
-    let output = Command::new(&path)
-        .arg("--version")
-        .output()
-        .with_context(|| format!("{} does not run", path.display()))?;
+    let output =
+        Command::new(&path).arg("--version").output().with_context(|| format!("{} does not run", path.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(version) = text.lines().next().filter(|line| line.contains("version")) else {
         bail!("{} --version says nothing of a version", path.display());
@@ -98,7 +99,10 @@ fn fetch_qemu(tools: &Path, folder: &Path) -> Result<()> {
     let signed = if keyring.is_file() { format!(" signed-by={}", keyring.display()) } else { String::new() };
     let mut refused = Vec::new();
     for mirror in mirrors()? {
-        fs::write(root.join("sources.list"), format!("deb [arch={architecture}{signed}] {mirror} {NEWEST_SUITE} main\n"))?;
+        fs::write(
+            root.join("sources.list"),
+            format!("deb [arch={architecture}{signed}] {mirror} {NEWEST_SUITE} main\n"),
+        )?;
         let attempt = fetch_from_mirror(&root, &architecture);
         match attempt {
             Ok(package) => return unpack(&package, folder),
@@ -174,7 +178,11 @@ fn unpack(package: &Path, folder: &Path) -> Result<()> {
 /// The addresses of the machine's own package mirrors, as its apt configuration has them, without those for updates of
 /// security alone.
 fn mirrors() -> Result<Vec<String>> {
-    let targets = output_of(Command::new("apt-get").args(["indextargets", "--format", "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)"]))?;
+    let targets = output_of(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)",
+    ]))?;
     let mut found: Vec<String> = Vec::new();
     for line in targets.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -201,11 +209,16 @@ fn install(packages: &[&str]) -> Result<()> {
     };
     println!("installing {}", packages.join(" "));
     let apt = |arguments: &[&str]| -> Result<()> {
-        let words: Vec<&str> =
-            prefix.iter().copied().chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]).chain(arguments.iter().copied()).collect();
+        let words: Vec<&str> = prefix
+            .iter()
+            .copied()
+            .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"])
+            .chain(arguments.iter().copied())
+            .collect();
         output_of(Command::new(words[0]).args(&words[1..])).map(drop)
     };
-    let wanted: Vec<&str> = ["install", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
+    let wanted: Vec<&str> =
+        ["install", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
     if apt(&wanted).is_ok() {
         return Ok(());
     }
