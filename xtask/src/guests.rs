@@ -84,7 +84,7 @@ fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path)
     match program.build {
         Build::Static => command.arg("-static"),
         Build::Bare => command.args(bare).args(["-static", "-fno-pie", "-no-pie"]),
-        Build::BarePie => command.args(bare).args(["-static-pie", "-fPIE"]),
+        Build::BarePie => command.args(bare).args(["-pie", "-fPIE", "-Wl,--no-dynamic-linker"]),
     };
     if compiler.architecture == "riscv64" {
         command.args(program.riscv64);
