@@ -3,6 +3,12 @@
 //! An [`Engine`] takes blocks from a [`BlockSource`](vm_ir::BlockSource) and memory from a
 //! [`GuestMemory`](vm_core::GuestMemory); it knows no guest instruction set and no operating system. A [`Vcpu`] is one
 //! guest thread: set its state, [`run`](Vcpu::run) it, and handle the [`Exit`](vm_core::Exit) it comes back with.
+//!
+//! # Example
+//!
+//! A riscv64 guest in the embedder's own memory, with the embedder's own system calls:
+//!
+#![doc = concat!("```\n", include_str!("../examples/embed.rs"), "```")]
 
 #[cfg(feature = "jit")]
 mod cache;
