@@ -19,6 +19,8 @@ mod verify;
 pub mod arbitrary;
 pub mod eval;
 pub mod opt;
+#[cfg(feature = "testing")]
+pub mod reference;
 pub mod text;
 
 pub use attr::{AttrKind, FenceKind, FpAttr, MinMaxRule, NanRule, Order, OverflowRule, RmwOp, Rounding};
