@@ -21,3 +21,8 @@ pub use key::{BlockKey, Mode};
 pub use memory::{Access, FlatView, GuestMemory, MemFault, Perms};
 pub use state::{CpuState, SLOT_COUNT, Slot, WORD_COUNT};
 pub use trap::{Trap, TrapKind};
+
+/// The examples of the crate's README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

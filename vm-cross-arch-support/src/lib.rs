@@ -21,3 +21,8 @@ pub use lift::{Flow, Lift, Lifter};
 pub use pattern::{Fields, Pattern};
 pub use pipeline::{MAX_INSTRUCTIONS, PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
 pub use table::{DecodeError, Decoded, EncodeError, Group, Row, Table, row};
+
+/// The examples of the crate's README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,15 +14,9 @@
 mod cache;
 mod config;
 mod engine;
-#[allow(unsafe_code, reason = "signal handlers, and the index of generated code that they read")]
-pub mod fault;
-#[allow(unsafe_code, reason = "assembly accessors to guest memory")]
-mod flat;
 #[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
 #[cfg(feature = "jit")]
 mod frame;
-#[allow(unsafe_code, reason = "assembly leaves on floating-point registers and the host's status")]
-mod hostfp;
 mod hot;
 mod interp;
 #[cfg(feature = "jit")]
@@ -47,3 +41,8 @@ pub use stats::EngineStats;
 mod run_tests;
 #[cfg(test)]
 mod testing;
+
+/// The examples of the crate's README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,3 +32,8 @@ pub use ops::{Effect, ImmKind, Jit, Op, OpInfo, Sig, VectorFamily};
 pub use source::{BlockSource, Effort, SlotInfo};
 pub use types::{Type, UnknownType};
 pub use verify::{Place, Reason, VerifyError, verify};
+
+/// The examples of the crate's README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,15 +22,6 @@ pub enum Left {
     Trap(Trap),
 }
 
-/// What running a block came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ran {
-    /// How the block was left.
-    pub left: Left,
-    /// Ops carried out, the one that left included.
-    pub ops: usize,
-}
-
 /// An op that does more than compute, about to be carried out.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
@@ -54,7 +45,7 @@ pub fn run(
     state: &mut CpuState,
     memory: &dyn GuestMemory,
     watch: &mut dyn FnMut(Act<'_>),
-) -> Ran {
+) -> Left {
     let mut values: Vec<u128> = Vec::with_capacity(block.insts.len());
     for (index, inst) in block.insts.iter().enumerate() {
         let mut args = [0; 3];
@@ -76,10 +67,10 @@ pub fn run(
         }
         match step(block, inst, args, helpers, state, memory) {
             Ok(value) => values.push(value),
-            Err(left) => return Ran { left, ops: index + 1 },
+            Err(left) => return left,
         }
     }
-    Ran { left: end(block, &values, state), ops: values.len() }
+    end(block, &values, state)
 }
 
 fn memory_trap(fault: MemFault) -> Left {

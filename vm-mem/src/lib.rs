@@ -38,3 +38,8 @@ pub use error::MemError;
 pub use host::{Advice, Placement};
 pub use regions::{Backing, FileIdentity, Region, RegionMap, Sharing};
 pub use space::{AddressSpace, Frozen, Gap, MapRequest, MapSource, Place, RemapRequest};
+
+/// The examples of the crate's README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

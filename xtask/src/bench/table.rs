@@ -56,8 +56,8 @@ pub(super) fn print(
             number(result.ratio(Runner::QemuRv64, Runner::Tradux), 2),
             number(result.ratio(Runner::Qemu, Runner::Tradux), 2),
             number(median(&result.whole), 2),
-            number(result.compiled.map(|share| share * 100.0), 2) + " %",
-            number(result.interpreter, 2),
+            number(Some(result.compiled * 100.0), 2) + " %",
+            number(Some(result.interpreter), 2),
             number(result.tradux_ns(), 2),
             [Runner::Native, Runner::QemuRv64, Runner::Tradux]
                 .map(|runner| mebibytes(result.peak[runner.index()]))
@@ -85,7 +85,7 @@ pub(super) fn print(
             number(mean(&|r| r.ratio(Runner::Tradux, Runner::Native)), 2),
             number(mean(&|r| r.ratio(Runner::QemuRv64, Runner::Tradux)), 2),
             number(mean(&|r| r.ratio(Runner::Qemu, Runner::Tradux)), 2),
-            number(mean(&|r| Some(r.interpreter? / r.tradux_ns()?)), 1),
+            number(mean(&|r| Some(r.interpreter / r.tradux_ns()?)), 1),
         );
     }
     text.push_str(
