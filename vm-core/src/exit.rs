@@ -13,4 +13,6 @@ pub enum Exit {
     Interrupted,
     /// The instruction budget given to the run is used up. The state is between two instructions.
     BudgetSpent,
+    /// The engine was told to run compiled code only, and cannot compile the code at the state's program counter.
+    Uncompilable,
 }

@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             Exit::Trap(trap) => break println!("{trap} at {}", vcpu.state().pc()),
-            Exit::Interrupted | Exit::BudgetSpent => {}
+            Exit::Interrupted | Exit::BudgetSpent | Exit::Uncompilable => {} // only where they are asked for
         }
     }
     Ok(())

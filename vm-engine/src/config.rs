@@ -89,6 +89,9 @@ pub struct Config {
     pub tier2_code_bytes: usize,
     /// Bytes of interpreter blocks before all of them are dropped and made again as needed. Default 64 MiB.
     pub tier0_bytes: usize,
+    /// Whether compiled code counts the guest instructions it executes, for statistics. Costs a few percent. Off by
+    /// default.
+    pub count_instructions: bool,
     /// Guest instructions that a vCPU executes before it passes its run loop, where statistics and the clock of the
     /// hotspot detector are brought up to date. Default 1 million; 0 is taken as 1.
     pub slice_instructions: u64,
@@ -108,6 +111,7 @@ impl Default for Config {
             tier1_code_bytes: 32 << 20,
             tier2_code_bytes: 64 << 20,
             tier0_bytes: 64 << 20,
+            count_instructions: false,
             slice_instructions: 1_000_000,
         }
     }

@@ -1,18 +1,23 @@
 //! [`Engine`], shared by the guest's threads, and [`Vcpu`], one guest thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
 use vm_ir::{BlockSource, Helper};
 
 use crate::config::{Config, Exact, TierPolicy};
+use crate::frame::{Frame, OwnFrame};
+use crate::fault;
 use crate::hot::HotspotDetector;
 use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
+#[cfg(feature = "jit")]
+use crate::native::{Hold, Native, NativeVcpu};
 use crate::stats::{Counters, EngineStats, LocalCounters};
 
 /// Why an engine could not be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// [`TierPolicy::Compile`] was asked of an engine that was built without the feature `jit`.
@@ -21,6 +26,13 @@ pub enum EngineError {
         /// What was asked for.
         policy: TierPolicy,
     },
+    /// There is no code generator for this host.
+    #[cfg(feature = "jit")]
+    #[error(transparent)]
+    Compiler(#[from] crate::jit::CompileError),
+    /// The host refuses address space or signal handling.
+    #[error("the host refused what an engine needs")]
+    Host(#[from] io::Error),
 }
 
 /// Runs guest code: the part that all vCPUs of a guest process share.
@@ -41,6 +53,9 @@ pub struct Engine {
     /// The [`Exact`] in force.
     exact: AtomicU8,
     caches: Mutex<Caches>,
+    /// The compiled tiers, unless the policy is to interpret. Set once, before the engine is handed out.
+    #[cfg(feature = "jit")]
+    native: OnceLock<Native>,
 }
 
 /// The caches of interpreter blocks: a new one replaces one that has grown too large.
@@ -56,7 +71,8 @@ impl Engine {
     /// An engine that runs what `source` translates from `memory`.
     ///
     /// # Errors
-    /// [`EngineError::NoCompiler`] for [`TierPolicy::Compile`] without the feature `jit`.
+    /// [`EngineError::NoCompiler`] for [`TierPolicy::Compile`] without the feature `jit`; the others if the host has no
+    /// code generator or refuses address space or signal handlers.
     pub fn new(
         source: Arc<dyn BlockSource>,
         memory: Arc<dyn GuestMemory>,
@@ -66,7 +82,8 @@ impl Engine {
             return Err(EngineError::NoCompiler { policy: config.tier });
         }
         let caches = Caches { current: Arc::new(Tier0Cache::new()), replaced: Vec::new(), gone: Counts::default() };
-        Ok(Arc::new(Self {
+        fault::install()?;
+        let engine = Arc::new(Self {
             helpers: source.helpers(),
             source,
             memory,
@@ -77,17 +94,27 @@ impl Engine {
             generation: AtomicU32::new(1),
             cache_number: AtomicU64::new(0),
             caches: Mutex::new(caches),
-        }))
+            #[cfg(feature = "jit")]
+            native: OnceLock::new(),
+        });
+        #[cfg(feature = "jit")]
+        if let Some(native) = Native::new(&engine)? {
+            let _ = engine.native.set(native); // the cell is empty: nobody else has the engine yet
+        }
+        Ok(engine)
     }
 
     /// A vCPU of this engine with a state of zeros.
     #[must_use]
     pub fn vcpu(self: &Arc<Self>) -> Vcpu {
         let (cache, cache_number) = self.cache();
+        #[cfg_attr(not(feature = "jit"), expect(unused_mut, reason = "compiled code needs addresses in it"))]
+        let mut frame = OwnFrame::new();
         Vcpu {
+            #[cfg(feature = "jit")]
+            native: self.native().map(|native| NativeVcpu::new(native, &mut frame)),
             engine: Arc::clone(self),
-            state: Box::new(CpuState::new()),
-            stop: Arc::new(AtomicBool::new(false)),
+            frame,
             interpreter: Interpreter::new(),
             lowering: Lowering::default(),
             local: LocalCounters::default(),
@@ -114,6 +141,12 @@ impl Engine {
         &self.source
     }
 
+    /// The compiled tiers, unless the policy is to interpret.
+    #[cfg(feature = "jit")]
+    pub(crate) fn native(&self) -> Option<&Native> {
+        self.native.get()
+    }
+
     /// Drops everything translated from `range`: its bytes or its mapping changed. When the call returns, code of the
     /// range is not entered again before it has been translated anew; a vCPU that is in the middle of a block finishes
     /// that block.
@@ -123,6 +156,10 @@ impl Engine {
         for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
             cache.invalidate(range);
         }
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.invalidate(range);
+        }
     }
 
     /// Says that guest code may have changed anywhere, as the guest's own flush instruction does: every translation is
@@ -130,11 +167,22 @@ impl Engine {
     pub fn flush_code(&self) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::AcqRel);
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.revalidate(&*self.memory);
+        }
     }
 
-    /// Changes what the state shows at a fault in compiled code. The interpreter always shows everything.
+    /// Changes what the state shows at a fault in compiled code; code compiled for less is dropped. The interpreter
+    /// always shows everything.
     pub fn set_exact(&self, exact: Exact) {
-        self.exact.store(exact as u8, Ordering::Release);
+        if self.exact.swap(exact as u8, Ordering::AcqRel) == exact as u8 {
+            return;
+        }
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.require(exact);
+        }
     }
 
     /// What the state shows at a fault in compiled code now.
@@ -159,13 +207,22 @@ impl Engine {
             block_hits: self.counters.block_hits.load(relaxed),
             flushes: self.counters.flushes.load(relaxed),
             tier0_restarts: self.counters.tier0_restarts.load(relaxed),
+            compiled_instructions: self.counters.compiled_instructions.load(relaxed),
+            #[cfg(feature = "jit")]
+            regions: self.native().map(|native| native.cache.stats()).unwrap_or_default(),
+            #[cfg(not(feature = "jit"))]
+            regions: Default::default(),
         }
     }
 
     /// Brings the engine into a state that a child process can go on from. To be called by the thread that forks;
     /// nobody else can change the engine's tables until the guard has been told where it is.
     pub fn prepare_fork(&self) -> ForkGuard<'_> {
-        ForkGuard { caches: self.caches() }
+        ForkGuard {
+            #[cfg(feature = "jit")]
+            native: self.native().map(Native::hold),
+            caches: self.caches(),
+        }
     }
 
     fn caches(&self) -> MutexGuard<'_, Caches> {
@@ -205,6 +262,8 @@ impl std::fmt::Debug for Engine {
 /// Holds an engine still across `fork`. The parent calls [`ForkGuard::parent`], the child [`ForkGuard::child`].
 #[must_use = "the engine stands still until the guard is told where it is"]
 pub struct ForkGuard<'a> {
+    #[cfg(feature = "jit")]
+    native: Option<Hold<'a>>,
     caches: MutexGuard<'a, Caches>,
 }
 
@@ -217,6 +276,10 @@ impl ForkGuard<'_> {
     /// Goes on in the child, whose only thread is the caller's: vCPUs of other threads do not exist here.
     pub fn child(self) {
         drop(self.caches);
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native {
+            native.in_child();
+        }
     }
 }
 
@@ -227,24 +290,31 @@ impl std::fmt::Debug for ForkGuard<'_> {
 }
 
 /// Stops a vCPU from any thread, or from a signal handler: it does nothing but an atomic store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InterruptHandle {
-    stop: Arc<AtomicBool>,
+    frame: Arc<Frame>,
 }
 
 impl InterruptHandle {
     /// Makes the vCPU's current run, or its next one, come back with [`Exit::Interrupted`](vm_core::Exit::Interrupted)
-    /// after at most one block.
+    /// after at most one block, or one round of a compiled loop.
     pub fn interrupt(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.frame.interrupt();
+    }
+}
+
+impl std::fmt::Debug for InterruptHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InterruptHandle").finish_non_exhaustive()
     }
 }
 
 /// One guest thread: its registers, and what runs them. Belongs to one host thread at a time.
 pub struct Vcpu {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) state: Box<CpuState>,
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) frame: OwnFrame,
+    #[cfg(feature = "jit")]
+    pub(crate) native: Option<NativeVcpu>,
     pub(crate) interpreter: Interpreter,
     pub(crate) lowering: Lowering,
     pub(crate) local: LocalCounters,
@@ -256,12 +326,12 @@ impl Vcpu {
     /// The guest's registers. Exact between runs.
     #[must_use]
     pub fn state(&self) -> &CpuState {
-        &self.state
+        self.frame.state()
     }
 
     /// The guest's registers, to be changed between runs. Words beyond the slots belong to the engine.
     pub fn state_mut(&mut self) -> &mut CpuState {
-        &mut self.state
+        self.frame.state_mut()
     }
 
     /// The engine that this vCPU belongs to.
@@ -273,13 +343,13 @@ impl Vcpu {
     /// A handle with which another thread, or a signal handler, stops this vCPU.
     #[must_use]
     pub fn interrupt_handle(&self) -> InterruptHandle {
-        InterruptHandle { stop: Arc::clone(&self.stop) }
+        InterruptHandle { frame: Arc::clone(self.frame.shared()) }
     }
 }
 
 impl std::fmt::Debug for Vcpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vcpu").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Vcpu").field("state", self.state()).finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,13 @@
 //! [`Frame`]: the memory that tier 0 and generated code run on, addressed by offset from a pinned register.
 
 use std::cell::UnsafeCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vm_core::CpuState;
+use vm_core::{CpuState, GuestAddr};
+
+#[cfg(feature = "jit")]
+use crate::jit::code::CodePtr;
 
 /// What generated code says when it comes back, in the host's first return register.
 /// The frame's `exit_value` and `exit_addr` hold the operands.
@@ -41,6 +45,11 @@ impl JumpEntry {
     pub(crate) const EMPTY_PC: u64 = u64::MAX;
     /// An entry that matches nothing.
     pub(crate) const EMPTY: Self = Self { pc: Self::EMPTY_PC, code: 0 };
+
+    /// Where in a jump cache `pc` is looked for.
+    pub(crate) const fn index(pc: GuestAddr) -> usize {
+        (pc.get() >> 1) as usize & (JUMP_CACHE_LEN - 1)
+    }
 }
 
 /// Entries of a jump cache, a power of two. The index of `pc` is `(pc >> 1) & (JUMP_CACHE_LEN - 1)`; a lookup of
@@ -139,8 +148,61 @@ impl Frame {
         self.interrupt.load(Ordering::Relaxed) != 0 && self.interrupt.swap(0, Ordering::Acquire) & Self::STOP != 0
     }
 
+    /// The interrupt word, for an interpreter that looks at it between blocks: not zero asks it to come back.
+    pub(crate) const fn interrupt_word(&self) -> &AtomicU32 {
+        &self.interrupt
+    }
+
     /// The body, for the thread that runs the vCPU.
     pub(crate) fn body(&self) -> *mut FrameBody {
         self.body.get()
+    }
+}
+
+/// A vCPU's own hold of its frame, and the one road to the frame's body: everybody else sees the interrupt word.
+pub(crate) struct OwnFrame(Arc<Frame>);
+
+impl OwnFrame {
+    /// A frame of zeros.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Frame::new()))
+    }
+
+    /// The frame, to be interrupted by others.
+    pub(crate) const fn shared(&self) -> &Arc<Frame> {
+        &self.0
+    }
+
+    /// The body.
+    pub(crate) fn body(&self) -> &FrameBody {
+        // SAFETY: the body is written through `&mut self` alone: by `body_mut`, and by generated code in `enter`.
+        unsafe { &*self.0.body() }
+    }
+
+    /// The body, to be changed.
+    pub(crate) fn body_mut(&mut self) -> &mut FrameBody {
+        // SAFETY: this is not `Clone`, so `&mut self` excludes every other access to the body.
+        unsafe { &mut *self.0.body() }
+    }
+
+    /// The guest's registers.
+    pub(crate) fn state(&self) -> &CpuState {
+        &self.body().state
+    }
+
+    /// The guest's registers, to be changed.
+    pub(crate) fn state_mut(&mut self) -> &mut CpuState {
+        &mut self.body_mut().state
+    }
+
+    /// Runs generated code on this frame until it leaves.
+    ///
+    /// # Safety
+    /// As [`jit::enter`](crate::jit::enter): `code` stays mapped for the call, and the addresses in the body are valid
+    /// for what the code was compiled to make of them.
+    #[cfg(feature = "jit")]
+    pub(crate) unsafe fn enter(&mut self, code: CodePtr) -> ExitCode {
+        // SAFETY: the caller's contract; `&mut self` makes this thread the body's only user.
+        unsafe { crate::jit::enter(&self.0, code) }
     }
 }

@@ -15,12 +15,14 @@ mod cache;
 mod config;
 mod engine;
 #[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
-#[cfg(feature = "jit")]
 mod frame;
 mod hot;
 mod interp;
 #[cfg(feature = "jit")]
 mod jit;
+#[cfg(feature = "jit")]
+#[allow(unsafe_code, reason = "answers for the code that it enters")]
+mod native;
 mod profile;
 #[cfg(feature = "jit")]
 mod region;
@@ -35,7 +37,7 @@ pub use jit::{CompileError, HostCode, compile_for};
 pub use profile::BlockProfile;
 #[cfg(feature = "jit")]
 pub use region::{CompileOptions, MemoryMode, RegionBlock, RegionPlan};
-pub use stats::EngineStats;
+pub use stats::{EngineStats, RegionStats};
 
 #[cfg(test)]
 mod run_tests;

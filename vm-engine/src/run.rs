@@ -19,22 +19,39 @@ impl Vcpu {
     }
 
     /// Runs about `budget` guest instructions at most: the run comes back at the end of the block, or of the slice,
-    /// in which the budget is used up. A budget of zero runs nothing.
+    /// in which the budget is used up. A budget of zero runs nothing. Compiled code does not count its instructions
+    /// while it runs, so any budget but `u64::MAX`, which is none, is spent in the interpreter.
     pub fn run_for(&mut self, budget: u64) -> Exit {
-        let exit = self.run_loop(budget.min(i64::MAX as u64) as i64);
+        let exit = self.run_loop(budget);
+        #[cfg(feature = "jit")]
+        if let Some(native) = &self.native {
+            native.leave();
+        }
         self.settle();
         exit
     }
 
-    fn run_loop(&mut self, mut budget: i64) -> Exit {
+    fn run_loop(&mut self, budget: u64) -> Exit {
+        let may_compile = budget == u64::MAX;
+        let mut budget = budget.min(i64::MAX as u64) as i64;
         // The link by which the last block was left, to be led to the next one.
         let mut way: Option<(BlockId, usize)> = None;
         loop {
-            if self.stop.swap(false, Ordering::Acquire) {
+            if self.frame.shared().take_interrupt() {
                 return Exit::Interrupted;
             }
             if budget <= 0 {
                 return Exit::BudgetSpent;
+            }
+            if may_compile {
+                match self.run_compiled() {
+                    Went::Nowhere => {}
+                    Went::On => {
+                        way = None;
+                        continue;
+                    }
+                    Went::Out(exit) => return exit,
+                }
             }
             if self.cache_number != self.engine.cache_number.load(Ordering::Acquire) {
                 (self.cache, self.cache_number) = self.engine.cache();
@@ -43,7 +60,7 @@ impl Vcpu {
             }
             let generation = self.engine.generation.load(Ordering::Acquire);
             let cache = Arc::clone(&self.cache);
-            let key = self.state.key();
+            let key = self.state().key();
             let found = self.find(&cache, key, generation);
             let (id, block): (BlockId, &Tier0Block) = match &found {
                 Found::Shared(id) => match cache.get(*id) {
@@ -66,15 +83,16 @@ impl Vcpu {
             let slice = budget.min(self.engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
             let mut fuel = slice;
             let engine = Arc::clone(&self.engine);
+            let frame = Arc::clone(self.frame.shared());
             let run = Run {
                 cache: &cache,
                 memory: Memory::new(&*engine.memory),
                 helpers: engine.helpers,
-                stop: &self.stop,
+                stop: frame.interrupt_word(),
                 generation,
                 single: false,
             };
-            let leave = self.interpreter.run(&run, id, block, &mut self.state, &mut fuel);
+            let leave = self.interpreter.run(&run, id, block, self.frame.state_mut(), &mut fuel);
             let executed = slice - fuel;
             budget -= executed;
             self.local.instructions += executed as u64;
@@ -95,8 +113,23 @@ impl Vcpu {
         }
     }
 
+    /// Runs compiled code from the state, if there is any.
+    #[cfg(feature = "jit")]
+    fn run_compiled(&mut self) -> Went {
+        match (&mut self.native, self.engine.native()) {
+            (Some(own), Some(native)) => own.run(&self.engine, native, &mut self.frame),
+            _ => Went::Nowhere,
+        }
+    }
+
+    #[cfg(not(feature = "jit"))]
+    fn run_compiled(&mut self) -> Went {
+        Went::Nowhere
+    }
+
     /// Hands over what was counted here.
     fn settle(&mut self) {
+        self.local.compiled = std::mem::take(&mut self.frame.body_mut().executed);
         self.engine.detector.advance(self.local.instructions);
         self.engine.counters.gather(&mut self.local);
     }
@@ -155,10 +188,25 @@ impl Vcpu {
         }
         let entries = block.heat.allowed().saturating_sub(left);
         let verdict = self.engine.detector.account(&block.heat, entries);
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.engine.native().filter(|_| verdict.hot) {
+            native.request(&self.engine, block.key, self.engine.detector.count(&block.heat));
+        }
         block.heat.allow(verdict.ask_again);
         block.allow(generation, verdict.ask_again - 1);
         true
     }
+}
+
+/// What came of an attempt to run compiled code.
+#[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "without a compiler there is only one answer"))]
+pub(crate) enum Went {
+    /// There is no code for the state's key.
+    Nowhere,
+    /// It ran; the run loop goes on from the state.
+    On,
+    /// It ran to something that the caller of the run handles.
+    Out(Exit),
 }
 
 /// A block for the interpreter.

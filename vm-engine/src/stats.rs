@@ -25,6 +25,67 @@ pub struct EngineStats {
     pub flushes: u64,
     /// Times all blocks of the interpreter were dropped because they held too much memory.
     pub tier0_restarts: u64,
+    /// Guest instructions that compiled code executed, where
+    /// [`Config::count_instructions`](crate::Config::count_instructions) has them counted; else zero.
+    pub compiled_instructions: u64,
+    /// The compiled tiers.
+    pub regions: RegionStats,
+}
+
+/// What the compiled tiers of an engine have done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionStats {
+    /// Regions that can run now.
+    pub live: u64,
+    /// Regions published, dropped ones included.
+    pub published: u64,
+    /// Regions dropped because a budget was exceeded.
+    pub evicted: u64,
+    /// Regions dropped because guest code changed, or because they were compiled for too little.
+    pub invalidated: u64,
+    /// Regions that were outdated before they were published.
+    pub outdated: u64,
+    /// Guest instructions in published regions, inlined copies counted.
+    pub instructions: u64,
+    /// Bytes of machine code in published regions.
+    pub code_bytes: u64,
+    /// Bytes of executable memory mapped now.
+    pub mapped_bytes: u64,
+    /// Time spent compiling what was published, all threads together, in nanoseconds.
+    pub compile_ns: u64,
+    /// Times the run loop looked for compiled code.
+    pub lookups: u64,
+    /// How many of these lookups found it.
+    pub hits: u64,
+}
+
+impl RegionStats {
+    /// Share of lookups that found compiled code, 0 to 1; 1 if there were none.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        rate(self.hits, self.lookups)
+    }
+}
+
+impl fmt::Display for RegionStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "regions                   {} live, {} published ({} instructions, {} KiB of code)",
+            self.live,
+            self.published,
+            self.instructions,
+            self.code_bytes / 1024
+        )?;
+        writeln!(
+            f,
+            "regions dropped           {} evicted, {} invalidated, {} outdated",
+            self.evicted, self.invalidated, self.outdated
+        )?;
+        writeln!(f, "executable memory         {} KiB", self.mapped_bytes / 1024)?;
+        writeln!(f, "compile time              {:.1} ms", self.compile_ns as f64 / 1e6)?;
+        write!(f, "code cache lookups        {} ({:.1} % hits)", self.lookups, 100.0 * self.hit_rate())
+    }
 }
 
 impl EngineStats {
@@ -52,7 +113,9 @@ impl fmt::Display for EngineStats {
             self.tier0_restarts
         )?;
         writeln!(f, "interpreter block lookups {} ({:.1} % hits)", self.block_lookups, 100.0 * self.block_hit_rate())?;
-        write!(f, "code flushes              {}", self.flushes)
+        writeln!(f, "instructions compiled     {}", self.compiled_instructions)?;
+        writeln!(f, "code flushes              {}", self.flushes)?;
+        write!(f, "{}", self.regions)
     }
 }
 
@@ -64,12 +127,14 @@ pub(crate) struct Counters {
     pub(crate) block_hits: AtomicU64,
     pub(crate) flushes: AtomicU64,
     pub(crate) tier0_restarts: AtomicU64,
+    pub(crate) compiled_instructions: AtomicU64,
 }
 
 impl Counters {
     /// Adds what a vCPU counted for itself, and clears that.
     pub(crate) fn gather(&self, local: &mut LocalCounters) {
-        let LocalCounters { instructions, lookups, hits } = std::mem::take(local);
+        let LocalCounters { instructions, compiled, lookups, hits } = std::mem::take(local);
+        self.compiled_instructions.fetch_add(compiled, Ordering::Relaxed);
         self.tier0_instructions.fetch_add(instructions, Ordering::Relaxed);
         self.block_lookups.fetch_add(lookups, Ordering::Relaxed);
         self.block_hits.fetch_add(hits, Ordering::Relaxed);
@@ -80,6 +145,7 @@ impl Counters {
 #[derive(Debug, Default)]
 pub(crate) struct LocalCounters {
     pub(crate) instructions: u64,
+    pub(crate) compiled: u64,
     pub(crate) lookups: u64,
     pub(crate) hits: u64,
 }

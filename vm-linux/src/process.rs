@@ -139,6 +139,8 @@ pub enum Status {
     Exited(u8),
     /// A signal ended it.
     Killed(i32),
+    /// The engine was told to run compiled code only, and could not compile the code at this address.
+    Uncompilable(GuestAddr),
 }
 
 /// A loaded program.

@@ -27,6 +27,7 @@ impl Process {
                 }
                 // Nobody interrupts this run on purpose, and no budget was set: there is nothing to do but go on.
                 Exit::Interrupted | Exit::BudgetSpent => {}
+                Exit::Uncompilable => break Status::Uncompilable(self.vcpu.state().pc()),
             }
         };
         if let Some(tracer) = &self.kernel.tracer {

@@ -54,6 +54,7 @@ impl Tracer {
         match status {
             Status::Exited(status) => emit(&format!("+++ exited with {status} +++")),
             Status::Killed(signal) => emit(&format!("+++ killed by {} +++", signal_name(signal))),
+            Status::Uncompilable(pc) => emit(&format!("+++ stopped: the code at {pc} cannot be compiled +++")),
         }
     }
 }

@@ -21,10 +21,13 @@ use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
 use self::quiesce::{Epochs, Reader};
 use crate::config::Exact;
+use crate::fault::segments::{self, Registered, register};
 use crate::frame::Frame;
 use crate::jit::code::{CodePtr, MappedBytes, Segment};
 use crate::jit::compiled::{CompiledRegion, CompiledTier};
+use crate::jit::fault_exit;
 use crate::jit::link_table::LinkTable;
+use crate::stats::RegionStats;
 
 /// Room in the link table: 8 bytes of address space each, memory only as they are used.
 const MAX_LINKS: usize = 1 << 22;
@@ -32,16 +35,15 @@ const MAX_LINKS: usize = 1 << 22;
 /// A published region.
 pub(crate) struct Region {
     id: RegionId,
-    pub(crate) key: BlockKey,
-    pub(crate) tier: CompiledTier,
-    pub(crate) code: CodePtr,
-    pub(crate) code_len: usize,
-    pub(crate) guest_len: usize,
-    pub(crate) pcs: Vec<(u32, GuestAddr)>,
+    key: BlockKey,
+    tier: CompiledTier,
+    code_len: usize,
     faults: Exact,
     sources: Vec<Arc<Block>>,
     first_link: u32,
     link_count: usize,
+    /// Makes faults in the code known by guest address. Dropped before the code is unmapped.
+    _registered: Registered,
     /// Keeps the code mapped.
     _segment: Arc<Segment>,
 }
@@ -89,6 +91,10 @@ pub(crate) struct CacheCounters {
     pub(crate) outdated: AtomicU64,
     pub(crate) lookups: AtomicU64,
     pub(crate) hits: AtomicU64,
+    /// Guest instructions in what was published.
+    pub(crate) instructions: AtomicU64,
+    pub(crate) code_bytes: AtomicU64,
+    pub(crate) compile_ns: AtomicU64,
 }
 
 struct Inner {
@@ -217,16 +223,15 @@ impl TieredCodeCache {
                 id: inner.next_id,
                 key: made.key,
                 tier: made.tier,
-                code,
                 code_len: made.code.len(),
-                guest_len: made.guest_len,
-                pcs: made.pcs,
                 faults: made.faults,
+                _registered: register(fault_segment(code, &made)),
                 sources: made.sources,
                 first_link: ticket.first_link,
                 link_count: ticket.link_count,
                 _segment: Arc::clone(&segment),
             };
+            let (guest_len, code_len) = (made.guest_len as u64, region.code_len as u64);
             inner.next_id += 1;
             if inner.log.hit_since(ticket.began, region.ranges()) {
                 self.counters.outdated.fetch_add(1, Ordering::Relaxed);
@@ -242,13 +247,16 @@ impl TieredCodeCache {
                     ids.push(region.id);
                 }
             }
-            let entry = Entry { id: region.id, tier: region.tier, code: region.code, used: AtomicBool::new(true) };
+            let entry = Entry { id: region.id, tier: region.tier, code, used: AtomicBool::new(true) };
             let old = pin.insert(region.key, entry).map(|old| old.id);
             inner.regions.insert(region.id, region);
             if let Some(old) = old {
                 inner.retire(old);
             }
             self.counters.published.fetch_add(1, Ordering::Relaxed);
+            self.counters.instructions.fetch_add(guest_len, Ordering::Relaxed);
+            self.counters.code_bytes.fetch_add(code_len, Ordering::Relaxed);
+            self.counters.compile_ns.fetch_add(made.compile_ns, Ordering::Relaxed);
         }
         self.evict_over_budget(&mut inner);
         self.settle(&mut inner);
@@ -311,6 +319,25 @@ impl TieredCodeCache {
         self.settle(&mut self.lock());
     }
 
+    /// Everything counted so far.
+    pub(crate) fn stats(&self) -> RegionStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        RegionStats {
+            live: self.len() as u64,
+            published: count(&counters.published),
+            evicted: count(&counters.evicted),
+            invalidated: count(&counters.invalidated),
+            outdated: count(&counters.outdated),
+            instructions: count(&counters.instructions),
+            code_bytes: count(&counters.code_bytes),
+            mapped_bytes: self.mapped() as u64,
+            compile_ns: count(&counters.compile_ns),
+            lookups: count(&counters.lookups),
+            hits: count(&counters.hits),
+        }
+    }
+
     /// Bytes of reachable machine code by tier.
     pub(crate) fn bytes(&self) -> [usize; 2] {
         self.lock().bytes
@@ -339,6 +366,16 @@ impl TieredCodeCache {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic under the lock is a bug that was reported; what it leaves is still linked consistently.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a fault in the code of `made`, now at `code`, belongs.
+fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
+    segments::Segment {
+        start: code.address() as usize,
+        end: code.address() as usize + made.code.len(),
+        pcs: made.pcs.as_slice().into(),
+        exit: fault_exit() as usize,
     }
 }
 

@@ -93,10 +93,11 @@ impl Epochs {
         seen.min().unwrap_or(now)
     }
 
-    /// In the child of a fork only the calling thread is left: every other reader is gone.
-    pub(crate) fn keep_only(&self, reader: &Arc<Reader>) {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.retain(|other| Arc::ptr_eq(&other.reader, reader));
+    /// In the child of a fork no reader runs generated code: the calling thread is in a system call, the others are
+    /// gone.
+    pub(crate) fn all_away(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.iter().for_each(|present| present.reader.leave());
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) use lower::Lowering;
 pub(crate) use memory::Memory;
 pub(crate) use table::{Counts, Tier0Cache};
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use vm_core::{CpuState, GuestAddr, Trap, TrapKind};
 use vm_ir::eval::{self, FpEnv};
@@ -40,8 +40,8 @@ pub(crate) struct Run<'a> {
     pub(crate) memory: Memory<'a>,
     /// The guest's helpers.
     pub(crate) helpers: &'static [Helper],
-    /// Set by other threads to stop the run.
-    pub(crate) stop: &'a AtomicBool,
+    /// Made non-zero by other threads to stop the run.
+    pub(crate) stop: &'a AtomicU32,
     /// Generation of guest code.
     pub(crate) generation: u32,
     /// Follow no link: every block comes back.
@@ -160,7 +160,7 @@ impl Interpreter {
             };
             let Some(next_block) = run.cache.get(next) else { break Leave::Computed };
             (id, block) = (next, next_block);
-            if run.stop.load(Ordering::Relaxed) {
+            if run.stop.load(Ordering::Relaxed) != 0 {
                 break Leave::Stopped;
             }
             if left <= 0 {

@@ -31,7 +31,6 @@ pub(crate) fn link_stub() -> u64 {
 
 /// Address at which the fault handler continues after it has restored the stack pointer from the frame:
 /// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
-#[allow(dead_code, reason = "called by the fault handler, which is built for hosts with signals only")]
 pub(crate) fn fault_exit() -> u64 {
     tradux_fault_exit as *const () as u64
 }

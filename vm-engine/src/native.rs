@@ -1,0 +1,355 @@
+//! The compiled tiers as the run loop sees them: what is published, what is asked for, and the way in and out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use vm_core::{Access, BlockKey, Exit, GuestAddr, Mode, Trap, TrapKind};
+use vm_ir::{Block, Effort, End};
+
+use crate::cache::TieredCodeCache;
+use crate::cache::quiesce::Reader;
+use crate::config::TierPolicy;
+use crate::engine::{Engine, EngineError};
+use crate::fault;
+use crate::frame::{ExitCode, JUMP_CACHE_LEN, JumpEntry, OwnFrame};
+use crate::hostfp;
+use crate::jit::code::CodePtr;
+use crate::jit::compiled::CompiledTier;
+use crate::jit::pool::{Accepted, Made, Parked, Pool, Request, Worker};
+use crate::jit::{self, Jit, RuntimeContext, Workspace};
+use crate::run::Went;
+use crate::region::{CompileOptions, MemoryMode, Profile, Seen, discover};
+
+/// The compiled tiers of an engine.
+pub(crate) struct Native {
+    pub(crate) cache: Arc<TieredCodeCache>,
+    pub(crate) pool: Pool,
+    /// What generated code calls; frames hold its address.
+    functions: Box<[u64]>,
+    /// What these functions need; frames hold its address.
+    context: Box<RuntimeContext>,
+    memory_base: u64,
+    memory_limit: u64,
+    engine: Weak<Engine>,
+    jit: Arc<Jit>,
+}
+
+impl Native {
+    /// For `engine`; `None` if its policy never compiles.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the host has no code generator or refuses address space.
+    pub(crate) fn new(engine: &Arc<Engine>) -> Result<Option<Self>, EngineError> {
+        let config = &engine.config;
+        if config.tier == TierPolicy::Interpret {
+            return Ok(None);
+        }
+        let jit = Jit::host(engine.helpers)?;
+        let budgets = [config.tier1_code_bytes, config.tier2_code_bytes];
+        let cache = Arc::new(TieredCodeCache::new(budgets, CodePtr::new(jit::link_stub()))?);
+        let factory = {
+            let (engine, jit) = (Arc::downgrade(engine), Arc::clone(&jit));
+            Box::new(move || worker(Weak::clone(&engine), Arc::clone(&jit)))
+        };
+        let pool = Pool::new(config.compile_threads.max(1), config.queue_capacity.max(1), Arc::clone(&cache), factory);
+        let view = engine.memory.flat();
+        Ok(Some(Self {
+            cache,
+            pool,
+            functions: jit::function_table(engine.helpers),
+            context: Box::new(RuntimeContext { memory: Arc::clone(&engine.memory) }),
+            memory_base: view.map_or(0, |view| view.base as u64),
+            memory_limit: view.map_or(0, |view| view.limit),
+            engine: Arc::downgrade(engine),
+            jit,
+        }))
+    }
+
+    /// Asks for compiled code for `key`, whose block the interpreter has entered `heat` times. In a deterministic
+    /// engine the code is there when the call returns.
+    pub(crate) fn request(&self, engine: &Engine, key: BlockKey, heat: u32) {
+        let request = Request { key, tier: CompiledTier::One, heat: u64::from(heat) };
+        if engine.config.deterministic {
+            self.compile_now(request);
+            return;
+        }
+        match self.pool.request(request) {
+            Accepted::Queued | Accepted::Full => {
+                engine.detector.set_queue(self.pool.waiting(), engine.config.queue_capacity);
+            }
+            Accepted::Hopeless => {}
+        }
+    }
+
+    /// Compiles on the calling thread; false if there is no code for the key afterwards.
+    fn compile_now(&self, request: Request) -> bool {
+        if self.pool.is_hopeless(request.key) {
+            return false;
+        }
+        let mut worker = worker(Weak::clone(&self.engine), Arc::clone(&self.jit));
+        self.pool.compile_now(&mut worker, request)
+    }
+
+    /// Holds compile threads and cache still for a fork.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        let parked = self.pool.park();
+        Hold { cache: Box::new(self.cache.hold()), parked, native: self }
+    }
+}
+
+/// The compiled tiers held still.
+pub(crate) struct Hold<'a> {
+    parked: Parked<'a>,
+    cache: Box<dyn Drop + 'a>,
+    native: &'a Native,
+}
+
+impl Hold<'_> {
+    /// Goes on in the child of a fork, where no other thread is.
+    pub(crate) fn in_child(mut self) {
+        self.parked.in_child();
+        self.native.cache.epochs.all_away();
+        drop(self.cache);
+    }
+}
+
+/// What shapes code in an engine now.
+fn options(engine: &Engine) -> CompileOptions {
+    let memory = match engine.memory.flat() {
+        None => MemoryMode::Checked,
+        Some(view) if view.base == 0 => MemoryMode::Direct,
+        Some(_) => MemoryMode::Based,
+    };
+    CompileOptions { faults: engine.exact(), memory, count: engine.config.count_instructions }
+}
+
+/// Makes regions for the pool, as long as the engine lives.
+fn worker(engine: Weak<Engine>, jit: Arc<Jit>) -> Worker {
+    let mut workspace = Workspace::default();
+    Box::new(move |request| make(&*engine.upgrade()?, &jit, request, &mut workspace))
+}
+
+fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace) -> Made {
+    let cache = &engine.native()?.cache;
+    let mut ticket = cache.ticket();
+    let profile = EngineProfile { engine, entry: request.key };
+    let plan = discover(request.key, options(engine), &profile)?;
+    cache.allocate_links(&mut ticket, plan.links().len()).ok()?;
+    let shown = ShownOnPanic { plan: &plan };
+    let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
+    drop(shown);
+    match made {
+        Ok(region) => Some((ticket, region)),
+        Err(_) => {
+            cache.abandon(&ticket);
+            None
+        }
+    }
+}
+
+/// Prints the plan of a region in whose compilation we panic: enough to do it again.
+struct ShownOnPanic<'a> {
+    plan: &'a crate::region::RegionPlan,
+}
+
+impl Drop for ShownOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("while compiling {}", self.plan);
+        }
+    }
+}
+
+/// The interpreter's view of the program. Where everything is compiled before it runs there is none: then every fixed
+/// way counts as seen.
+struct EngineProfile<'a> {
+    engine: &'a Engine,
+    entry: BlockKey,
+}
+
+impl EngineProfile<'_> {
+    fn is_blind(&self) -> bool {
+        self.engine.config.tier == TierPolicy::Compile
+    }
+}
+
+/// Whether the block ends where memory could not be fetched. It may be mapped later, and nobody would tell: such a block
+/// is not made part of a region.
+fn is_unfetchable(block: &Block) -> bool {
+    matches!(block.end, End::Trap { kind: TrapKind::FetchUnmapped | TrapKind::FetchForbidden, .. })
+}
+
+impl Profile for EngineProfile<'_> {
+    fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
+        if !self.is_blind() && key != self.entry && self.engine.block_profile(key).is_none() {
+            return None;
+        }
+        if self.is_blind() {
+            self.engine.memory.watch_code(key.pc.page_start());
+        }
+        let block = self.engine.source.translate(key, &*self.engine.memory, Effort::Full);
+        (!is_unfetchable(&block)).then_some(block)
+    }
+
+    fn seen(&self, key: BlockKey) -> Seen {
+        if self.is_blind() {
+            return Seen { taken: true, fall: true, targets: Vec::new() };
+        }
+        let Some(profile) = self.engine.block_profile(key) else { return Seen::default() };
+        let way = |index: usize| profile.ways.get(index).is_some_and(|(_, taken)| *taken);
+        Seen { taken: way(0), fall: way(1), targets: profile.targets.iter().map(|(target, _)| *target).collect() }
+    }
+}
+
+/// What a vCPU needs to run compiled code.
+pub(crate) struct NativeVcpu {
+    reader: Arc<Reader>,
+    /// The epoch in which the jump caches were valid.
+    epoch: u64,
+    jump_caches: HashMap<Mode, Box<[JumpEntry]>>,
+    mode: Option<Mode>,
+}
+
+impl NativeVcpu {
+    pub(crate) fn new(native: &Native, frame: &mut OwnFrame) -> Self {
+        let reader = native.cache.register(frame.shared());
+        let body = frame.body_mut();
+        body.links = native.cache.links_address();
+        body.functions = native.functions.as_ptr() as u64;
+        body.context = &raw const *native.context as u64;
+        body.memory_base = native.memory_base;
+        body.memory_limit = native.memory_limit;
+        Self { reader, epoch: 0, jump_caches: HashMap::new(), mode: None }
+    }
+
+    /// Passes a safepoint: code addresses known from before are dropped if code was dropped meanwhile.
+    pub(crate) fn arrive(&mut self, native: &Native) {
+        let epoch = self.reader.arrive(&native.cache.epochs);
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.jump_caches.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
+        }
+    }
+
+    /// Runs no compiled code until the next [`NativeVcpu::arrive`].
+    pub(crate) fn leave(&self) {
+        self.reader.leave();
+    }
+
+    /// Points the frame at the jump cache of its state's mode.
+    fn choose_jump_cache(&mut self, frame: &mut OwnFrame) {
+        let mode = frame.state().mode();
+        if self.mode != Some(mode) {
+            self.mode = Some(mode);
+            let empty = || vec![JumpEntry::EMPTY; JUMP_CACHE_LEN].into_boxed_slice();
+            let cache = self.jump_caches.entry(mode).or_insert_with(empty);
+            frame.body_mut().jump_cache = cache.as_ptr() as u64;
+        }
+    }
+
+    /// Remembers where the code for `pc` is, in the mode of the frame.
+    fn remember(&mut self, pc: GuestAddr, code: CodePtr) {
+        if pc.get() == JumpEntry::EMPTY_PC {
+            return;
+        }
+        if let Some(cache) = self.mode.and_then(|mode| self.jump_caches.get_mut(&mode)) {
+            cache[JumpEntry::index(pc)] = JumpEntry { pc: pc.get(), code: code.address() };
+        }
+    }
+
+    /// Runs compiled code from the frame's state, as long as there is some.
+    pub(crate) fn run(&mut self, engine: &Engine, native: &Native, frame: &mut OwnFrame) -> Went {
+        self.arrive(native);
+        let key = frame.state().key();
+        let code = match native.cache.lookup(key) {
+            Some(code) => code,
+            None if engine.config.tier != TierPolicy::Compile => return Went::Nowhere,
+            None => match compile_first(engine, native, key) {
+                First::Code(code) => code,
+                First::Unfetchable => return Went::Nowhere,
+                First::Refused => return Went::Out(Exit::Uncompilable),
+            },
+        };
+        let session = hostfp::Session::begin();
+        let went = self.follow(engine, native, frame, code);
+        let flags = frame.state().fp_flags() | hostfp::gather();
+        frame.state_mut().set_fp_flags(flags);
+        drop(session);
+        went
+    }
+
+    /// Runs `code` and what follows it.
+    fn follow(&mut self, engine: &Engine, native: &Native, frame: &mut OwnFrame, mut code: CodePtr) -> Went {
+        loop {
+            self.choose_jump_cache(frame);
+            // SAFETY:
+            // - code: looked up after this vCPU's last safepoint, so its memory stays until the next one;
+            // - frame: `NativeVcpu::new` set its addresses, all of which the engine owns while the vCPU lives; the jump
+            //   cache is the one of the state's mode, of the length that generated code assumes;
+            // - memory: the options in force when the code was compiled are those of the engine's memory.
+            let exit = unsafe { frame.enter(code) };
+            let (value, addr) = (frame.body().exit_value, GuestAddr::new(frame.body().exit_addr));
+            let next = match exit {
+                ExitCode::Continue => {
+                    self.arrive(native);
+                    let key = frame.state().key();
+                    let found = native.cache.lookup(key);
+                    if let Some(code) = found {
+                        self.choose_jump_cache(frame);
+                        self.remember(key.pc, code);
+                    }
+                    found
+                }
+                ExitCode::Link => {
+                    // Before the safepoint: afterwards the number may be another region's.
+                    let Some((target, _)) = native.cache.link(value as u32) else {
+                        unreachable!("an exit by link {value}, which no code has");
+                    };
+                    frame.state_mut().set_pc(target.pc);
+                    self.arrive(native);
+                    native.cache.lookup(target)
+                }
+                ExitCode::Syscall => return Went::Out(Exit::Syscall),
+                ExitCode::Trap => {
+                    let kind = TrapKind::ALL[value as usize];
+                    return Went::Out(Exit::Trap(Trap::Instruction { kind, addr }));
+                }
+                ExitCode::Poll => None,
+                ExitCode::Flush => {
+                    engine.flush_code();
+                    None
+                }
+                ExitCode::Fault => {
+                    let access = if value == 0 { Access::Read } else { Access::Write };
+                    match fault::explain(&*engine.memory, addr, access) {
+                        Some(fault) => return Went::Out(Exit::Trap(Trap::Memory(fault))),
+                        None => None,
+                    }
+                }
+            };
+            match next {
+                Some(next) => code = next,
+                None => return Went::On,
+            }
+        }
+    }
+}
+
+/// What compiling before running gave.
+enum First {
+    Code(CodePtr),
+    Unfetchable,
+    Refused,
+}
+
+fn compile_first(engine: &Engine, native: &Native, key: BlockKey) -> First {
+    let block = engine.source.translate(key, &*engine.memory, Effort::Full);
+    if is_unfetchable(&block) {
+        return First::Unfetchable;
+    }
+    let compiled = native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 });
+    match native.cache.lookup(key).filter(|_| compiled) {
+        Some(code) => First::Code(code),
+        None => First::Refused,
+    }
+}
