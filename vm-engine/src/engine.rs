@@ -8,8 +8,8 @@ use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
 use vm_ir::{BlockSource, Helper};
 
 use crate::config::{Config, Exact, TierPolicy};
-use crate::frame::{Frame, OwnFrame};
 use crate::fault;
+use crate::frame::{Frame, OwnFrame};
 use crate::hot::HotspotDetector;
 use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
 #[cfg(feature = "jit")]

@@ -17,8 +17,8 @@ use crate::jit::code::CodePtr;
 use crate::jit::compiled::CompiledTier;
 use crate::jit::pool::{Accepted, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
-use crate::run::Went;
 use crate::region::{CompileOptions, MemoryMode, Profile, Seen, discover};
+use crate::run::Went;
 
 /// The compiled tiers of an engine.
 pub(crate) struct Native {
