@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use vm_core::{CpuState, Exit, GuestAddr, GuestArch, GuestMemory, Perms};
+use vm_core::{BlockKey, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, Mode, Perms};
 use vm_cross_arch_support::riscv64::x;
 use vm_cross_arch_support::{TranslationOptions, TranslationPipeline};
 use vm_engine::{Config, Engine, Vcpu};
+use vm_ir::{BlockSource, Effort};
 use vm_mem::{AddressSpace, MapRequest, Place, Placement};
 
 /// Code of `kernels/kernels.c`, to lie at [`CODE`].
@@ -37,20 +38,46 @@ pub const ALL: [Kernel; 4] = [
     Kernel { name: "dot", entry: GuestAddr::new(0x1_00d8), work: 50_000, result: 0x25b3_8b3b_c38b },
 ];
 
-/// A vCPU over a fresh address space that holds the kernels.
+/// A fresh address space that holds the kernels.
 ///
 /// # Panics
 /// If the host refuses the memory.
 #[must_use]
-pub fn vcpu(config: Config) -> Vcpu {
+pub fn memory() -> AddressSpace {
     let memory = AddressSpace::new(Placement::Reserved { size: 1 << 30 }).expect("address space");
     let all = Perms::READ | Perms::WRITE | Perms::EXECUTE;
     for (start, len) in [(CODE, 0x1000), (DATA, DATA_LEN)] {
         memory.map(MapRequest::anonymous(len, all).at(Place::Fixed(start))).expect("map");
     }
     memory.write(CODE, KERNELS).expect("kernels fit");
+    memory
+}
+
+/// Keys of the kernels' blocks from first to last, each beginning where the one before ends.
+///
+/// # Panics
+/// If a block holds no bytes, which mapped code does not give.
+#[must_use]
+pub fn blocks(source: &dyn BlockSource, memory: &dyn GuestMemory) -> Vec<BlockKey> {
+    let mut keys = Vec::new();
+    let mut key = BlockKey::new(CODE, Mode::default());
+    while key.pc.offset_from(CODE) < KERNELS.len() as i64 {
+        let block = source.translate(key, memory, Effort::Quick);
+        assert!(!block.bytes.is_empty(), "no code at {key}");
+        keys.push(key);
+        key = key.at(key.pc.offset(block.bytes.len() as i64));
+    }
+    keys
+}
+
+/// A vCPU over a fresh address space that holds the kernels.
+///
+/// # Panics
+/// If the host refuses the memory.
+#[must_use]
+pub fn vcpu(config: Config) -> Vcpu {
     let source = TranslationPipeline::new(GuestArch::Riscv64, TranslationOptions::default()).expect("riscv64");
-    let engine = Engine::new(Arc::new(source), Arc::new(memory), config).expect("engine");
+    let engine = Engine::new(Arc::new(source), Arc::new(memory()), config).expect("engine");
     engine.vcpu()
 }
 
