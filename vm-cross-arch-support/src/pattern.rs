@@ -251,6 +251,11 @@ impl Pattern {
                     .all(|&(letter, value)| self.get(letter, word) != Some(value)))
     }
 
+    /// Whether words that fit the picture may hold excluded values.
+    pub(crate) const fn excludes(&self) -> bool {
+        self.excluded_count != 0
+    }
+
     /// Letters of the fields that the picture shows, in its order.
     pub fn letters(&self) -> impl Iterator<Item = char> {
         self.fields[..self.count as usize].iter().filter(|field| field.pictured).map(|field| char::from(field.letter))

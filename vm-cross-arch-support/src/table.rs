@@ -167,10 +167,16 @@ pub struct Decoded {
     pub fields: Fields,
 }
 
+/// A row where decoding finds it, with what is compared at once.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    row: &'static Row,
+    mask: u32,
+    value: u32,
     any_of: Extensions,
+    row: &'static Row,
+    index: u16,
+    /// Whether the pattern excludes values besides.
+    excludes: bool,
 }
 
 /// A node of the decoding tree.
@@ -178,7 +184,7 @@ struct Entry {
 enum Node {
     /// Goes to the node at `first` plus the word's bits selected by `shift` and `mask`.
     Branch { shift: u8, mask: u32, first: u32 },
-    /// Asks `count` rows from `first` of the table's list.
+    /// Asks `count` entries from `first` of the table's list.
     Leaf { first: u32, count: u16 },
 }
 
@@ -186,40 +192,101 @@ impl Node {
     const NOTHING: Self = Self::Leaf { first: 0, count: 0 };
 }
 
+/// The bits of a word that choose among the roots of the decoding trees: two runs, put together.
+#[derive(Clone, Copy, Debug)]
+struct Dispatch {
+    low: u32,
+    low_len: u32,
+    high: u32,
+    high_len: u32,
+}
+
+impl Dispatch {
+    const fn new(bits: u32) -> Self {
+        let low = bits.trailing_zeros();
+        let low_len = (bits >> low).trailing_ones();
+        let rest = bits & !(((1 << low_len) - 1) << low);
+        assert!(rest != 0 && bits.count_ones() <= 12, "two runs of at most twelve bits choose a root");
+        let high = rest.trailing_zeros();
+        let high_len = (rest >> high).trailing_ones();
+        assert!(low_len + high_len == bits.count_ones(), "two runs of bits choose a root");
+        Self { low, low_len, high, high_len }
+    }
+
+    #[inline]
+    const fn root(self, word: u32) -> usize {
+        let low = word >> self.low & ((1 << self.low_len) - 1);
+        let high = word >> self.high & ((1 << self.high_len) - 1);
+        (low | high << self.low_len) as usize
+    }
+
+    /// The word with the bits that choose root `index`, all others zero.
+    const fn word(self, index: u32) -> u32 {
+        (index & ((1 << self.low_len) - 1)) << self.low | index >> self.low_len << self.high
+    }
+}
+
 /// An index over rows.
 #[derive(Debug)]
 pub struct Table {
-    entries: Vec<Entry>,
+    rows: Vec<&'static Row>,
+    dispatch: Dispatch,
     nodes: Vec<Node>,
-    leaves: Vec<u16>,
+    leaves: Vec<Entry>,
 }
 
-/// Most bits that a branch of the tree looks at: 128 children of 12 bytes each.
+/// Most bits that a branch of a tree looks at: 128 children of 12 bytes each.
 const BRANCH_BITS: u32 = 7;
 
 impl Table {
     /// An index over the rows of all groups.
+    ///
+    /// Decoding looks at the bits of `dispatch` first: those that most rows fix, in two runs, at most twelve.
+    ///
+    /// # Panics
+    /// If `dispatch` is not such a set of bits.
     #[must_use]
-    pub fn new(groups: &'static [Group]) -> Self {
-        let entries: Vec<Entry> =
-            groups.iter().flat_map(|group| group.rows.iter().map(|row| Entry { row, any_of: group.any_of })).collect();
-        let mut table = Self { nodes: vec![Node::NOTHING], leaves: Vec::new(), entries };
-        let all: Vec<u16> = (0..table.entries.len() as u16).collect();
-        table.grow(0, &all, 0);
+    pub fn new(groups: &'static [Group], dispatch: u32) -> Self {
+        let entries: Vec<Entry> = groups
+            .iter()
+            .flat_map(|group| group.rows.iter().map(|row| (group.any_of, row)))
+            .enumerate()
+            .map(|(index, (any_of, row))| Entry {
+                mask: row.pattern.mask(),
+                value: row.pattern.value(),
+                any_of,
+                row,
+                index: index as u16,
+                excludes: row.pattern.excludes(),
+            })
+            .collect();
+        let roots = 1 << dispatch.count_ones();
+        let mut table = Self {
+            rows: entries.iter().map(|entry| entry.row).collect(),
+            dispatch: Dispatch::new(dispatch),
+            nodes: vec![Node::NOTHING; roots],
+            leaves: Vec::new(),
+        };
+        for root in 0..roots {
+            let word = table.dispatch.word(root as u32);
+            // A row that does not fix all of these bits is under several roots.
+            let here: Vec<Entry> =
+                entries.iter().copied().filter(|entry| (entry.value ^ word) & entry.mask & dispatch == 0).collect();
+            table.grow(root, here, dispatch);
+        }
         table
     }
 
-    /// Makes the node at `at` decide between `rows`; the bits of `used` are decided already.
+    /// Makes the node at `at` decide between `entries`; the bits of `used` are decided already.
     ///
-    /// A branch looks at bits that all of its rows fix, so that a row never is in two leaves. Rows that agree in all
-    /// bits that all of them fix share a leaf, the stricter ones first.
-    fn grow(&mut self, at: usize, rows: &[u16], used: u32) {
-        let common = rows.iter().fold(!used, |bits, &row| bits & self.entries[usize::from(row)].row.pattern.mask());
-        if rows.len() < 2 || common == 0 {
-            let mut rows = rows.to_vec();
-            rows.sort_by_key(|&row| u32::MAX - self.entries[usize::from(row)].row.pattern.mask().count_ones());
-            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: rows.len() as u16 };
-            self.leaves.extend(rows);
+    /// A branch looks at bits that all of its rows fix. Rows that agree in all bits that all of them fix share a leaf,
+    /// the stricter ones first.
+    fn grow(&mut self, at: usize, mut entries: Vec<Entry>, used: u32) {
+        let common = entries.iter().fold(!used, |bits, entry| bits & entry.mask);
+        if entries.len() < 2 || common == 0 {
+            entries.sort_by_key(|entry| u32::MAX - entry.mask.count_ones());
+            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: entries.len() as u16 };
+            self.leaves.extend(entries);
             return;
         }
         let shift = longest_run(common);
@@ -229,12 +296,8 @@ impl Table {
         self.nodes.resize(first + (1 << bits), Node::NOTHING);
         self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u32 };
         for child in 0..1usize << bits {
-            let below: Vec<u16> = rows
-                .iter()
-                .copied()
-                .filter(|&row| self.entries[usize::from(row)].row.pattern.value() >> shift & mask == child as u32)
-                .collect();
-            self.grow(first + child, &below, used | mask << shift);
+            let below = entries.iter().copied().filter(|entry| entry.value >> shift & mask == child as u32).collect();
+            self.grow(first + child, below, used | mask << shift);
         }
     }
 
@@ -244,17 +307,19 @@ impl Table {
     /// [`DecodeError::Unknown`] if no enabled row describes it.
     #[inline]
     pub fn decode(&self, word: u32, enabled: Extensions) -> Result<Decoded, DecodeError> {
-        let mut at = 0;
+        let mut at = self.dispatch.root(word);
         loop {
             match self.nodes[at] {
                 Node::Branch { shift, mask, first } => at = first as usize + (word >> shift & mask) as usize,
                 Node::Leaf { first, count } => {
                     let first = first as usize;
-                    for &index in &self.leaves[first..first + usize::from(count)] {
-                        let entry = &self.entries[usize::from(index)];
-                        if entry.row.pattern.matches(word) && entry.any_of.intersects(enabled) {
+                    for entry in &self.leaves[first..first + usize::from(count)] {
+                        if word & entry.mask == entry.value
+                            && entry.any_of.intersects(enabled)
+                            && (!entry.excludes || entry.row.pattern.matches(word))
+                        {
                             let fields = Fields::new(&entry.row.pattern, word);
-                            return Ok(Decoded { row: entry.row, index: usize::from(index), fields });
+                            return Ok(Decoded { row: entry.row, index: usize::from(entry.index), fields });
                         }
                     }
                     return Err(DecodeError::Unknown { word });
@@ -265,7 +330,7 @@ impl Table {
 
     /// The rows in table order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &'static Row> {
-        self.entries.iter().map(|entry| entry.row)
+        self.rows.iter().copied()
     }
 
     /// The row with this mnemonic.
@@ -359,7 +424,7 @@ mod tests {
 
     #[test]
     fn stricter_rows_go_first_and_disabled_rows_do_not_exist() {
-        let table = Table::new(GROUPS);
+        let table = Table::new(GROUPS, 0x707f);
         assert_eq!(table.decode(0x0100_000f, ONE.union(TWO)).unwrap().row.name, "none");
         assert_eq!(table.decode(0x0100_000f, ONE).unwrap().row.name, "any");
         assert_eq!(table.decode(0x4073_02b3, ONE).unwrap().row.name, "sub");
@@ -370,7 +435,7 @@ mod tests {
 
     #[test]
     fn encoding_names_what_is_wrong() {
-        let table = Table::new(GROUPS);
+        let table = Table::new(GROUPS, 0x707f);
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6), ('b', 7)]), Ok(0x0073_02b3));
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6)]), Err(EncodeError::Missing { name: "add", field: 'b' }));
         assert_eq!(
@@ -386,7 +451,7 @@ mod tests {
 
     #[test]
     fn text_drops_the_comma_of_an_empty_operand() {
-        let table = Table::new(GROUPS);
+        let table = Table::new(GROUPS, 0x707f);
         let add = table.decode(0x0073_02b3, ONE).unwrap();
         let print = |token: &str, fields: Fields, out: &mut String| {
             if token != "b" {
