@@ -14,8 +14,14 @@
 mod cache;
 mod config;
 mod engine;
+#[allow(unsafe_code, reason = "signal handlers, and the index of generated code that they read")]
+pub mod fault;
+#[allow(unsafe_code, reason = "assembly accessors to guest memory")]
+mod flat;
 #[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
 mod frame;
+#[allow(unsafe_code, reason = "assembly leaves on floating-point registers and the host's status")]
+mod hostfp;
 mod hot;
 mod interp;
 #[cfg(feature = "jit")]

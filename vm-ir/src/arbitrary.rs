@@ -15,11 +15,11 @@
 //! Blocks obey what lifters promise beyond the verifier: carries are 0 or 1, atomic accesses are aligned, an instruction
 //! that may fault or leave writes no slot before it does, and the mode word only gets values that the shape permits.
 
-use vm_core::{BlockKey, GuestAddr, GuestRange, Slot, TrapKind};
+use vm_core::{BlockKey, CpuState, GuestAddr, GuestRange, PAGE_SIZE, Slot, TrapKind};
 
 use crate::attr::{self, AttrKind, FenceKind, FpAttr, MinMaxRule, NanRule, Order, OverflowRule, RmwOp, Rounding};
 use crate::block::{Block, End, Inst, Mark, Target, Value};
-use crate::helper::Helper;
+use crate::helper::{Helper, HelperEffect, HelperFn};
 use crate::ops::{Effect, ImmKind, Op, Sig};
 use crate::source::SlotInfo;
 use crate::types::Type;
@@ -36,7 +36,7 @@ pub struct Shape<'a> {
     pub permits: fn(&Inst) -> bool,
     /// Readable and writable memory: a power of two of at least 64 bytes, aligned to 16.
     pub memory: GuestRange,
-    /// Whether some accesses go to addresses outside `memory`.
+    /// Whether some accesses go outside `memory`: to the second page behind it, or far up in the address space.
     pub faults: bool,
     /// Where exits and ends may lead, relative to the block; at least one.
     pub targets: &'a [Target],
@@ -78,6 +78,25 @@ pub const SLOTS: &[SlotInfo] = slots![
     "x9" 9 I64, "x10" 10 I64, "x11" 11 I64, "x12" 12 I64, "b0" 13 I8, "h0" 14 I16, "w0" 15 I32, "w1" 16 I32,
     "f0" 32 F64, "f1" 33 F64, "f2" 34 F64, "f3" 35 F64, "f4" 36 F64, "f5" 37 F64, "s" 38 F32, "h" 39 F16,
     "v0" 64 V128, "v1" 66 V128,
+];
+
+extern "C" fn mix(a: u64, b: u64, c: u64) -> u64 {
+    a ^ b.rotate_left(7) ^ c.rotate_left(23)
+}
+
+/// Reads and writes two slots.
+extern "C" fn swap(state: &mut CpuState, a: u64, _: u64, _: u64) -> u64 {
+    let old = state.get(Slot::new(1));
+    state.set(Slot::new(1), state.get(Slot::new(2)).wrapping_add(a));
+    state.set(Slot::new(2), old);
+    old
+}
+
+/// Helpers to call: one of each effect, working on slots 1 and 2.
+pub const HELPERS: &[Helper] = &[
+    Helper { name: "mix", args: 3, effect: HelperEffect::Pure, function: HelperFn::Values(mix) },
+    Helper { name: "clock", args: 1, effect: HelperEffect::Volatile, function: HelperFn::Values(mix) },
+    Helper { name: "swap", args: 1, effect: HelperEffect::State, function: HelperFn::State(swap) },
 ];
 
 /// A stream of pseudo-random numbers (SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number
@@ -307,6 +326,7 @@ impl Maker<'_> {
         for (index, sig) in info.args.iter().enumerate().take(count) {
             inst.args[index] = match *sig {
                 Sig::Is(Type::I64) if accesses => self.address(&mut inst),
+                Sig::Is(Type::I8) if info.effect == Effect::Leaves => self.seldom(),
                 // Third operands of this fixed type are carries.
                 Sig::Is(Type::I8) if index == 2 => self.carry(),
                 Sig::Is(ty) => self.operand(ty),
@@ -387,6 +407,16 @@ impl Maker<'_> {
         self.constant(ty, bits)
     }
 
+    /// A condition that seldom holds, so that most blocks run to their end.
+    fn seldom(&mut self) -> Value {
+        if self.draw.one_in(4) {
+            return self.operand(Type::I8);
+        }
+        let any = self.operand(Type::I64);
+        let bound = self.constant(Type::I64, 3);
+        self.push(Inst::new(Op::LtU, Type::I8, Type::I64, [any, bound, NONE]))
+    }
+
     fn carry(&mut self) -> Value {
         if self.carries.is_empty() || self.draw.one_in(3) {
             let bit = self.draw.bits() & 1;
@@ -410,10 +440,16 @@ impl Maker<'_> {
         let mask = if atomic { mask & !(size - 1) } else { mask };
         let mask = self.constant(Type::I64, mask);
         let offset = self.push(Inst::new(Op::And, Type::I64, Type::I64, [any, mask, NONE]));
-        if outside {
+        if outside && self.draw.one_in(2) {
             // Far from the memory and its edges, whatever the operand.
             let far = self.constant(Type::I64, 1 << 62);
             return self.push(Inst::new(Op::Or, Type::I64, Type::I64, [offset, far, NONE]));
+        } else if outside {
+            inst.imm = 0;
+            let page = self.constant(Type::I64, PAGE_SIZE - 16);
+            let offset = self.push(Inst::new(Op::And, Type::I64, Type::I64, [offset, page, NONE]));
+            let behind = self.constant(Type::I64, self.shape.memory.end().get() + PAGE_SIZE);
+            return self.push(Inst::new(Op::Add, Type::I64, Type::I64, [behind, offset, NONE]));
         }
         // Some bases lie behind the access, so that the displacement is negative.
         let back = if inst.imm != 0 && self.draw.one_in(2) { half as i64 } else { 0 };

@@ -22,6 +22,15 @@ pub enum Left {
     Trap(Trap),
 }
 
+/// What running a block came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// How the block was left.
+    pub left: Left,
+    /// Ops carried out, the one that left included.
+    pub ops: usize,
+}
+
 /// An op that does more than compute, about to be carried out.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
@@ -45,7 +54,7 @@ pub fn run(
     state: &mut CpuState,
     memory: &dyn GuestMemory,
     watch: &mut dyn FnMut(Act<'_>),
-) -> Left {
+) -> Ran {
     let mut values: Vec<u128> = Vec::with_capacity(block.insts.len());
     for (index, inst) in block.insts.iter().enumerate() {
         let mut args = [0; 3];
@@ -67,10 +76,10 @@ pub fn run(
         }
         match step(block, inst, args, helpers, state, memory) {
             Ok(value) => values.push(value),
-            Err(left) => return left,
+            Err(left) => return Ran { left, ops: index + 1 },
         }
     }
-    end(block, &values, state)
+    Ran { left: end(block, &values, state), ops: values.len() }
 }
 
 fn memory_trap(fault: MemFault) -> Left {

@@ -3,14 +3,10 @@
 //! A file begins with `; pass NAME` and holds cases: a comment, a block, the line `; becomes`, and the block that the
 //! pass makes of it. `UPDATE_GOLDEN=1` rewrites what follows `; becomes`; the difference is reviewed as code.
 
-#[path = "support/helpers.rs"]
-mod helpers;
-
 use std::fs;
 use std::path::Path;
 
-use helpers::HELPERS;
-use vm_ir::arbitrary::SLOTS;
+use vm_ir::arbitrary::{HELPERS, SLOTS};
 use vm_ir::opt::{self, PASSES, Scratch};
 use vm_ir::text::{Names, parse, print};
 use vm_ir::{Block, verify};

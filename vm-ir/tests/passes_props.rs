@@ -1,15 +1,12 @@
 //! Passes preserve meaning: on random blocks, and on every pair of integer ops.
 
-#[path = "support/helpers.rs"]
-mod helpers;
 #[path = "support/reference.rs"]
 mod reference;
 
-use helpers::HELPERS;
 use proptest::prelude::*;
 use reference::run;
 use vm_core::{BlockKey, GuestAddr, Mode};
-use vm_ir::arbitrary::{self, Draw, Row, SLOTS, Shape};
+use vm_ir::arbitrary::{self, Draw, HELPERS, Row, SLOTS, Shape};
 use vm_ir::opt::{self, PASSES, Scratch};
 use vm_ir::{Block, Effect, End, Inst, Mark, Op, Sig, Target, Type, Value, verify};
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::helpers::HELPERS;
 use vm_core::{CpuState, GuestAddr, GuestMemory, MemFault};
-use vm_ir::arbitrary::{Draw, SLOTS};
+use vm_ir::arbitrary::{Draw, HELPERS, SLOTS};
 use vm_ir::reference::{self, Act, Left};
 use vm_ir::{Block, Effect, HelperEffect, Op, Type};
 
@@ -36,9 +35,9 @@ pub(crate) fn run(block: &Block, seed: u64) -> Vec<Event> {
     }
     let memory = Fresh { seed, bytes: Mutex::default() };
     let mut events = Vec::new();
-    let left = reference::run(block, HELPERS, &mut state, &memory, &mut |act| events.extend(event(&act)));
+    let ran = reference::run(block, HELPERS, &mut state, &memory, &mut |act| events.extend(event(&act)));
     // Scratch words are nobody's.
-    events.push(Event::Left(left, state));
+    events.push(Event::Left(ran.left, state));
     events
 }
 

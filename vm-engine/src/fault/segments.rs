@@ -1,0 +1,169 @@
+//! The index of generated code: which guest instruction a host address belongs to, readable from a signal handler.
+//!
+//! The index is one immutable sorted list behind an atomic pointer. Writers copy it and swap the pointer; an old list
+//! is freed once no handler was reading when looked. Handlers take no lock.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use vm_core::GuestAddr;
+
+/// A stretch of generated code.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// Host address of its first byte.
+    pub(crate) start: usize,
+    /// Host address after its last byte.
+    pub(crate) end: usize,
+    /// Offset in bytes from `start` at which the code of a guest instruction begins, ascending, and the instruction's
+    /// address. Code before the first belongs to no guest instruction.
+    pub(crate) pcs: Box<[(u32, GuestAddr)]>,
+    /// Host address of the stub that leaves generated code with [`ExitCode::Fault`](crate::frame::ExitCode::Fault),
+    /// entered with the stack pointer that the frame's `entry_sp` holds.
+    pub(crate) exit: usize,
+}
+
+impl Segment {
+    /// The guest instruction that the host instruction at `pc` belongs to.
+    pub(super) fn guest_pc(&self, pc: usize) -> Option<GuestAddr> {
+        let offset = pc.checked_sub(self.start)?;
+        let after = self.pcs.partition_point(|(host, _)| *host as usize <= offset);
+        self.pcs[..after].last().map(|(_, guest)| *guest)
+    }
+}
+
+type Index = Vec<Arc<Segment>>;
+
+/// The current index, null while there is none.
+static INDEX: AtomicPtr<Index> = AtomicPtr::new(ptr::null_mut());
+/// Handlers that may hold a pointer to an index.
+static READERS: AtomicUsize = AtomicUsize::new(0);
+/// Old indices that a handler may still read. Whoever holds the lock is the one writer.
+static RETIRED: Mutex<Vec<Retired>> = Mutex::new(Vec::new());
+
+/// An index that is no longer published.
+struct Retired(*mut Index);
+
+// SAFETY: the pointer owns its index, whose contents are Send and Sync.
+unsafe impl Send for Retired {}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::into_raw` in `publish`; dropped once, where no reader can hold it.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+/// A registered segment; dropping it takes the segment out of the index. The code must not run then.
+#[derive(Debug)]
+pub(crate) struct Registered(Arc<Segment>);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        publish(|index| {
+            if let Ok(at) = index.binary_search_by_key(&self.0.start, |segment| segment.start) {
+                index.remove(at);
+            }
+        });
+    }
+}
+
+/// Adds `segment` to the index: faults in its code are recognised from now on.
+///
+/// # Panics
+/// If it overlaps a registered one.
+pub(crate) fn register(segment: Segment) -> Registered {
+    let segment = Arc::new(segment);
+    publish(|index| {
+        let at = index.partition_point(|other| other.start < segment.start);
+        let free = index[..at].last().is_none_or(|before| before.end <= segment.start)
+            && index.get(at).is_none_or(|after| segment.end <= after.start);
+        assert!(free, "code segments overlap: {segment:x?}");
+        index.insert(at, Arc::clone(&segment));
+    });
+    Registered(segment)
+}
+
+/// Publishes a changed copy of the index.
+fn publish(change: impl FnOnce(&mut Index)) {
+    let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
+    let current = INDEX.load(Ordering::Acquire);
+    // SAFETY: only the holder of the lock retires an index, so the current one is alive.
+    let mut index = unsafe { current.as_ref() }.cloned().unwrap_or_default();
+    change(&mut index);
+    let old = INDEX.swap(Box::into_raw(Box::new(index)), Ordering::SeqCst);
+    if !old.is_null() {
+        retired.push(Retired(old));
+    }
+    // A reader counts itself before it loads the pointer: if none is counted now, none can hold an old one.
+    if READERS.load(Ordering::SeqCst) == 0 {
+        retired.clear();
+    }
+}
+
+/// Calls `use_segment` with the segment that holds the host address `pc`. For signal handlers: no lock, no allocation.
+pub(super) fn with_segment<R>(pc: usize, use_segment: impl FnOnce(&Segment) -> Option<R>) -> Option<R> {
+    READERS.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: published indices are freed only when no reader is counted, and this one is.
+    let index = unsafe { INDEX.load(Ordering::SeqCst).as_ref() };
+    let result = index.and_then(|index| {
+        let at = index.partition_point(|segment| segment.end <= pc);
+        let segment = index.get(at).filter(|segment| segment.start <= pc)?;
+        use_segment(segment)
+    });
+    READERS.fetch_sub(1, Ordering::SeqCst);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(start: usize) -> Segment {
+        let pcs = [(4, GuestAddr::new(0x1000)), (9, GuestAddr::new(0xff8))];
+        Segment { start, end: start + 0x100, pcs: pcs.into(), exit: 0 }
+    }
+
+    /// Addresses that no code of this process has.
+    const NOWHERE: usize = 0x7fff_ffff_0000_0000;
+
+    #[test]
+    fn host_addresses_find_their_instruction() {
+        let found = |pc| with_segment(pc, |segment| segment.guest_pc(pc).map(GuestAddr::get));
+        assert_eq!(found(NOWHERE + 4), None);
+        let first = register(segment(NOWHERE));
+        let second = register(segment(NOWHERE + 0x100));
+        assert_eq!(found(NOWHERE + 3), None, "before the first entry");
+        assert_eq!(found(NOWHERE + 4), Some(0x1000));
+        assert_eq!(found(NOWHERE + 8), Some(0x1000));
+        assert_eq!(found(NOWHERE + 0xff), Some(0xff8));
+        assert_eq!(found(NOWHERE + 0x104), Some(0x1000));
+        drop(first);
+        assert_eq!(found(NOWHERE + 4), None);
+        assert_eq!(found(NOWHERE + 0x104), Some(0x1000));
+        drop(second);
+        assert_eq!(found(NOWHERE + 0x104), None);
+    }
+
+    #[test]
+    fn readers_and_writers_race() {
+        const BASE: usize = NOWHERE + 0x10_0000;
+        let steady = register(segment(BASE));
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (1..3)
+                .map(|thread| {
+                    scope.spawn(move || {
+                        for round in 0..2000 {
+                            drop(register(segment(BASE + thread * 0x10_0000 + round % 7 * 0x100)));
+                        }
+                    })
+                })
+                .collect();
+            while !writers.iter().all(|writer| writer.is_finished()) {
+                assert_eq!(with_segment(BASE + 9, |segment| segment.guest_pc(BASE + 9)), Some(GuestAddr::new(0xff8)));
+            }
+        });
+        drop(steady);
+    }
+}
