@@ -10,6 +10,8 @@ use vm_ir::{Op, Type};
 ///   sign-extended to 64 bits.
 /// * `compare`: comparison of two registers, of register and immediate, then the branches fused with them.
 /// * `unary`: one register.
+/// * `float`: floating-point ops with the most common attribute, on doubles, and on boxed singles.
+/// * `convert`: conversions with the most common attribute; singles are boxed.
 macro_rules! forms {
     ($then:ident) => {
         $then! {
@@ -74,8 +76,34 @@ macro_rules! forms {
                 ByteSwapL ByteSwap I64 I64;
                 BoxSingle FBox F64 F32;
                 UnboxSingle FUnbox F32 F64;
-                FNegD FNeg F64 F64;
-                FAbsD FAbs F64 F64;
+            }
+            float {
+                FAddD FAddS FAdd T;
+                FSubD FSubS FSub T;
+                FMulD FMulS FMul T;
+                FDivD FDivS FDiv T;
+                FSqrtD FSqrtS FSqrt T;
+                FMulAddD FMulAddS FMulAdd T;
+                FMinD FMinS FMin T;
+                FMaxD FMaxS FMax T;
+                FNegD FNegS FNeg T;
+                FAbsD FAbsS FAbs T;
+                FCopySignD FCopySignS FCopySign T;
+                FEqD FEqS FEq I8;
+                FLtD FLtS FLt I8;
+                FLeD FLeS FLe I8;
+            }
+            convert {
+                DoubleToLong FToIntS I64 F64 1;
+                DoubleToWord FToIntS I32 F64 1;
+                SingleToLong FToIntS I64 F32 1;
+                SingleToWord FToIntS I32 F32 1;
+                LongToDouble IntToFS F64 I64 0;
+                WordToDouble IntToFS F64 I32 0;
+                LongToSingle IntToFS F32 I64 0;
+                WordToSingle IntToFS F32 I32 0;
+                SingleToDouble FConvert F64 F32 0;
+                DoubleToSingle FConvert F32 F64 0;
             }
         }
     };
@@ -88,6 +116,8 @@ macro_rules! opcodes {
         word { $($ww:ident $wwi:ident $wx:ident $wxi:ident $wop:ident;)* }
         compare { $($cc:ident $cci:ident $cb:ident $cbi:ident $cop:ident $cty:ident;)* }
         unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
+        float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
+        convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
     ) => {
         /// What a [`Code`] does. `d`, `a` and `b` are its registers, `imm` its immediate.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +127,8 @@ macro_rules! opcodes {
             $($ww, $wwi, $wx, $wxi,)*
             $($cc, $cci, $cb, $cbi,)*
             $($un,)*
+            $($fd, $fs,)*
+            $($co,)*
             /// `d = a`.
             Move,
             /// `d = imm`.
@@ -221,6 +253,15 @@ macro_rules! opcodes {
             table
         };
 
+        const FLOAT: [Option<(Opcode, Opcode)>; Op::ALL.len()] = {
+            let mut table = [None; Op::ALL.len()];
+            $(table[Op::$fop as usize] = Some((Opcode::$fd, Opcode::$fs));)*
+            table
+        };
+
+        const CONVERT: &[(Op, Type, Type, u8, Opcode)] =
+            &[$((Op::$coop, Type::$coty, Type::$cofrom, $coattr, Opcode::$co),)*];
+
         const UNARY: &[(Op, Type, Type, Opcode)] = &[$((Op::$uop, Type::$uty, Type::$ufrom, Opcode::$un),)*];
     };
 }
@@ -249,6 +290,22 @@ impl Opcode {
     /// Form of an op on one register.
     pub(super) fn unary(op: Op, ty: Type, from: Type) -> Option<Self> {
         UNARY.iter().find(|row| (row.0, row.1, row.2) == (op, ty, from)).map(|row| row.3)
+    }
+
+    /// Form of a floating-point op on operands of type `operand`. The attribute of a comparison is in its immediate;
+    /// of the other ops only the most common one, zero, has a form.
+    pub(super) const fn float(op: Op, operand: Type, attr: u8) -> Option<Self> {
+        let comparison = matches!(op, Op::FEq | Op::FLt | Op::FLe);
+        match (FLOAT[op as usize], operand) {
+            (Some((double, _)), Type::F64) if attr == 0 || comparison => Some(double),
+            (Some((_, single)), Type::F32) if attr == 0 || comparison => Some(single),
+            _ => None,
+        }
+    }
+
+    /// Form of a conversion.
+    pub(super) fn convert(op: Op, ty: Type, from: Type, attr: u8) -> Option<Self> {
+        CONVERT.iter().find(|row| (row.0, row.1, row.2, row.3) == (op, ty, from, attr)).map(|row| row.4)
     }
 
     /// This op with its result of type `from` sign-extended to 64 bits.

@@ -41,6 +41,10 @@ struct Val {
     loc: Loc,
     /// The word holds more than the value's bits.
     uncut: bool,
+    /// The value is a single, and the word is its box: all ones above.
+    boxed: bool,
+    /// The value is the single that the word, a double, unboxes to.
+    container: bool,
     /// Readers still to come.
     uses: u32,
 }
@@ -194,8 +198,8 @@ impl Lowering {
         }
     }
 
-    /// A register that holds `value`, perhaps with more bits above its width; `place` tells operands apart.
-    fn read_uncut(&mut self, value: Value, ty: Type, place: usize) -> Reg {
+    /// A register that holds `value`, or what it is still to be unboxed from; `place` tells operands apart.
+    fn raw(&mut self, value: Value, ty: Type, place: usize) -> Reg {
         let scratch = SCRATCH[place];
         match self.val(value).loc {
             Loc::Reg(reg) => reg,
@@ -212,6 +216,37 @@ impl Lowering {
                 scratch
             }
             Loc::Nowhere => unreachable!("operand {value} has no place"),
+        }
+    }
+
+    /// A register that holds `value`, perhaps with more bits above its width.
+    fn read_uncut(&mut self, value: Value, ty: Type, place: usize) -> Reg {
+        let reg = self.raw(value, ty, place);
+        if !self.val(value).container {
+            return reg;
+        }
+        self.emit(Opcode::UnboxSingle, SCRATCH[place], reg, 0, 0);
+        SCRATCH[place]
+    }
+
+    /// A register that the single `value` can be unboxed from.
+    fn read_boxed(&mut self, value: Value, place: usize) -> Reg {
+        let reg = self.raw(value, Type::F32, place);
+        let val = self.val(value);
+        if val.boxed || val.container {
+            return reg;
+        }
+        self.emit(Opcode::BoxSingle, SCRATCH[place], reg, 0, 0); // cuts its operand itself
+        SCRATCH[place]
+    }
+
+    /// A register that the forms for doubles and boxed singles read `value` from.
+    fn read_float(&mut self, value: Value, ty: Type, place: usize) -> Reg {
+        match ty {
+            Type::F32 => self.read_boxed(value, place),
+            Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::F16 | Type::F64 | Type::V128 => {
+                self.read(value, ty, place)
+            }
         }
     }
 
@@ -345,7 +380,17 @@ impl Lowering {
                 self.define(value, ty, op, cond, yes, u64::from(no));
             }
             Op::Truncate => self.alias(value, a, inst.from, true),
+            Op::Bitcast if self.val(a).container => {
+                let reg = self.read(a, inst.from, 0);
+                self.release_all(block, inst);
+                self.define(value, ty, Opcode::Move, reg, 0, 0);
+            }
             Op::Bitcast => self.alias(value, a, inst.from, self.val(a).uncut),
+            Op::FUnbox if ty == Type::F32 => {
+                self.alias(value, a, inst.from, false);
+                self.values[value.index()].container = true;
+            }
+            Op::FBox if self.val(a).boxed => self.alias(value, a, inst.from, false),
             Op::ZeroExtend => {
                 if self.val(a).uncut {
                     let reg = self.read_uncut(a, inst.from, 0);
@@ -367,7 +412,17 @@ impl Lowering {
             | Op::OverflowSub
             | Op::ClMul
             | Op::ClMulHigh
-            | Op::FAdd
+            | Op::FClass
+            | Op::FRound
+            | Op::FBox
+            | Op::FUnbox
+            | Op::VUnary
+            | Op::VBinary
+            | Op::VTernary
+            | Op::VExtract
+            | Op::VInsert
+            | Op::VSplat => self.generic(block, value, inst),
+            Op::FAdd
             | Op::FSub
             | Op::FMul
             | Op::FDiv
@@ -382,21 +437,11 @@ impl Lowering {
             | Op::FLt
             | Op::FLe
             | Op::FUnordered
-            | Op::FClass
             | Op::FToIntS
             | Op::FToIntU
             | Op::IntToFS
             | Op::IntToFU
-            | Op::FConvert
-            | Op::FRound
-            | Op::FBox
-            | Op::FUnbox
-            | Op::VUnary
-            | Op::VBinary
-            | Op::VTernary
-            | Op::VExtract
-            | Op::VInsert
-            | Op::VSplat => self.generic(block, value, inst),
+            | Op::FConvert => self.float(block, value, inst),
             Op::Load => {
                 if needs_full_fence_before_load(inst.order()) {
                     self.emit(Opcode::Fence, 0, 0, 0, vm_ir::FenceKind::Full as u64);
@@ -541,6 +586,28 @@ impl Lowering {
         }
     }
 
+    /// A floating-point op, in one of its forms if it has one.
+    fn float(&mut self, block: &Block, value: Value, inst: &Inst) {
+        let operand = result_type(block, inst.args[0]);
+        let result = inst.result().unwrap_or(inst.ty);
+        let arithmetic = Opcode::float(inst.op, operand, inst.attr);
+        let Some(op) = arithmetic.or_else(|| Opcode::convert(inst.op, inst.ty, inst.from, inst.attr)) else {
+            return self.generic(block, value, inst);
+        };
+        let mut regs = [0; 3];
+        for (place, &arg) in inst.operands().iter().enumerate() {
+            regs[place] = self.read_float(arg, operand, place);
+        }
+        self.release_all(block, inst);
+        // Comparisons have two operands and need their attribute; the others have attribute zero.
+        let imm = if result == Type::I8 { inst.attr.into() } else { regs[2].into() };
+        self.define(value, result, op, regs[0], regs[1], imm);
+        if result == Type::F32 {
+            let val = &mut self.values[value.index()];
+            (val.boxed, val.uncut) = (true, true);
+        }
+    }
+
     /// Sign extension: part of the op before if that gave the operand to nobody else.
     fn sign_extend(&mut self, block: &Block, value: Value, inst: &Inst) {
         let a = inst.args[0];
@@ -579,7 +646,7 @@ impl Lowering {
     /// Writes a slot: by the op before if it has just computed the value, else by a move.
     fn set(&mut self, slot: Reg, value: Value, ty: Type) {
         let val = self.val(value);
-        if val.loc == Loc::Reg(slot) && !val.uncut {
+        if val.loc == Loc::Reg(slot) && !val.uncut && !val.container {
             self.release(value, ty); // the slot holds it already
             return;
         }
@@ -589,6 +656,7 @@ impl Lowering {
         if !displaced
             && let Loc::Reg(reg) = val.loc
             && !val.uncut
+            && !val.container
             && self.temps.is_sole(reg)
             && let Some(last) = self.code.last_mut()
             && writes_register(last.op)

@@ -3,6 +3,7 @@
 
 mod block;
 mod code;
+mod float;
 mod lower;
 mod memory;
 mod rare;
@@ -19,6 +20,7 @@ use vm_core::{CpuState, GuestAddr, Trap, TrapKind};
 use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Helper, Op, Rounding, Type};
 
+use crate::hostfp;
 use code::{Opcode, forms, set_wide, wide, word};
 
 /// Entries of the per-vCPU cache of computed targets, a power of two.
@@ -114,8 +116,10 @@ impl Interpreter {
         }
         let mut env = FpEnv { rounding: dynamic_rounding(state), flags: 0 };
         set_wide(state, code::ZERO, 0);
+        let session = hostfp::Session::begin();
         let leave = self.blocks(run, id, block, state, fuel, &mut env);
-        state.set_fp_flags(state.fp_flags() | env.flags);
+        state.set_fp_flags(state.fp_flags() | env.flags | hostfp::gather());
+        drop(session);
         leave
     }
 
@@ -259,6 +263,8 @@ impl Interpreter {
                     word { $($ww:ident $wwi:ident $wx:ident $wxi:ident $wop:ident;)* }
                     compare { $($cc:ident $cci:ident $cb:ident $cbi:ident $cop:ident $cty:ident;)* }
                     unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
+                    float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
+                    convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
                 ) => {
                     match code.op {
                         $(
@@ -298,6 +304,21 @@ impl Interpreter {
                         )*
                         $(
                             Opcode::$un => set!(scalar!($uop, Type::$uty, Type::$ufrom, cut!($ufrom, get!(a)), 0)),
+                        )*
+                        $(
+                            Opcode::$fd => {
+                                let args = [get!(a), get!(b), *word(state, code.imm as u16)];
+                                set!(float::double(Op::$fop, code.imm, args, env));
+                            }
+                            Opcode::$fs => {
+                                let args = [get!(a), get!(b), *word(state, code.imm as u16)];
+                                set!(float::single(Op::$fop, code.imm, args, env));
+                            }
+                        )*
+                        $(
+                            Opcode::$co => {
+                                set!(float::convert(Op::$coop, Type::$coty, Type::$cofrom, $coattr, get!(a), env));
+                            }
                         )*
                         Opcode::Move => set!(get!(a)),
                         Opcode::MoveImm => set!(code.imm),

@@ -3,18 +3,19 @@
 use std::sync::atomic::{Ordering, fence};
 
 use vm_core::{CpuState, GuestAddr, MemFault, Trap, TrapKind};
-use vm_ir::eval::{self, FpEnv};
+use vm_ir::eval::FpEnv;
 use vm_ir::{FenceKind, Helper, HelperFn, Inst, Type, Value};
 
 use super::code::{Code, Generic, Opcode, set_wide, wide, word};
-use super::{Leave, Memory, Stopped, Tier0Block};
+use super::{Leave, Memory, Stopped, Tier0Block, float};
+use crate::hostfp;
 
 /// Any scalar op.
 #[inline(never)]
 pub(super) fn generic(code: Code, state: &mut CpuState, env: &mut FpEnv) -> u64 {
     let what = Generic::unpack(code.imm);
     let args = [*word(state, code.a), *word(state, code.b), *word(state, what.c)];
-    eval::scalar(what.op, what.ty, what.from, what.attr, args, env)
+    float::scalar(what.op, what.ty, what.from, what.attr, args, env)
 }
 
 /// 128-bit moves and atomic operations.
@@ -81,11 +82,15 @@ pub(super) fn system(code: Code, helpers: &[Helper], state: &mut CpuState, env: 
             FenceKind::AcquireRelease => fence(Ordering::AcqRel),
             FenceKind::Full => fence(Ordering::SeqCst),
         },
-        Opcode::FpFlagsGet => *word(state, code.d) = state.fp_flags() | env.flags,
+        Opcode::FpFlagsGet => {
+            env.flags |= hostfp::gather();
+            *word(state, code.d) = state.fp_flags() | env.flags;
+        }
         Opcode::FpFlagsSet => {
             let flags = *word(state, code.a);
             state.set_fp_flags(flags);
             env.flags = 0;
+            let _ = hostfp::gather(); // what was raised before is replaced
         }
         Opcode::Call => {
             let index = code.imm as u32 as usize;
@@ -94,7 +99,7 @@ pub(super) fn system(code: Code, helpers: &[Helper], state: &mut CpuState, env: 
             let value = match helper.function {
                 HelperFn::Values(function) => function(a, b, c),
                 HelperFn::State(function) => {
-                    state.set_fp_flags(state.fp_flags() | env.flags);
+                    state.set_fp_flags(state.fp_flags() | env.flags | hostfp::gather());
                     env.flags = 0;
                     function(state, a, b, c)
                 }
