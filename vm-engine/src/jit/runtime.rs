@@ -36,11 +36,13 @@ pub(crate) enum Function {
     Rmw,
     /// Compare-and-swap: address, expected, new, size.
     CompareExchange,
+    /// 128-bit compare-and-swap: address, host address of expected and new, where the old value goes.
+    CompareExchangeWide,
 }
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -54,6 +56,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         store as *const (),
         rmw as *const (),
         compare_exchange as *const (),
+        compare_exchange_wide as *const (),
     ];
     let helpers = helpers.iter().map(|helper| match helper.function {
         HelperFn::Values(function) => function as *const (),
@@ -165,9 +168,8 @@ extern "C" fn rmw(frame: *const Frame, description: u64, address: u64, operand: 
     let inst = described(description);
     let (address, size) = (GuestAddr::new(address), inst.ty.bytes());
     checked(frame, |memory| {
-        let mut bytes = [0; 8];
-        memory.read(address, &mut bytes[..size])?;
-        let mut old = u64::from_le_bytes(bytes);
+        // Replaces a zero by a zero: the old value, with the fault of a write if there is one.
+        let mut old = memory.compare_exchange(address, size, 0, 0)? as u64;
         loop {
             let new = eval::rmw(inst.rmw(), inst.ty, old, operand);
             let found = memory.compare_exchange(address, size, u128::from(old), u128::from(new))? as u64;
@@ -183,6 +185,15 @@ extern "C" fn compare_exchange(frame: *const Frame, address: u64, expected: u64,
     checked(frame, |memory| {
         let (address, size) = (GuestAddr::new(address), size as usize);
         memory.compare_exchange(address, size, u128::from(expected), u128::from(new)).map(|old| old as u64)
+    })
+}
+
+extern "C" fn compare_exchange_wide(frame: *const Frame, address: u64, operands: *mut [u128; 2]) -> u64 {
+    checked(frame, |memory| {
+        // SAFETY: generated code passes 32 aligned bytes of its own stack frame, which waits for this call.
+        let operands = unsafe { &mut *operands };
+        operands[0] = memory.compare_exchange(GuestAddr::new(address), 16, operands[0], operands[1])?;
+        Ok(0)
     })
 }
 

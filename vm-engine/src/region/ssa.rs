@@ -2,7 +2,7 @@
 //! which may hold a NaN that is not yet the guest's.
 
 use vm_core::{SLOT_COUNT, Slot};
-use vm_ir::{Block, Effect, Helper, HelperEffect, Op, Type, Value};
+use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
 use super::RegionPlan;
 use crate::config::Exact;
@@ -89,7 +89,9 @@ pub(crate) struct Slots {
 pub(crate) fn is_raw(block: &Block, value: Value) -> bool {
     let inst = block.def(value);
     match inst.op {
-        Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt | Op::FConvert => inst.ty == Type::F64,
+        Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt | Op::FConvert => {
+            inst.ty == Type::F64 && inst.fp().nan == NanRule::Canonical
+        }
         _ => false,
     }
 }

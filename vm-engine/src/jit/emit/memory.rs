@@ -4,12 +4,13 @@
 //! the code's table. Checked memory is called, and a failure is noticed by the frame's flag.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AtomicRmwOp, Endianness, InstBuilder, MemFlagsData, Value as ClifValue, types};
+use cranelift_codegen::ir::{
+    AtomicRmwOp, Endianness, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value as ClifValue, types,
+};
 use vm_ir::{FenceKind, Inst, Order, RmwOp, Type};
 
 use super::{Emitter, clif_type};
 use crate::frame::ExitCode;
-use crate::jit::CompileError;
 use crate::jit::abi::offset;
 use crate::jit::runtime::Function;
 use crate::region::MemoryMode;
@@ -84,6 +85,11 @@ impl Emitter<'_, '_> {
         }
         let (address, displacement) = self.host_address(inst, inst.ty.bytes(), Direction::Read);
         if self.needs_ordered_load(inst.order()) {
+            if inst.ty == Type::V128 {
+                let value = self.ir.ins().load(ty, guest_flags(), address, displacement);
+                self.ir.ins().fence();
+                return value;
+            }
             let address = self.ir.ins().iadd_imm_s(address, i64::from(displacement));
             let bits = integer_of(inst.ty);
             let value = self.ir.ins().atomic_load(bits, guest_flags(), address);
@@ -105,6 +111,16 @@ impl Emitter<'_, '_> {
         }
         let (address, displacement) = self.host_address(inst, inst.ty.bytes(), Direction::Write);
         if self.needs_ordered_store(inst.order()) {
+            if inst.ty == Type::V128 {
+                if !self.target.is_tso {
+                    self.ir.ins().fence();
+                }
+                self.ir.ins().store(guest_flags(), value, address, displacement);
+                if inst.order() == Order::SeqCst {
+                    self.ir.ins().fence();
+                }
+                return;
+            }
             let address = self.ir.ins().iadd_imm_s(address, i64::from(displacement));
             let bits = integer_of(inst.ty);
             let is_integer = bits == clif_type(inst.ty);
@@ -200,12 +216,12 @@ impl Emitter<'_, '_> {
         self.ir.ins().atomic_rmw(clif_type(inst.ty), guest_flags(), op, address, operand)
     }
 
-    pub(super) fn atomic_cas(&mut self, at: usize) -> Result<ClifValue, CompileError> {
+    pub(super) fn atomic_cas(&mut self, at: usize) -> ClifValue {
         let inst = &self.block.insts[at];
         let (expected, new) = (self.arg(inst, 1), self.arg(inst, 2));
         let is_wide = inst.ty == Type::V128;
         if is_wide && (self.is_checked() || !self.target.has_cas128) {
-            return Err(CompileError::Unsupported { op: inst.op, key: self.block.key });
+            return self.wide_cas_call(inst, expected, new);
         }
         if self.is_checked() {
             let address = self.guest_address(inst);
@@ -213,16 +229,29 @@ impl Emitter<'_, '_> {
             let size = self.iconst(types::I64, inst.ty.bytes() as i64);
             let old = self.call_runtime(Function::CompareExchange, &[address, expected, new, size]);
             self.check_access();
-            return Ok(self.from_bits(old, inst.ty));
+            return self.from_bits(old, inst.ty);
         }
         let (address, _) = self.host_address(inst, inst.ty.bytes(), Direction::Write);
         if !is_wide {
-            return Ok(self.ir.ins().atomic_cas(guest_flags(), address, expected, new));
+            return self.ir.ins().atomic_cas(guest_flags(), address, expected, new);
         }
         let expected = self.ir.ins().bitcast(types::I128, super::int::little(), expected);
         let new = self.ir.ins().bitcast(types::I128, super::int::little(), new);
         let old = self.ir.ins().atomic_cas(guest_flags(), address, expected, new);
-        Ok(self.ir.ins().bitcast(types::I8X16, super::int::little(), old))
+        self.ir.ins().bitcast(types::I8X16, super::int::little(), old)
+    }
+
+    /// 128-bit compare-and-swap by a call, the operands passed on the host's stack and the old value back there.
+    fn wide_cas_call(&mut self, inst: &Inst, expected: ClifValue, new: ClifValue) -> ClifValue {
+        let address = self.guest_address(inst);
+        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 32, 4);
+        let slot = self.ir.create_sized_stack_slot(slot);
+        let place = self.ir.ins().stack_addr(types::I64, slot, 0);
+        self.ir.ins().store(MemFlagsData::trusted(), expected, place, 0);
+        self.ir.ins().store(MemFlagsData::trusted(), new, place, 16);
+        self.call_runtime(Function::CompareExchangeWide, &[address, place]);
+        self.check_access();
+        self.ir.ins().load(types::I8X16, MemFlagsData::trusted(), place, 0)
     }
 
     /// On a host with total store order only a full fence costs an instruction: everything weaker holds by itself,

@@ -540,7 +540,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 return Ok(());
             }
             Op::AtomicRmw => self.atomic_rmw(at),
-            Op::AtomicCas => self.atomic_cas(at)?,
+            Op::AtomicCas => self.atomic_cas(at),
             Op::Fence => {
                 self.fence(inst.fence());
                 return Ok(());

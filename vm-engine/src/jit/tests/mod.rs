@@ -1,5 +1,6 @@
 //! Compiled code against the definition.
 
+mod agree;
 mod control;
 mod ops;
 
@@ -45,7 +46,7 @@ impl Rig {
     pub(super) fn with_helpers(helpers: &'static [Helper]) -> Self {
         let mut rig = Self {
             frame: Box::new(Frame::new()),
-            links: vec![link_stub(); 64],
+            links: vec![link_stub(); 512],
             cache: vec![JumpEntry::EMPTY; JUMP_CACHE_LEN],
             _functions: function_table(helpers),
             _context: None,

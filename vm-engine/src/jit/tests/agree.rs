@@ -1,0 +1,257 @@
+//! Random programs of several blocks: compiled regions against the interpreter.
+
+use std::collections::HashMap;
+
+use vm_core::{Exit, GuestMemory, GuestRange, Perms, Slot, Trap, TrapKind};
+use vm_ir::arbitrary::{SLOTS, Shape, block as random_block};
+use vm_ir::{BlockSource, Effort, Inst, Op, SlotInfo, Target};
+use vm_mem::{AddressSpace, MapRequest, Place, Placement};
+
+use super::*;
+use crate::config::{Config, Exact, TierPolicy};
+use crate::jit::runtime::host;
+use crate::region::{MemoryMode, RegionBlock, fixed_targets};
+use crate::{Engine, Vcpu};
+
+const CODE: u64 = 0x20_0000;
+const BLOCKS: u64 = 6;
+const FUEL: Slot = Slot::new(100);
+const MEMORY: u64 = 0x10_0000;
+const MEMORY_LEN: usize = 0x1000;
+
+/// The blocks of one program; anything else is unmapped.
+struct Program(HashMap<BlockKey, Arc<Block>>);
+
+impl BlockSource for Program {
+    fn translate(&self, key: BlockKey, _memory: &dyn GuestMemory, _effort: Effort) -> Arc<Block> {
+        let unmapped = || {
+            let mut ir = IrBuilder::new(key);
+            ir.mark(0, 4);
+            Arc::new(ir.finish(End::Trap { kind: TrapKind::FetchUnmapped, at: Target(0), addr: Target(0) }, &[]))
+        };
+        self.0.get(&key).cloned().unwrap_or_else(unmapped)
+    }
+
+    fn helpers(&self) -> &'static [Helper] {
+        &[]
+    }
+
+    fn slots(&self) -> &'static [SlotInfo] {
+        SLOTS
+    }
+}
+
+/// xorshift64*, to draw programs from a number.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+fn permits(inst: &Inst) -> bool {
+    !matches!(inst.op, Op::VUnary | Op::VBinary | Op::VTernary | Op::SetMode | Op::Call)
+}
+
+fn random_program(random: &mut Random, faults: bool) -> Vec<Arc<Block>> {
+    let targets: Vec<_> = (-4..=5).map(|step| Target(step * 64)).collect();
+    let shape = Shape {
+        permits,
+        memory: GuestRange::new(GuestAddr::new(MEMORY), MEMORY_LEN as u64).unwrap(),
+        faults,
+        targets: &targets,
+        modes: &[],
+        permits_end: |end| !matches!(end, End::ModeChange { .. } | End::FlushCode { .. }),
+        fuel: Some((FUEL, Target(0x10_0000))),
+        ..Shape::default()
+    };
+    (0..BLOCKS)
+        .map(|index| {
+            let len = 1 + random.next() % 14;
+            let seeds: Vec<_> = (0..len).map(|_| random.next()).collect();
+            Arc::new(random_block(key(CODE + index * 64), &seeds, &shape))
+        })
+        .collect()
+}
+
+/// A region from every block, with every edge that stays among them.
+fn plan(blocks: &[Arc<Block>], entry: usize, options: CompileOptions) -> RegionPlan {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.swap(0, entry);
+    let place = |pc: GuestAddr| order.iter().position(|index| blocks[*index].key.pc == pc);
+    let edges = |block: &Block| {
+        let computed = matches!(block.end, End::Indirect { .. } | End::Return { .. } | End::IndirectCall { .. });
+        let guesses = blocks.iter().take(if computed { 2 } else { 0 }).map(|block| block.key.pc);
+        let mut edges: Vec<_> =
+            fixed_targets(block).chain(guesses).filter_map(|pc| place(pc).map(|index| (pc, index))).collect();
+        edges.dedup();
+        edges
+    };
+    let blocks =
+        order.iter().map(|index| RegionBlock { block: Arc::clone(&blocks[*index]), edges: edges(&blocks[*index]) });
+    let blocks: Vec<_> = blocks.collect();
+    RegionPlan { entry: blocks[0].block.key, blocks, options }
+}
+
+fn start(random: &mut Random) -> CpuState {
+    let mut state = CpuState::new();
+    for info in SLOTS {
+        let bits = match random.next() % 4 {
+            0 => random.next(),
+            1 => random.next() % 16,
+            2 => (random.next() as i8) as u64,
+            _ => [0, u64::MAX, 1 << 63, 0x7ff0_0000_0000_0000, 0xffff_ffff_3f80_0000, 0x7ff8_0000_0000_0001]
+                [random.next() as usize % 6],
+        };
+        state.set(info.slot, bits & info.ty.mask());
+    }
+    state.set(FUEL, 40);
+    state.set_pc(GuestAddr::new(CODE));
+    state
+}
+
+/// How a run ended: state, reason, memory.
+type Outcome = (CpuState, Option<Trap>, Vec<u8>);
+
+fn interpreted(space: &Arc<AddressSpace>, blocks: &[Arc<Block>], begin: &CpuState) -> Outcome {
+    let program = Program(blocks.iter().map(|block| (block.key, Arc::clone(block))).collect());
+    let config = Config { tier: TierPolicy::Interpret, ..Config::default() };
+    let engine = Engine::new(Arc::new(program), space.clone(), config).unwrap();
+    let mut vcpu: Vcpu = engine.vcpu();
+    *vcpu.state_mut() = begin.clone();
+    let trap = match vcpu.run() {
+        Exit::Trap(trap) => Some(trap),
+        Exit::Syscall | Exit::Interrupted | Exit::BudgetSpent => None,
+    };
+    (vcpu.state().clone(), trap, contents(space))
+}
+
+fn contents(space: &AddressSpace) -> Vec<u8> {
+    let mut bytes = vec![0; MEMORY_LEN];
+    space.read(GuestAddr::new(MEMORY), &mut bytes).unwrap();
+    bytes
+}
+
+fn compiled(space: &Arc<AddressSpace>, blocks: &[Arc<Block>], begin: &CpuState, options: CompileOptions) -> Outcome {
+    let mut rig = Rig::new().with_memory(space.clone());
+    if let Some(view) = space.flat() {
+        rig.body().memory_base = view.base as u64;
+        rig.body().memory_limit = view.limit;
+    }
+    *rig.state() = begin.clone();
+    let mut codes: HashMap<GuestAddr, (CodePtr, Vec<GuestAddr>, u32)> = HashMap::new();
+    let mut next_link = 0;
+    host::clear();
+    let trap = loop {
+        let pc = rig.state().pc();
+        let Some(entry) = blocks.iter().position(|block| block.key.pc == pc) else {
+            break Some(Trap::Instruction { kind: TrapKind::FetchUnmapped, addr: pc });
+        };
+        if !codes.contains_key(&pc) {
+            let plan = plan(blocks, entry, options);
+            let links = plan.links();
+            let first = next_link;
+            next_link += links.len() as u32;
+            assert!(rig.links.len() as u32 > next_link);
+            let code = rig.compile_linked(&plan, first);
+            codes.insert(pc, (code, links, first));
+        }
+        let code = codes[&pc].0;
+        match rig.enter(code) {
+            ExitCode::Continue => {}
+            ExitCode::Link => {
+                let number = rig.body().exit_value as u32;
+                let target = codes
+                    .values()
+                    .find_map(|(_, links, first)| links.get(number.checked_sub(*first)? as usize).copied());
+                let target = target.unwrap();
+                rig.state().set_pc(target);
+                // From now on the link is followed by generated code itself.
+                if let Some((code, ..)) = codes.get(&target) {
+                    rig.links[number as usize] = code.address();
+                }
+            }
+            ExitCode::Syscall => break None,
+            ExitCode::Trap => {
+                let kind = TrapKind::ALL[rig.body().exit_value as usize];
+                break Some(Trap::Instruction { kind, addr: GuestAddr::new(rig.body().exit_addr) });
+            }
+            ExitCode::Fault => {
+                let addr = GuestAddr::new(rig.body().exit_addr);
+                let fault = match rig.body().exit_value {
+                    0 => space.read(addr, &mut [0]).unwrap_err(),
+                    _ => space.compare_exchange(addr, 1, 0, 0).unwrap_err(),
+                };
+                break Some(Trap::Memory(fault));
+            }
+            ExitCode::Poll | ExitCode::Flush => unreachable!("nobody asked for it"),
+        }
+    };
+    let flags = host::flags() | rig.state().fp_flags();
+    rig.state().set_fp_flags(flags);
+    (rig.state().clone(), trap, contents(space))
+}
+
+fn space(placement: Placement) -> Arc<AddressSpace> {
+    let space = AddressSpace::new(placement).unwrap();
+    let request = MapRequest::anonymous(MEMORY_LEN as u64, Perms::READ | Perms::WRITE);
+    space.map(request.at(Place::Fixed(GuestAddr::new(MEMORY)))).unwrap();
+    Arc::new(space)
+}
+
+fn agree(seeds: std::ops::Range<u64>, placement: Placement, faults: bool, options: CompileOptions) {
+    let space = space(placement);
+    for seed in seeds {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+        let blocks = random_program(&mut random, faults);
+        let begin = start(&mut random);
+        let fill: Vec<u8> = (0..MEMORY_LEN).map(|_| random.next() as u8).collect();
+        space.write(GuestAddr::new(MEMORY), &fill).unwrap();
+        let expected = interpreted(&space, &blocks, &begin);
+        space.write(GuestAddr::new(MEMORY), &fill).unwrap();
+        let found = compiled(&space, &blocks, &begin, options);
+        let same = expected == found;
+        assert!(
+            same,
+            "program {seed} {options:?}\nexpected {:?} {:?}\nfound {:?} {:?}\nmemory equal: {}\n{}\nfrom {begin:?}",
+            expected.1,
+            expected.0,
+            found.1,
+            found.0,
+            expected.2 == found.2,
+            plan(&blocks, 0, options)
+        );
+    }
+}
+
+/// Number of programs for each test; more by an environment variable.
+fn programs() -> u64 {
+    std::env::var("TRADUX_RANDOM_PROGRAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
+}
+
+#[test]
+fn in_place() {
+    agree(0..programs(), Placement::Direct, false, CompileOptions::default());
+}
+
+#[test]
+fn with_a_base_and_faults_beyond_the_limit() {
+    let options = CompileOptions { memory: MemoryMode::Based, ..CompileOptions::default() };
+    agree(0..programs(), Placement::Reserved { size: 1 << 24 }, false, options);
+}
+
+#[test]
+fn with_exact_registers() {
+    let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
+    agree(0..programs(), Placement::Direct, false, options);
+}
+
+#[test]
+fn through_checked_memory_with_faults() {
+    let options = CompileOptions { memory: MemoryMode::Checked, ..CompileOptions::default() };
+    agree(0..programs(), Placement::Reserved { size: 1 << 24 }, true, options);
+}
