@@ -125,7 +125,7 @@ fn interpreted(space: &Arc<AddressSpace>, blocks: &[Arc<Block>], begin: &CpuStat
     *vcpu.state_mut() = begin.clone();
     let trap = match vcpu.run() {
         Exit::Trap(trap) => Some(trap),
-        Exit::Syscall | Exit::Interrupted | Exit::BudgetSpent => None,
+        Exit::Syscall | Exit::Interrupted | Exit::BudgetSpent | Exit::Uncompilable => None,
     };
     (vcpu.state().clone(), trap, contents(space))
 }
