@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `tradux`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vm_cli::main()
+}

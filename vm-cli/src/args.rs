@@ -1,0 +1,165 @@
+//! What can be said on the command line.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use vm_core::GuestArch;
+use vm_engine::TierPolicy;
+
+/// Runs Linux programs built for one processor on another.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tradux",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        tradux run ./hello                       run a riscv64 program\n  \
+        tradux run --stats ./prog a b < input    and print statistics to standard error\n  \
+        tradux run -L /opt/riscv ./prog          look files up below /opt/riscv first\n  \
+        tradux disasm ./prog main                disassemble a function\n  \
+        tradux ir --opt --hex b3027300           the IR of `add x5, x6, x7`"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program
+    ///
+    /// The program's standard input, output and error are this command's. The exit status is the program's; a program
+    /// that a signal kills makes this command die by the same signal. 127 says that there is no such file, 126 that it
+    /// cannot be executed.
+    Run(RunArgs),
+    /// Disassemble guest code
+    Disasm(CodeArgs),
+    /// Show guest code beside the IR that it is lifted to
+    Ir(IrArgs),
+    /// Show guests, their extensions, and hosts that this build knows
+    Info,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How statistics are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsFormat {
+    /// A line a number
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Which tiers run the program: `auto` interprets cold code and compiles hot code, `interp` only interprets, `jit`
+    /// compiles everything before it runs
+    #[arg(long, value_name = "TIER", default_value_t = TierPolicy::Auto)]
+    pub(crate) tier: TierPolicy,
+    /// Print statistics to standard error when the program ends
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub(crate) stats: Option<StatsFormat>,
+    /// Print each system call to standard error, as strace does
+    #[arg(long)]
+    pub(crate) strace: bool,
+    /// Compile at once on the thread that runs the program, so that equal runs take equal steps
+    #[arg(long)]
+    pub(crate) deterministic: bool,
+    /// Look absolute file names of the program up below this directory first
+    #[arg(short = 'L', long, value_name = "DIR")]
+    pub(crate) sysroot: Option<PathBuf>,
+    /// Set a variable of the program's environment, which is otherwise this command's
+    #[arg(short = 'E', long = "env", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(crate) env: Vec<OsString>,
+    /// What the program finds as its own name
+    #[arg(short = '0', long, value_name = "NAME")]
+    pub(crate) argv0: Option<OsString>,
+    /// The program, and its arguments as they are
+    #[arg(required = true, value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+fn assignment(text: &str) -> Result<OsString, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(OsStr::from_bytes(text.as_bytes()).to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Which guest code is meant.
+#[derive(Debug, Args)]
+pub(crate) struct CodeArgs {
+    /// An ELF file
+    #[arg(required_unless_present = "hex", conflicts_with = "hex")]
+    pub(crate) file: Option<PathBuf>,
+    /// A symbol of the file, or an address (0x...); by default its entry point
+    #[arg(conflicts_with = "hex")]
+    pub(crate) place: Option<String>,
+    /// Code as hexadecimal digits in memory order, in place of a file
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) hex: Option<String>,
+    /// Address of the code given with --hex
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "0x1000", requires = "hex")]
+    pub(crate) pc: u64,
+    /// Guest of the code given with --hex
+    #[arg(long, value_name = "GUEST", default_value_t = GuestArch::Riscv64, requires = "hex")]
+    pub(crate) guest: GuestArch,
+    /// Most instructions to show; by default all of the symbol or of the digits, else 32
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) count: Option<usize>,
+}
+
+/// Arguments of `ir`.
+#[derive(Debug, Args)]
+pub(crate) struct IrArgs {
+    /// Show the IR after all passes
+    #[arg(long)]
+    pub(crate) opt: bool,
+    #[command(flatten)]
+    pub(crate) code: CodeArgs,
+}
+
+/// Reads an address: hexadecimal with 0x, else decimal.
+pub(crate) fn address(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_program_are_its_own() {
+        let parsed = Arguments::parse_from(["tradux", "run", "--stats", "prog", "--strace", "-L", "x"]);
+        let Command::Run(run) = parsed.command else { panic!("run was asked for") };
+        assert_eq!(run.stats, Some(StatsFormat::Text));
+        assert!(!run.strace && run.sysroot.is_none());
+        assert_eq!(run.command, ["prog", "--strace", "-L", "x"]);
+    }
+
+    #[test]
+    fn addresses_are_hexadecimal_or_decimal() {
+        assert_eq!(address("0x10"), Ok(16));
+        assert_eq!(address("10"), Ok(10));
+        assert!(address("main").is_err());
+    }
+}
