@@ -154,7 +154,8 @@ fn writes(map: Map, opcode: u8, reg: u8, packed: bool) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// Bytes as GNU as 2.44 assembles the text; every register holds its number times 0x1000.
+    /// Bytes as GNU as 2.40 assembles the text (its disassembler reads the long form); every register holds its number
+    /// times 0x1000.
     #[rustfmt::skip]
     const CASES: &[(&[u8], &str, Option<(u64, bool)>)] = &[
         (&[0x48, 0x8b, 0x07], "mov rax, [rdi]", Some((0x7000, false))),
