@@ -293,6 +293,25 @@ pub fn prepare_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// Copies bytes in ascending order until all are copied or the host faults on one; gives how many were.
+///
+/// # Safety
+/// What can be accessed of the bytes at the second argument may be read, and of those at the first written, while other
+/// threads access them too; the ranges do not overlap.
+pub type GuardedCopy = unsafe fn(*mut u8, *const u8, usize) -> usize;
+
+/// A copy between host addresses that survives faults, for memory that may lose its backing at any time; `None` on hosts
+/// that have none. It relies on the handlers of [`install`], or on an embedder's that call [`handle_signal`].
+#[must_use]
+pub fn guarded_copy() -> Option<GuardedCopy> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        Some(crate::flat::copy)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 /// What is wrong with an access of the byte at `addr`, on which the host faulted; `None` if nothing is any more, because
 /// another thread mapped it meanwhile: the access is to be tried again.
 #[must_use]

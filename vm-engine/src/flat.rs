@@ -75,6 +75,29 @@ macro_rules! guarded {
     };
 }
 
+/// Copies bytes in ascending order until all `len` are copied or the host faults. Gives how many were.
+///
+/// # Safety
+/// What can be accessed of the `len` bytes at `from` may be read, and of those at `to` written, while other threads
+/// access them too; the ranges do not overlap. The signal handlers of [`fault`](crate::fault) are in place.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> usize {
+    let end: *mut u8;
+    // SAFETY: copies what the caller vouches for, or faults and is resumed; `rdi` then is the first byte that was not
+    // written. The direction flag is clear, as everywhere in Rust.
+    unsafe {
+        std::arch::asm!(
+            guarded!("rep movsb"),
+            inout("rdi") to => end,
+            inout("rsi") from => _,
+            inout("rcx") len => _,
+            out("rax") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    end.addr() - to.addr()
+}
+
 /// Methods for one width.
 macro_rules! width {
     (

@@ -1,8 +1,8 @@
 //! Access to guest memory by the host: checked copies, atomic compare-and-exchange, [`GuestMemory`].
 //!
-//! Guest threads write the same memory while it is read here, so bytes are copied by relaxed atomic accesses, or by
-//! the kernel where a page may lack backing: a file can be shorter than its mapping, and touching such a page
-//! would raise SIGBUS.
+//! Guest threads write the same memory while it is read here, so bytes are copied by relaxed atomic accesses. Where a page
+//! may lack backing (a file can be shorter than its mapping, and touching such a page raises SIGBUS) they are copied by
+//! the kernel, or by a function that survives the signal.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -11,6 +11,10 @@ use vm_core::{Access, FlatView, GuestAddr, GuestMemory, MemFault, PAGE_SIZE, Per
 
 use crate::regions::Backing;
 use crate::space::{AddressSpace, State};
+
+/// Copies bytes from the second address to the first in ascending order until all are copied or the host faults on one;
+/// gives how many were. For [`AddressSpace::set_guarded_copy`].
+pub type GuardedCopy = unsafe fn(*mut u8, *const u8, usize) -> usize;
 
 /// Direction of a copy, with the host's side of it.
 enum Side<'a> {
@@ -87,8 +91,19 @@ fn copy_by_kernel(side: &mut Side<'_>, done: usize, len: usize, host: *mut u8) -
     usize::try_from(copied).unwrap_or(0)
 }
 
-/// As [`copy_by_kernel`], page by page from the first that fails, so that the count is exact.
-fn copy_backed(side: &mut Side<'_>, done: usize, len: usize, host: *mut u8) -> usize {
+/// Copies as many of the bytes `done..done + len` of `side` as are backed. Returns how many.
+fn copy_backed(guarded: Option<GuardedCopy>, side: &mut Side<'_>, done: usize, len: usize, host: *mut u8) -> usize {
+    if let Some(copy) = guarded {
+        // SAFETY: `len` bytes of the host's side are the caller's own; the others are guest memory, and what cannot be
+        // accessed of it makes the copy stop.
+        return unsafe {
+            match side {
+                Side::In(buf) => copy(buf[done..done + len].as_mut_ptr(), host, len),
+                Side::Out(bytes) => copy(host, bytes[done..done + len].as_ptr(), len),
+            }
+        };
+    }
+    // The kernel counts by whole vectors or pages: from the first page that fails on, ask for each alone.
     let mut copied = copy_by_kernel(side, done, len, host);
     while copied < len {
         let at = host.wrapping_add(copied);
@@ -126,7 +141,7 @@ impl State {
                     done += piece;
                 }
                 Backing::File { .. } => {
-                    let copied = copy_backed(&mut side, done, piece, host);
+                    let copied = copy_backed(self.guarded_copy, &mut side, done, piece, host);
                     done += copied;
                     if copied < piece {
                         return (done, Some(MemFault::Unbacked { addr: at.offset(copied as i64), access }));
@@ -148,6 +163,17 @@ const fn permits(perms: Perms, access: Access) -> bool {
 }
 
 impl AddressSpace {
+    /// Uses `copy` where a page may lack backing (files). Without it the kernel is asked to copy, which costs a system
+    /// call; `vm_engine::fault::guarded_copy` gives such a function.
+    ///
+    /// # Safety
+    /// Whenever the address space is accessed, `copy` may be called with one side in guest memory, mapped with the
+    /// permission needed but perhaps not backed, and the other side a buffer of the caller's: it returns then, whatever
+    /// the host raises.
+    pub unsafe fn set_guarded_copy(&self, copy: GuardedCopy) {
+        self.write_state().guarded_copy = Some(copy);
+    }
+
     /// Reads bytes at `addr` until `buf` is full or a byte cannot be read. Returns how many were read, and what is
     /// wrong with the next.
     pub fn copy_in(&self, addr: GuestAddr, buf: &mut [u8]) -> (usize, Option<MemFault>) {
@@ -198,7 +224,7 @@ impl GuestMemory for AddressSpace {
         }
         let host = std::ptr::with_exposed_provenance_mut::<u8>(state.ground.base() + addr.get() as usize);
         if let Backing::File { .. } = region.backing
-            && copy_by_kernel(&mut Side::In(&mut [0]), 0, 1, host) == 0
+            && copy_backed(state.guarded_copy, &mut Side::In(&mut [0]), 0, 1, host) == 0
         {
             return Err(MemFault::Unbacked { addr, access });
         }

@@ -33,6 +33,7 @@ mod host;
 mod regions;
 mod space;
 
+pub use access::GuardedCopy;
 pub use code_watch::CodeWatch;
 pub use error::MemError;
 pub use host::{Advice, Placement};

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perms};
 
+use crate::access::GuardedCopy;
 use crate::code_watch::CodeWatch;
 use crate::error::MemError;
 use crate::host::{Advice, Ground, Making, Placement};
@@ -155,6 +156,8 @@ pub(crate) struct State {
     mmap_top: u64,
     /// First address of the heap and its current end; equal while there is none.
     heap: (u64, u64),
+    /// Copies that survive faults, where the process has them.
+    pub(crate) guarded_copy: Option<GuardedCopy>,
 }
 
 /// A guest process's memory.
@@ -182,7 +185,7 @@ impl AddressSpace {
     pub fn new(placement: Placement) -> Result<Self, MemError> {
         let ground = Ground::new(placement)?;
         let (base, limit) = (ground.base(), ground.limit());
-        let state = State { ground, mmap_top: limit, heap: (0, 0) };
+        let state = State { ground, mmap_top: limit, heap: (0, 0), guarded_copy: None };
         Ok(Self { state: RwLock::new(state), watch: CodeWatch::new(), base, limit })
     }
 
@@ -191,7 +194,7 @@ impl AddressSpace {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+    pub(crate) fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -208,6 +208,39 @@ fn threads_count_together() {
 }
 
 #[test]
+fn a_guarded_copy_stops_at_the_first_byte_that_fails() {
+    let (space, _) = memory();
+    let copy = guarded_copy().unwrap();
+    let pattern: Vec<u8> = (0..=255).cycle().take(PAGE_SIZE as usize).collect();
+    space.write(at(SHORT_FILE), &pattern).unwrap();
+    let host = space.view().base as u64;
+    let file_end = SHORT_FILE + PAGE_SIZE;
+    for before in (0..40).chain([63, 64, 65, 100, 255, 1000, 4096]) {
+        for len in [0, 1, 15, 64, 500, 3000] {
+            let mut buf = vec![0xee; 3000];
+            // SAFETY: the buffer has room for `len` bytes, and the other side is guest memory.
+            let done = unsafe { copy(buf.as_mut_ptr(), (host + file_end - before) as *const u8, len) };
+            assert_eq!(done, len.min(before as usize), "{len} bytes, {before} of them there");
+            assert_eq!(buf[..done], pattern[(PAGE_SIZE - before) as usize..][..done]);
+            assert!(buf[done..].iter().all(|byte| *byte == 0xee));
+            // SAFETY: as above, in the other direction.
+            let done = unsafe { copy((host + ISLAND + PAGE_SIZE - before) as *mut u8, pattern.as_ptr(), len) };
+            assert_eq!(done, len.min(before as usize), "{len} bytes, room for {before}");
+        }
+    }
+    // The same through the address space.
+    let (mut buf, fault) = (vec![0; 5000], MemFault::Unbacked { addr: at(file_end), access: Access::Read });
+    assert_eq!(space.copy_in(at(SHORT_FILE + 1), &mut buf), (PAGE_SIZE as usize - 1, Some(fault)));
+    let slow = std::mem::replace(&mut buf, vec![0; 5000]);
+    // SAFETY: the handlers are installed, and stay so.
+    unsafe { space.set_guarded_copy(copy) };
+    assert_eq!(space.copy_in(at(SHORT_FILE + 1), &mut buf), (PAGE_SIZE as usize - 1, Some(fault)));
+    assert_eq!(buf, slow);
+    assert_eq!(space.copy_out(at(file_end - 1), &[1, 2]).0, 1);
+    assert_eq!(space.compare_exchange(at(file_end), 4, 0, 0).unwrap_err().addr(), at(file_end));
+}
+
+#[test]
 fn what_is_wrong_is_explained() {
     let (space, _) = memory();
     let explained = |addr, access| explain(&space, at(addr), access);
