@@ -19,6 +19,7 @@ use vm_engine::TierPolicy;
         tradux run --stats ./prog a b < input    and print statistics to standard error\n  \
         tradux run -L /opt/riscv ./prog          look files up below /opt/riscv first\n  \
         tradux disasm ./prog main                disassemble a function\n  \
+        tradux translate --to aarch64 ./prog main  host code of a function, block by block\n  \
         tradux ir --opt --hex b3027300           the IR of `add x5, x6, x7`"
 )]
 pub(crate) struct Arguments {
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Disasm(CodeArgs),
     /// Show guest code beside the IR that it is lifted to
     Ir(IrArgs),
+    /// Show the host code that guest code is compiled to, with its size
+    Translate(TranslateArgs),
     /// Show guests, their extensions, and hosts that this build knows
     Info,
     /// Print a completion script for a shell
@@ -123,6 +126,45 @@ pub(crate) struct IrArgs {
     /// Show the IR after all passes
     #[arg(long)]
     pub(crate) opt: bool,
+    #[command(flatten)]
+    pub(crate) code: CodeArgs,
+}
+
+/// A processor that code can be generated for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Host {
+    /// 64-bit x86
+    #[value(name = "x86-64")]
+    X86_64,
+    /// 64-bit Arm
+    Aarch64,
+    /// 64-bit RISC-V
+    Riscv64,
+    /// IBM z/Architecture
+    S390x,
+}
+
+impl Host {
+    /// Name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86-64",
+            Self::Aarch64 => "aarch64",
+            Self::Riscv64 => "riscv64",
+            Self::S390x => "s390x",
+        }
+    }
+}
+
+/// Arguments of `translate`.
+#[derive(Debug, Args)]
+pub(crate) struct TranslateArgs {
+    /// The processor to generate code for
+    #[arg(long, value_name = "HOST")]
+    pub(crate) to: Host,
+    /// Compile all blocks as one region, as hot code is, and not each for itself
+    #[arg(long)]
+    pub(crate) region: bool,
     #[command(flatten)]
     pub(crate) code: CodeArgs,
 }

@@ -18,6 +18,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => return commands::run::run(options),
         Command::Disasm(options) => commands::disasm::run(&options),
         Command::Ir(options) => commands::ir::run(&options),
+        Command::Translate(options) => commands::translate::run(&options),
         Command::Info => commands::info::run(),
         Command::Completions { shell } => commands::completions::run(shell),
     };

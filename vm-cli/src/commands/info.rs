@@ -3,13 +3,18 @@
 use std::io::{self, Write};
 
 use anyhow::Result;
+use clap::ValueEnum;
 use vm_cross_arch_support::registry;
+
+use crate::args::Host;
 
 /// Prints what this build knows.
 pub(crate) fn run() -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tradux {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "host      {} ({})", std::env::consts::ARCH, std::env::consts::OS)?;
+    let targets: Vec<&str> = Host::value_variants().iter().map(|host| host.name()).collect();
+    writeln!(out, "targets   {}", targets.join(" "))?;
     for guest in registry::GUESTS {
         let names: Vec<&str> = guest.extensions().iter().map(|extension| extension.name).collect();
         writeln!(out, "guest     {}: {}", guest.arch(), names.join(" "))?;

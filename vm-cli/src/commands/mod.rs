@@ -5,3 +5,4 @@ pub(crate) mod disasm;
 pub(crate) mod info;
 pub(crate) mod ir;
 pub(crate) mod run;
+pub(crate) mod translate;

@@ -10,6 +10,9 @@ use vm_linux::{Options, Process, Status};
 
 use crate::args::{RunArgs, StatsFormat};
 
+/// Exit status for a program that was found and cannot be executed, as shells have it.
+const CANNOT_EXECUTE: u8 = 126;
+
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
     let format = args.stats;
@@ -37,6 +40,10 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
             // A signal that does not kill cannot have killed the guest; this is the status a shell would show.
             ExitCode::from(128 + signal as u8)
         }
+        Status::Uncompilable(pc) => {
+            eprintln!("tradux: the code at {pc} cannot be compiled, and --tier jit asks for nothing else");
+            ExitCode::from(CANNOT_EXECUTE)
+        }
     }
 }
 
@@ -49,7 +56,12 @@ fn options(args: RunArgs) -> Options {
         env: environment(args.env),
         sysroot: args.sysroot,
         strace: args.strace,
-        engine: Config { tier: args.tier, deterministic: args.deterministic, ..Config::default() },
+        engine: Config {
+            tier: args.tier,
+            deterministic: args.deterministic,
+            count_instructions: args.stats.is_some(),
+            ..Config::default()
+        },
         ..Options::default()
     }
 }
@@ -73,33 +85,73 @@ fn environment(changes: Vec<OsString>) -> Vec<OsString> {
     variables.into_iter().map(joined).collect()
 }
 
+/// Largest amount of memory that this process has held so far, in KiB.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 fn text(process: &Process) -> String {
     let translation = process.translation_stats();
-    format!(
-        "{}\ntranslated blocks         {} quickly, {} fully ({} instructions)\nresult cache              {} requests ({:.1} % hits), {} evicted",
+    let cache = translation.cache;
+    let mut out = format!(
+        "{}\ntranslated blocks         {} quickly, {} fully ({} instructions)\n",
         process.engine_stats(),
         translation.quick,
         translation.full,
         translation.instructions,
-        translation.cache.requests,
+    );
+    out += &format!(
+        "result cache              {} requests ({:.1} % hits), {} evicted, {} KiB",
+        cache.requests,
         100.0 * translation.cache_hit_rate(),
-        translation.cache.evictions,
-    )
+        cache.evictions,
+        cache.bytes / 1024,
+    );
+    if let Some(peak) = peak_memory() {
+        out += &format!("\npeak memory               {peak} KiB");
+    }
+    out
 }
 
 fn json(process: &Process) -> serde_json::Value {
     let (engine, translation) = (process.engine_stats(), process.translation_stats());
+    let (regions, cache) = (engine.regions, translation.cache);
     serde_json::json!({
-        "tier0_instructions": engine.tier0_instructions,
-        "tier0_blocks": engine.blocks,
-        "tier0_bytes": engine.block_bytes,
-        "tier0_hit_rate": engine.block_hit_rate(),
-        "tier0_restarts": engine.tier0_restarts,
+        "instructions": { "interpreted": engine.tier0_instructions, "compiled": engine.compiled_instructions },
+        "interpreter": {
+            "blocks": engine.blocks,
+            "block_instructions": engine.block_instructions,
+            "retired": engine.blocks_retired,
+            "bytes": engine.block_bytes,
+            "lookups": engine.block_lookups,
+            "hit_rate": engine.block_hit_rate(),
+            "restarts": engine.tier0_restarts,
+        },
+        "regions": {
+            "live": regions.live,
+            "published": regions.published,
+            "instructions": regions.instructions,
+            "evicted": regions.evicted,
+            "invalidated": regions.invalidated,
+            "outdated": regions.outdated,
+            "code_bytes": regions.code_bytes,
+            "mapped_bytes": regions.mapped_bytes,
+            "compile_ns": regions.compile_ns,
+            "lookups": regions.lookups,
+            "hit_rate": regions.hit_rate(),
+        },
+        "translation": {
+            "quick": translation.quick,
+            "full": translation.full,
+            "instructions": translation.instructions,
+            "cache_requests": cache.requests,
+            "cache_hit_rate": translation.cache_hit_rate(),
+            "cache_evictions": cache.evictions,
+            "cache_bytes": cache.bytes,
+        },
         "flushes": engine.flushes,
-        "translated_quickly": translation.quick,
-        "translated_fully": translation.full,
-        "translated_instructions": translation.instructions,
-        "result_cache_requests": translation.cache.requests,
-        "result_cache_hit_rate": translation.cache_hit_rate(),
+        "peak_memory_kib": peak_memory(),
     })
 }

@@ -82,6 +82,24 @@ impl RegionPlan {
         Self { entry, blocks: vec![RegionBlock { block, edges }], options }
     }
 
+    /// A region of all these blocks, the first one the entry, with every fixed way from one to another inside it.
+    ///
+    /// `None` without a block, or if the blocks are of several modes.
+    #[must_use]
+    pub fn whole(blocks: &[Arc<Block>], options: CompileOptions) -> Option<Self> {
+        let entry = blocks.first()?.key;
+        if blocks.iter().any(|block| block.key.mode != entry.mode) {
+            return None;
+        }
+        let place = |pc| blocks.iter().position(|block| block.key.pc == pc).map(|index| (pc, index));
+        let here = |block: &Arc<Block>| {
+            let mut edges: Vec<_> = fixed_targets(block).filter_map(place).collect();
+            edges.dedup();
+            RegionBlock { block: Arc::clone(block), edges }
+        };
+        Some(Self { entry, blocks: blocks.iter().map(here).collect(), options })
+    }
+
     /// Guest addresses that the region leaves for by a fixed exit, each once, in order.
     #[must_use]
     pub fn links(&self) -> Vec<GuestAddr> {
