@@ -1,4 +1,5 @@
 //! The result cache: a repeated translation, guest bytes fetched and compared.
+#![allow(missing_docs, reason = "criterion's macro makes a public function without documentation")]
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
 //! Decoding: from an instruction word to its row and fields.
+#![allow(missing_docs, reason = "criterion's macro makes a public function without documentation")]
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
 //! The interpreter: time for each guest instruction once code is warm, and from bytes to first execution.
+#![allow(missing_docs, reason = "criterion's macro makes a public function without documentation")]
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
 //! Translation: from bytes in guest memory to a block, for each guest instruction. The result cache is empty and stays so.
+#![allow(missing_docs, reason = "criterion's macro makes a public function without documentation")]
 
 use std::hint::black_box;
 

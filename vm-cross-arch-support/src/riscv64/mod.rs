@@ -67,6 +67,9 @@ pub const RESERVATION_VALUE: Slot = Slot::new(65);
 /// the execution environment.
 pub const TIME_FREQUENCY: u64 = 1_000_000_000;
 
+/// Bytes in a cache block, which `cbo.zero` clears.
+pub const CACHE_BLOCK_SIZE: u64 = 64;
+
 /// Extension sets of one extension each.
 pub mod extension {
     use crate::guest::Extensions;
@@ -511,6 +514,14 @@ mod tests {
         assert_eq!(guest.isa_text(REQUIRED), "rv64imafdc_zicsr_zifencei");
         // Linux on an RV64GC machine: COMPAT_HWCAP_ISA_I, M, A, F, D and C.
         assert_eq!(guest.hwcap(guest.all_extensions()), 0x112d);
+    }
+
+    #[test]
+    fn the_clock_goes_on() {
+        let before = clock(0, 0, 0);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let ticks = clock(0, 0, 0) - before;
+        assert!(ticks >= TIME_FREQUENCY / 1000 * 2, "{ticks}");
     }
 
     #[test]
