@@ -340,6 +340,15 @@ pub(crate) fn disposition(signal: i32) -> Disposition {
     if ignored { Disposition::Ignore } else { Disposition::Default }
 }
 
+/// Lets `space` read mapped files in place, with faults recovered by the handlers that an engine has installed.
+pub(crate) fn spare_system_calls(space: &vm_mem::AddressSpace) {
+    if let Some(copy) = vm_engine::fault::guarded_copy() {
+        // SAFETY: called when an engine exists, whose handlers stay for the life of the process: `set_disposition` leaves
+        // their signals alone.
+        unsafe { space.set_guarded_copy(copy) };
+    }
+}
+
 /// Ends this process by `signal`, as its default action would, without a core dump of the emulator.
 /// Comes back only if the signal does not kill.
 pub fn die_by(signal: i32) {

@@ -174,6 +174,7 @@ impl Process {
         let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation)?);
         let space = Arc::new(loaded.space);
         let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
+        host::spare_system_calls(&space);
         let mut vcpu = engine.vcpu();
         abi::start(vcpu.state_mut(), loaded.entry, loaded.stack.pointer);
         // Rust's start code ignores this signal; programs expect its default action.
