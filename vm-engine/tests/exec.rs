@@ -228,7 +228,7 @@ impl Machine {
         self.memory.write(DATA, &before.memory).expect("data page");
         self.vcpu.engine().invalidate(GuestRange::new(CODE, PAGE as u64).expect("a page"));
         *self.vcpu.state_mut() = before.state.clone();
-        let exit = self.vcpu.run_for(1000);
+        let exit = self.vcpu.run();
         let state = self.vcpu.state().clone();
         let own = state.pc() == start;
         let end = match exit {
@@ -284,6 +284,12 @@ fn check(guest: &str, arch: GuestArch) {
             if !difference.is_empty() {
                 failures.push(format!("{case} on {tier:?}: {difference}"));
             }
+        }
+        let stats = machine.vcpu.engine().stats();
+        match tier {
+            Tier::Interpreter => assert!(stats.tier0_instructions as usize > cases.len() / 2, "{stats}"),
+            #[cfg(feature = "jit")]
+            Tier::Compiled | Tier::CompiledExactRegisters => assert_eq!(stats.tier0_instructions, 0, "{stats}"),
         }
     }
     println!("{} cases on {} tiers", cases.len(), Tier::ALL.len());
