@@ -497,6 +497,10 @@ impl Lowering {
                 self.emit(op, 0, reg, 0, 0);
             }
             Op::Call => {
+                // The helper may write any slot.
+                while let Some(&(slot, named)) = self.aliases.first() {
+                    self.displace(slot, is_wide(result_type(block, named)));
+                }
                 let mut regs = [ZERO; 3];
                 for (place, &arg) in inst.operands().iter().enumerate() {
                     regs[place] = self.read(arg, Type::I64, place);

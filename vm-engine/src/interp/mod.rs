@@ -377,6 +377,7 @@ impl Interpreter {
                         Opcode::SetMode => {
                             let mode = vm_core::Mode::new(get!(a) as u32);
                             state.set_mode(mode);
+                            env.rounding = dynamic_rounding(state);
                         }
                         Opcode::SelectWide
                         | Opcode::AndWide
@@ -439,3 +440,6 @@ fn dynamic_rounding(state: &CpuState) -> Rounding {
         _ => Rounding::NearestEven, // reserved values trap before they get here
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use vm_ir::eval::FpEnv;
 use vm_ir::{FenceKind, Helper, HelperFn, Inst, Type, Value};
 
 use super::code::{Code, Generic, Opcode, set_wide, wide, word};
-use super::{Leave, Memory, Stopped, Tier0Block, float};
+use super::{Leave, Memory, Stopped, Tier0Block, dynamic_rounding, float};
 use crate::hostfp;
 
 /// Any scalar op.
@@ -101,7 +101,9 @@ pub(super) fn system(code: Code, helpers: &[Helper], state: &mut CpuState, env: 
                 HelperFn::State(function) => {
                     state.set_fp_flags(state.fp_flags() | env.flags | hostfp::gather());
                     env.flags = 0;
-                    function(state, a, b, c)
+                    let value = function(state, a, b, c);
+                    env.rounding = dynamic_rounding(state);
+                    value
                 }
             };
             *word(state, code.d) = value;
