@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vm_core::{CpuState, Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, MemFault, Mode, Perms, Slot, Trap};
-use vm_cross_arch_support::{TranslationOptions, TranslationPipeline};
+use vm_cross_arch_support::{TranslationOptions, TranslationPipeline, registry};
 use vm_engine::{Config, Engine, Exact, TierPolicy, Vcpu};
 use vm_ir::{BlockSource, SlotInfo};
 use vm_mem::{AddressSpace, MapRequest, Place, Placement};
@@ -269,10 +269,14 @@ fn difference(found: &Outcome, wanted: &Outcome, slots: &[SlotInfo]) -> String {
     list.join("; ")
 }
 
-fn check(guest: &str, arch: GuestArch) {
+fn cases_of(arch: GuestArch, slots: &[SlotInfo]) -> Vec<Case> {
+    read_cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exec").join(arch.name()), slots)
+}
+
+fn check(arch: GuestArch) {
     let source = TranslationPipeline::new(arch, TranslationOptions::default()).expect("a known guest");
     let slots = source.slots();
-    let cases = read_cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exec").join(guest), slots);
+    let cases = cases_of(arch, slots);
     assert!(cases.len() > 1000, "only {} cases were found", cases.len());
     let mut failures = Vec::new();
     for &tier in Tier::ALL {
@@ -299,5 +303,22 @@ fn check(guest: &str, arch: GuestArch) {
 
 #[test]
 fn every_riscv64_case_on_every_tier() {
-    check("riscv64", GuestArch::Riscv64);
+    check(GuestArch::Riscv64);
+}
+
+#[test]
+fn every_riscv64_row_has_a_case() {
+    let guest = registry::guest(GuestArch::Riscv64).expect("riscv64");
+    let table = guest.table().expect("rows");
+    let mut seen = vec![false; table.rows().len()];
+    for case in cases_of(GuestArch::Riscv64, guest.slots()) {
+        let mut word = [0; 4];
+        word[..case.bytes.len()].copy_from_slice(&case.bytes);
+        // What no row describes is a case of an illegal instruction.
+        if let Ok(decoded) = table.decode(u32::from_le_bytes(word), guest.all_extensions()) {
+            seen[decoded.index] = true;
+        }
+    }
+    let unseen: Vec<_> = table.rows().zip(seen).filter(|(_, seen)| !seen).map(|(row, _)| row.name).collect();
+    assert!(unseen.is_empty(), "rows without a case: {unseen:?}");
 }
