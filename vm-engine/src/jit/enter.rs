@@ -30,8 +30,7 @@ pub(crate) fn link_stub() -> u64 {
 }
 
 /// Address at which the fault handler continues after it has restored the stack pointer from the frame:
-/// leaves with the code in the register for results of host functions. The pinned register must hold the frame's
-/// address.
+/// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
 pub(crate) fn fault_exit() -> u64 {
     tradux_fault_exit as *const () as u64
 }
@@ -77,6 +76,7 @@ std::arch::global_asm!(
     ".hidden tradux_fault_exit",
     ".type tradux_fault_exit, @function",
     "tradux_fault_exit:",
+    "mov eax, {fault}",
     "jmp 2b",
     ".size tradux_fault_exit, . - tradux_fault_exit",
     ".globl tradux_link_stub",
@@ -89,6 +89,7 @@ std::arch::global_asm!(
     ".size tradux_link_stub, . - tradux_link_stub",
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
+    fault = const ExitCode::Fault as u64,
     link = const ExitCode::Link as u64,
 );
 
@@ -135,6 +136,7 @@ std::arch::global_asm!(
     ".hidden tradux_fault_exit",
     ".type tradux_fault_exit, @function",
     "tradux_fault_exit:",
+    "mov x0, #{fault}",
     "b 2b",
     ".size tradux_fault_exit, . - tradux_fault_exit",
     ".globl tradux_link_stub",
@@ -147,5 +149,6 @@ std::arch::global_asm!(
     ".size tradux_link_stub, . - tradux_link_stub",
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
+    fault = const ExitCode::Fault as u64,
     link = const ExitCode::Link as u64,
 );
