@@ -1,4 +1,5 @@
 //! Decoding, text and encoding against an outside assembler.
+#![cfg(feature = "riscv64")]
 
 use std::collections::HashSet;
 

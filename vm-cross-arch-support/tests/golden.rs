@@ -3,6 +3,7 @@
 //! A golden file is a list of blocks; the bytes of each are lifted and optimised again and must print as they stand.
 //! `UPDATE_GOLDEN=1` rewrites the files, and the difference is reviewed as code: growth of a block is a finding.
 //! A new case is a block with its bytes and any end.
+#![cfg(feature = "riscv64")]
 
 mod support;
 

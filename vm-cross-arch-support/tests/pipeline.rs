@@ -1,4 +1,5 @@
 //! The pipeline from outside: block boundaries, traps, memory, options, counters.
+#![cfg(feature = "riscv64")]
 
 mod support;
 

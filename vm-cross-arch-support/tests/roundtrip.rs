@@ -1,4 +1,5 @@
 //! Properties drawn from the decode tables: a new row is tested the day it is added.
+#![cfg(feature = "riscv64")]
 
 mod support;
 
