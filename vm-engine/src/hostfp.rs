@@ -55,12 +55,35 @@ mod host {
         pub(super) equal: bool,
         pub(super) unordered: bool,
     }
+
+    /// The status register: FPSR on Arm, nothing elsewhere.
     pub(super) fn status() -> u32 {
+        #[cfg(target_arch = "aarch64")]
+        {
+            let status: u64;
+            // SAFETY: reads a register.
+            unsafe { std::arch::asm!("mrs {}, fpsr", out(reg) status, options(nomem, nostack, preserves_flags)) };
+            status as u32
+        }
+        #[cfg(not(target_arch = "aarch64"))]
         DEFAULT
     }
-    pub(super) fn set_status(_status: u32) {}
-    pub(super) const fn flags(_status: u32) -> u64 {
-        0
+
+    /// Replaces the status register.
+    pub(super) fn set_status(status: u32) {
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: FPSR holds sticky flags and no control.
+        unsafe {
+            std::arch::asm!("msr fpsr, {}", in(reg) u64::from(status), options(nomem, nostack))
+        };
+        #[cfg(not(target_arch = "aarch64"))]
+        let _ = status;
+    }
+
+    /// The flags in a value of the status register (Arm ARM, "FPSR": invalid, zero divide, overflow, underflow, inexact
+    /// from bit 0 on), as [`FpEnv::flags`](vm_ir::eval::FpEnv::flags).
+    pub(super) const fn flags(status: u32) -> u64 {
+        (status & 31).reverse_bits() as u64 >> 27
     }
 }
 

@@ -154,10 +154,13 @@ fn writes(map: Map, opcode: u8, reg: u8, packed: bool) -> Option<bool> {
 mod tests {
     use super::*;
 
+    /// Instruction bytes, their text, and address and direction of the operand.
+    type Case = (&'static [u8], &'static str, Option<(u64, bool)>);
+
     /// Bytes as GNU as 2.40 assembles the text (its disassembler reads the long form); every register holds its number
     /// times 0x1000.
     #[rustfmt::skip]
-    const CASES: &[(&[u8], &str, Option<(u64, bool)>)] = &[
+    const CASES: &[Case] = &[
         (&[0x48, 0x8b, 0x07], "mov rax, [rdi]", Some((0x7000, false))),
         (&[0x89, 0x47, 0xfc], "mov [rdi-4], eax", Some((0x6ffc, true))),
         (&[0x66, 0x41, 0x89, 0x04, 0x24], "mov [r12], ax", Some((0xc000, true))),

@@ -9,6 +9,7 @@ use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Helper, HelperFn, Inst, Op, Rounding, Type};
 
 use crate::frame::{Frame, FrameBody};
+use crate::hostfp;
 
 /// What the functions of the runtime need besides the frame; the frame's `context` holds its address.
 pub(crate) struct RuntimeContext {
@@ -106,13 +107,14 @@ extern "C" fn scalar(frame: *const Frame, description: u64, a: u64, b: u64, c: u
 extern "C" fn fp_flags_get(frame: *const Frame) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    body.state.fp_flags() | host::flags()
+    body.state.set_fp_flags(body.state.fp_flags() | hostfp::gather());
+    body.state.fp_flags()
 }
 
 extern "C" fn fp_flags_set(frame: *const Frame, flags: u64) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    host::clear();
+    let _ = hostfp::gather(); // what was raised before is replaced
     body.state.set_fp_flags(flags);
     0
 }
@@ -120,8 +122,7 @@ extern "C" fn fp_flags_set(frame: *const Frame, flags: u64) -> u64 {
 extern "C" fn gather_flags(frame: *const Frame) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    body.state.set_fp_flags(body.state.fp_flags() | host::flags());
-    host::clear();
+    body.state.set_fp_flags(body.state.fp_flags() | hostfp::gather());
     0
 }
 
@@ -131,10 +132,9 @@ fn checked(frame: *const Frame, access: impl FnOnce(&dyn GuestMemory) -> Result<
     let body = unsafe { body(frame) };
     // SAFETY: code compiled for checked memory runs only in frames whose context is a live `RuntimeContext`.
     let context = unsafe { &*(body.context as *const RuntimeContext) };
-    let status = host::flags();
-    let result = access(&*context.memory);
-    host::clear();
-    body.state.set_fp_flags(body.state.fp_flags() | status);
+    let mut flags = body.state.fp_flags();
+    let result = hostfp::suspend(&mut flags, || access(&*context.memory));
+    body.state.set_fp_flags(flags);
     match result {
         Ok(value) => value,
         Err(fault) => {
@@ -195,50 +195,4 @@ extern "C" fn compare_exchange_wide(frame: *const Frame, address: u64, operands:
         operands[0] = memory.compare_exchange(GuestAddr::new(address), 16, operands[0], operands[1])?;
         Ok(0)
     })
-}
-
-/// The host's sticky floating-point status, as the guest's flags.
-pub(super) mod host {
-    /// Bits of MXCSR (Intel SDM, "MXCSR Control and Status Register"): invalid, denormal, zero divide, overflow,
-    /// underflow, precision.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn flags() -> u64 {
-        let mut word = 0u32;
-        // SAFETY: stores the status word to `word`, which lives across the instruction.
-        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut word, options(nostack, preserves_flags)) };
-        let word = u64::from(word);
-        word >> 5 & 1 | (word >> 4 & 1) << 1 | (word >> 3 & 1) << 2 | (word >> 2 & 1) << 3 | (word & 1) << 4
-    }
-
-    /// Clears the status bits and leaves the control bits.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn clear() {
-        let mut word = 0u32;
-        // SAFETY: stores and loads the word through a local; only the six status bits change.
-        unsafe {
-            std::arch::asm!(
-                "stmxcsr [{0}]",
-                "and dword ptr [{0}], 0xffffffc0",
-                "ldmxcsr [{0}]",
-                in(reg) &raw mut word,
-                options(nostack)
-            );
-        }
-    }
-
-    /// Bits of FPSR (Arm ARM, "FPSR"): invalid, zero divide, overflow, underflow, inexact.
-    #[cfg(target_arch = "aarch64")]
-    pub(crate) fn flags() -> u64 {
-        let word: u64;
-        // SAFETY: reads a status register.
-        unsafe { std::arch::asm!("mrs {}, fpsr", out(reg) word, options(nomem, nostack, preserves_flags)) };
-        word >> 4 & 1 | (word >> 3 & 1) << 1 | (word >> 2 & 1) << 2 | (word >> 1 & 1) << 3 | (word & 1) << 4
-    }
-
-    /// Clears the status bits.
-    #[cfg(target_arch = "aarch64")]
-    pub(crate) fn clear() {
-        // SAFETY: writes a status register whose only effect is what `flags` reads.
-        unsafe { std::arch::asm!("msr fpsr, xzr", options(nomem, nostack, preserves_flags)) };
-    }
 }

@@ -9,7 +9,7 @@ use vm_mem::{AddressSpace, MapRequest, Place, Placement};
 
 use super::*;
 use crate::config::{Config, Exact, TierPolicy};
-use crate::jit::runtime::host;
+use crate::hostfp;
 use crate::region::{MemoryMode, RegionBlock, fixed_targets};
 use crate::{Engine, Vcpu};
 
@@ -145,7 +145,7 @@ fn compiled(space: &Arc<AddressSpace>, blocks: &[Arc<Block>], begin: &CpuState, 
     *rig.state() = begin.clone();
     let mut codes: HashMap<GuestAddr, (CodePtr, Vec<GuestAddr>, u32)> = HashMap::new();
     let mut next_link = 0;
-    host::clear();
+    let _ = hostfp::gather();
     let trap = loop {
         let pc = rig.state().pc();
         let Some(entry) = blocks.iter().position(|block| block.key.pc == pc) else {
@@ -191,7 +191,7 @@ fn compiled(space: &Arc<AddressSpace>, blocks: &[Arc<Block>], begin: &CpuState, 
             ExitCode::Poll | ExitCode::Flush => unreachable!("nobody asked for it"),
         }
     };
-    let flags = host::flags() | rig.state().fp_flags();
+    let flags = hostfp::gather() | rig.state().fp_flags();
     rig.state().set_fp_flags(flags);
     (rig.state().clone(), trap, contents(space))
 }

@@ -8,7 +8,7 @@ use vm_ir::{
 use vm_ir::{Target, pack_fp};
 
 use super::*;
-use crate::jit::runtime::host;
+use crate::hostfp;
 
 /// Operands that ops tend to get wrong, as bits of `ty`.
 fn extremes(ty: Type) -> Vec<u64> {
@@ -192,9 +192,9 @@ fn check(inst: Inst) {
         }
         rig.state().set(Slot::new(8), 0);
         rig.state().set_fp_flags(0);
-        host::clear();
+        let _ = hostfp::gather();
         assert_eq!(rig.enter(code), ExitCode::Syscall);
-        let flags = host::flags() | rig.state().fp_flags();
+        let flags = hostfp::gather() | rig.state().fp_flags();
         let value = rig.state().get(Slot::new(8)) & result.mask();
         let mut env = FpEnv::new();
         let expected = eval::scalar(inst.op, inst.ty, inst.from, inst.attr, args, &mut env);
