@@ -1,6 +1,6 @@
 //! [`HotspotDetector`]: which blocks have become worth compiling.
 //!
-//! A block counts its entries; entries along back edges count double, so that a loop is asked for at its header.
+//! A block counts its entries; entries by a jump backwards count double, so that a loop is asked for at its header.
 //! The threshold rises with the length of the compile queue, and counts are halved each epoch. Time is counted in
 //! executed guest instructions, so that a run behaves the same on a slow and on a fast machine.
 

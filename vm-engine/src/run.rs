@@ -71,7 +71,7 @@ impl Vcpu {
                 Found::Restart => continue,
             };
             if matches!(found, Found::Shared(_)) {
-                if !block.enter(generation) && !self.look(&cache, id, block, generation) {
+                if !block.enter(generation, 1) && !self.look(&cache, id, block, generation) {
                     way = None;
                     continue;
                 }
@@ -90,7 +90,6 @@ impl Vcpu {
                 helpers: engine.helpers,
                 stop: frame.interrupt_word(),
                 generation,
-                single: false,
             };
             let leave = self.interpreter.run(&run, id, block, self.frame.state_mut(), &mut fuel);
             let executed = slice - fuel;
@@ -98,7 +97,7 @@ impl Vcpu {
             self.local.instructions += executed as u64;
             match leave {
                 Leave::Link { from, link } => way = Some((from, link)),
-                Leave::Computed | Leave::Mode | Leave::Look { .. } | Leave::Stopped => way = None,
+                Leave::Computed | Leave::Mode | Leave::Look | Leave::Stopped => way = None,
                 Leave::Fuel => {
                     way = None;
                     self.settle();

@@ -156,17 +156,18 @@ impl Tier0Block {
         self.marks.len() as u32
     }
 
-    /// Counts an entry in `generation`. False if the block needs a look first: its bytes were last compared in another
-    /// generation, or its count has run out.
+    /// Counts an entry in `generation` as `weight` entries. False if the block needs a look first: its bytes were last
+    /// compared in another generation, or its count has run out.
     #[inline(always)]
-    pub(crate) fn enter(&self, generation: u32) -> bool {
+    pub(crate) fn enter(&self, generation: u32, weight: u32) -> bool {
         let word = self.entry.load(Ordering::Relaxed);
         let left = word.wrapping_sub(u64::from(generation) << 32);
-        // One comparison for both: a wrong generation or a count of zero is out of range.
-        if left.wrapping_sub(1) >= u64::from(u32::MAX) {
+        let weight = u64::from(weight);
+        // One comparison for both: with a wrong generation or too small a count the difference is out of range.
+        if left.wrapping_sub(weight) > u64::from(u32::MAX) - weight {
             return false;
         }
-        self.entry.store(word - 1, Ordering::Relaxed);
+        self.entry.store(word - weight, Ordering::Relaxed);
         true
     }
 
@@ -236,6 +237,28 @@ mod tests {
         let targets = profile.targets();
         assert_eq!(targets[0], (GuestAddr::new(0x1000), 100));
         assert_eq!(targets[1], (GuestAddr::new(0x2000), 100));
+    }
+
+    #[test]
+    fn an_entry_needs_the_generation_and_the_count() {
+        let parts = Parts {
+            code: Box::default(),
+            marks: Box::default(),
+            links: Box::default(),
+            indirect: false,
+            spills: 0,
+            cacheable: true,
+        };
+        let block = Tier0Block::new(BlockKey::default(), Box::default(), parts);
+        block.allow(7, 3);
+        assert!(!block.enter(6, 1) && !block.enter(8, 1));
+        assert!(block.enter(7, 2));
+        assert!(!block.enter(7, 2), "one is left");
+        assert!(block.enter(7, 1));
+        assert!(!block.enter(7, 1) && !block.enter(6, 1));
+        assert_eq!(block.entry(), (7, 0));
+        block.allow(u32::MAX, u32::MAX);
+        assert!(block.enter(u32::MAX, 2) && !block.enter(0, 1));
     }
 
     #[test]

@@ -46,8 +46,6 @@ pub(crate) struct Run<'a> {
     pub(crate) stop: &'a AtomicU32,
     /// Generation of guest code.
     pub(crate) generation: u32,
-    /// Follow no link: every block comes back.
-    pub(crate) single: bool,
 }
 
 /// Why tier 0 came back. The state's pc is where to go on, unless said otherwise.
@@ -62,11 +60,8 @@ pub(crate) enum Leave {
     },
     /// For a computed address that the cache of targets does not hold.
     Computed,
-    /// This block needs a look before it may run.
-    Look {
-        /// The block at the state's pc.
-        block: BlockId,
-    },
+    /// The block at the state's pc needs a look before it may run.
+    Look,
     /// Somebody set the stop word.
     Stopped,
     /// The fuel is used up.
@@ -163,6 +158,8 @@ impl Interpreter {
                 Err(leave) => break leave,
             };
             let Some(next_block) = run.cache.get(next) else { break Leave::Computed };
+            // A jump backwards counts double, so that a loop gets hot at its header.
+            let weight = 1 + u32::from(next_block.key.pc <= block.key.pc);
             (id, block) = (next, next_block);
             if run.stop.load(Ordering::Relaxed) != 0 {
                 break Leave::Stopped;
@@ -170,8 +167,8 @@ impl Interpreter {
             if left <= 0 {
                 break Leave::Fuel;
             }
-            if !block.enter(run.generation) || run.single {
-                break Leave::Look { block: id };
+            if !block.enter(run.generation, weight) {
+                break Leave::Look;
             }
         };
         *fuel = left;
