@@ -24,3 +24,8 @@ mod vdso;
 pub use errno::Errno;
 pub use host::die_by;
 pub use process::{LoadError, Options, Process, Status};
+
+/// The example of the crate's README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -64,7 +64,7 @@ pub struct Options {
 #[non_exhaustive]
 pub enum LoadError {
     /// The file cannot be opened.
-    #[error("{}: {}", path.display(), Errno::from(io::Error::from(source.kind())).text())]
+    #[error("{}: {}", path.display(), os_text(source))]
     Open {
         /// The file.
         path: PathBuf,
@@ -119,6 +119,11 @@ pub enum LoadError {
     /// The engine cannot be set up.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// The operating system's sentence for `error`, without its number.
+fn os_text(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::new(number).text())
 }
 
 impl LoadError {

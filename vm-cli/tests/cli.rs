@@ -1,0 +1,214 @@
+//! The command as its users meet it: what it prints, and with which status it ends.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn tradux(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tradux")).args(args).output().unwrap()
+}
+
+fn repository(path: &str) -> String {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path).to_str().unwrap().to_owned()
+}
+
+fn program(name: &str) -> String {
+    repository(&format!("guests/bin/riscv64/{name}"))
+}
+
+/// A file of this test's own.
+fn file(name: &str, content: &[u8]) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_program_runs_with_its_arguments_and_status() {
+    for tier in ["auto", "interp", "jit"] {
+        let output = tradux(&["run", "--tier", tier, &program("hello")]);
+        assert_eq!((out(&output).as_str(), err(&output).as_str()), ("Hello, world!\n", ""));
+        assert_eq!(output.status.code(), Some(0));
+        let output = tradux(&["run", "--tier", tier, &program("args"), "--stats", "-x", ""]);
+        assert_eq!(out(&output), "1: --stats\n2: -x\n3: \n");
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+/// Files that cannot be run: the text behind the file's name, and the exit status.
+#[test]
+fn bad_files_get_one_line_and_the_shells_status() {
+    let good = std::fs::read(program("hello")).unwrap();
+    let changed = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        bytes
+    };
+    let cases: &[(&str, Vec<u8>, &str)] = &[
+        ("empty", Vec::new(), "not an ELF file"),
+        ("script", b"#!/bin/sh\necho\n".to_vec(), "not an ELF file"),
+        ("short", good[..50].to_vec(), "truncated: the file ends inside the ELF header"),
+        ("cut", good[..good.len().min(600)].to_vec(), "truncated: the file ends inside a segment"),
+        ("class", changed(4, 1), "ELF class 1 is not supported: only 64-bit programs are"),
+        ("order", changed(5, 2), "byte order 2 is not supported: only little-endian programs are"),
+        ("object", changed(16, 1), "file type 1 is not executable (a relocatable object file)"),
+        ("x86", changed(18, 62), "built for machine 62 (x86-64), not for riscv64"),
+    ];
+    for (name, bytes, reason) in cases {
+        let path = file(name, bytes);
+        let output = tradux(&["run", &path]);
+        assert_eq!(err(&output), format!("tradux: {path}: {reason}\n"));
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(126), ""));
+    }
+    let output = tradux(&["run", "/no/such/file"]);
+    assert_eq!(err(&output), "tradux: /no/such/file: No such file or directory\n");
+    assert_eq!(output.status.code(), Some(127));
+    let output = tradux(&["run", "/"]);
+    assert_eq!((err(&output).as_str(), output.status.code()), ("tradux: /: not a regular file\n", Some(126)));
+    let output = tradux(&["run", "-L", "/no/such/dir", &program("hello")]);
+    assert_eq!(err(&output), "tradux: sysroot /no/such/dir: not a directory\n");
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for args in [
+        &["run"][..],
+        &["run", "--tier", "fast", "x"],
+        &["run", "-E", "novalue", "x"],
+        &["frobnicate"],
+        &["disasm"],
+        &["ir", "--hex", "00", "file"],
+    ] {
+        let output = tradux(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(err(&output).starts_with("error: ") && out(&output).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let output = tradux(&["--version"]);
+    assert_eq!(out(&output), format!("tradux {}\n", env!("CARGO_PKG_VERSION")));
+    let help = out(&tradux(&["--help"]));
+    for word in ["run", "disasm", "ir", "translate", "info", "completions", "Examples:"] {
+        assert!(help.contains(word), "{word}");
+    }
+    let help = out(&tradux(&["run", "--help"]));
+    for word in ["--tier", "--stats", "--strace", "--sysroot", "-E", "-0", "exit status"] {
+        assert!(help.contains(word), "{word}");
+    }
+}
+
+/// A program that a signal kills takes this command with it, by the same signal.
+#[test]
+fn a_deadly_signal_is_passed_on() {
+    // A fixed-address program of one instruction at 0x10078: an undefined one, then a breakpoint, then a wild load.
+    for (code, signal) in [
+        (0x0000_0000u32, libc::SIGILL),
+        (0x0010_0073, libc::SIGTRAP), // ebreak
+        (0x0000_3503, libc::SIGSEGV), // ld a0, 0(zero)
+    ] {
+        let path = file(&format!("deadly{signal}"), &tiny(&[code]));
+        for tier in ["interp", "jit", "auto"] {
+            let output = tradux(&["run", "--tier", tier, &path]);
+            assert_eq!(output.status.signal(), Some(signal), "{code:#x} on {tier}: {}", err(&output));
+        }
+    }
+}
+
+/// An executable of these instructions.
+fn tiny(code: &[u32]) -> Vec<u8> {
+    let mut out = vec![0; 120];
+    out[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    for (at, half) in [(16, 2u16), (18, 243), (52, 64), (54, 56), (56, 1)] {
+        out[at..at + 2].copy_from_slice(&half.to_le_bytes());
+    }
+    let size = 120 + 4 * code.len() as u64;
+    for (at, word) in [(24, 0x10078u64), (32, 64), (80, 0x10000), (96, size), (104, size), (112, 4096)] {
+        out[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    out[64..68].copy_from_slice(&1u32.to_le_bytes());
+    out[68..72].copy_from_slice(&5u32.to_le_bytes());
+    out.extend(code.iter().flat_map(|word| word.to_le_bytes()));
+    out
+}
+
+#[test]
+fn system_calls_are_traced() {
+    let output = tradux(&["run", "--strace", &program("hello")]);
+    assert_eq!(out(&output), "Hello, world!\n");
+    assert!(err(&output).contains("write(1, \"Hello, world!\\n\", 14) = 14\n"), "{}", err(&output));
+    assert!(err(&output).ends_with("+++ exited with 0 +++\n"));
+    // li a7, 2000; ecall; li a0, 0; li a7, 93; ecall
+    let path = file("unknown", &tiny(&[0x7d00_0893, 0x73, 0x0000_0513, 0x05d0_0893, 0x73]));
+    let output = tradux(&["run", "--strace", &path]);
+    assert!(err(&output).contains("= -1 ENOSYS (Function not implemented)\n"), "{}", err(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn statistics_go_to_standard_error() {
+    let output = tradux(&["run", "--stats=json", "--tier", "interp", &program("primes")]);
+    assert!(out(&output).starts_with("148933 primes"));
+    let stats: serde_json::Value = serde_json::from_str(&err(&output)).unwrap();
+    assert!(stats["instructions"]["interpreted"].as_u64().unwrap() > 1_000_000);
+    assert_eq!(stats["instructions"]["compiled"], 0);
+    let output = tradux(&["run", "--stats=json", "--tier", "jit", &program("primes")]);
+    let stats: serde_json::Value = serde_json::from_str(&err(&output)).unwrap();
+    assert!(stats["instructions"]["compiled"].as_u64().unwrap() > 1_000_000);
+    let output = tradux(&["run", "--stats", &program("hello")]);
+    assert!(err(&output).contains("instructions interpreted") && err(&output).contains("result cache"));
+}
+
+#[test]
+fn code_is_shown_in_every_form() {
+    let output = tradux(&["disasm", "--hex", "b302730067800000"]);
+    assert_eq!(out(&output), "0x1000  b3027300  add t0, t1, t2\n0x1004  67800000  ret\n");
+    let lifted = out(&tradux(&["ir", "--hex", "b3027300"]));
+    assert!(lifted.contains("add.i64") && lifted.contains("add t0, t1, t2"), "{lifted}");
+    // 1 + 2 is folded, and what is not used is gone.
+    let lifted = out(&tradux(&["ir", "--opt", "--hex", "13051000 13052500"]));
+    assert!(lifted.contains('3') && !lifted.contains("add."), "{lifted}");
+    for host in ["x86-64", "aarch64", "riscv64", "s390x"] {
+        let output = tradux(&["translate", "--to", host, "--hex", "b302730067800000"]);
+        assert!(out(&output).contains(&format!("2 instructions, ")), "{host}: {}", err(&output));
+        assert!(out(&output).lines().next().unwrap().ends_with(&format!("bytes for {host}")));
+    }
+    let output = tradux(&["disasm", &program("hello"), "-n", "3"]);
+    assert_eq!(out(&output).lines().count(), 3);
+    for (args, message) in [
+        (&["disasm", "--hex", "123"][..], "tradux: code is an even number of hexadecimal digits, not 3\n"),
+        (&["ir", "--hex", "zz"], "tradux: 'z' is not a hexadecimal digit\n"),
+    ] {
+        let output = tradux(args);
+        assert_eq!((err(&output).as_str(), output.status.code()), (message, Some(1)));
+    }
+    let output = tradux(&["disasm", &program("hello"), "no_such_symbol"]);
+    assert!(err(&output).ends_with(": no symbol \"no_such_symbol\"\n"));
+}
+
+#[test]
+fn completions_and_info_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(out(&tradux(&["completions", shell])).contains("tradux"), "{shell}");
+    }
+    let info = out(&tradux(&["info"]));
+    assert!(info.contains("riscv64") && info.contains("Zba") && info.contains("s390x"), "{info}");
+}
+
+#[test]
+fn the_environment_and_the_own_name_can_be_set() {
+    // The bare program prints its arguments; its own name is not among them, and the kernel's file shows it.
+    let output = tradux(&["run", "-0", "other", "-E", "A=b", &program("args"), "x"]);
+    assert_eq!((out(&output).as_str(), output.status.code()), ("1: x\n", Some(1)));
+    let output = tradux(&["run", "-0", "other", "--strace", &program("args")]);
+    assert_eq!(output.status.code(), Some(0));
+}

@@ -1,0 +1,155 @@
+//! System calls made as a guest makes them, compared with what the host says about the same files and processes.
+//!
+//! Each case names the calls it covers; a row of the table may say *full* only if a case covers it.
+
+mod common;
+
+#[path = "calls/files.rs"]
+mod files;
+#[path = "calls/memory.rs"]
+mod memory;
+#[path = "calls/process.rs"]
+mod process;
+#[path = "calls/waiting.rs"]
+mod waiting;
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use vm_core::{GuestAddr, GuestMemory};
+use vm_linux::table::{self, Support};
+use vm_linux::{Errno, Options, Process, Status};
+
+/// `AT_FDCWD`.
+const CWD: u64 = -100i64 as u64;
+/// An address that no guest has.
+const WILD: u64 = u64::MAX - 0xfff;
+
+/// A process whose system calls are made by the test.
+struct Guest {
+    process: Process,
+    /// Free guest memory.
+    next: u64,
+    called: BTreeSet<&'static str>,
+    dir: PathBuf,
+}
+
+impl Guest {
+    fn new() -> Self {
+        let program = common::repository("guests/bin/riscv64/hello");
+        let process = Process::load(&Options { program, ..Options::default() }).unwrap();
+        let dir = common::folder("calls");
+        let mut guest = Self { process, next: 0, called: BTreeSet::new(), dir };
+        guest.next = guest.ok("mmap", &[0, 1 << 20, 3, 0x22, u64::MAX, 0]);
+        guest
+    }
+
+    fn try_call(&mut self, name: &str, args: &[u64]) -> Result<u64, Status> {
+        let row = table::by_name(name).unwrap();
+        self.called.insert(row.name);
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        self.process.system_call(row.generic.into(), all)
+    }
+
+    /// Makes a call that works.
+    fn ok(&mut self, name: &str, args: &[u64]) -> u64 {
+        let result = self.try_call(name, args).unwrap();
+        assert!(result as i64 >= 0 || result < WILD, "{name}: {}", Errno::new(-(result as i64) as i32));
+        result
+    }
+
+    /// Makes a call that fails.
+    fn fails(&mut self, name: &str, args: &[u64], errno: Errno) {
+        let result = self.try_call(name, args).unwrap();
+        assert_eq!(result as i64, -i64::from(errno.get()), "{name} should give {errno}");
+    }
+
+    /// Guest memory for `len` bytes.
+    fn room(&mut self, len: u64) -> u64 {
+        let addr = self.next;
+        self.next += len.next_multiple_of(16);
+        addr
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> u64 {
+        let addr = self.room(bytes.len() as u64);
+        self.process.memory().write(GuestAddr::new(addr), bytes).unwrap();
+        addr
+    }
+
+    fn put64(&mut self, words: &[u64]) -> u64 {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.put(&bytes)
+    }
+
+    fn get(&self, addr: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.process.memory().read(GuestAddr::new(addr), &mut bytes).unwrap();
+        bytes
+    }
+
+    fn get32(&self, addr: u64) -> u32 {
+        u32::from_le_bytes(self.get(addr, 4).try_into().unwrap())
+    }
+
+    fn get64(&self, addr: u64) -> u64 {
+        u64::from_le_bytes(self.get(addr, 8).try_into().unwrap())
+    }
+
+    /// A file of the test's folder, as a string in guest memory.
+    fn name(&mut self, name: &str) -> u64 {
+        let mut path = self.path(name).as_os_str().as_bytes().to_vec();
+        path.push(0);
+        self.put(&path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A new file with this content, open for reading and writing.
+    fn file(&mut self, name: &str, content: &[u8]) -> u64 {
+        std::fs::write(self.path(name), content).unwrap();
+        let path = self.name(name);
+        self.ok("openat", &[CWD, path, libc::O_RDWR as u64, 0])
+    }
+
+    fn content(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+}
+
+/// Names of the calls that a case covers, and the case.
+type Case = (&'static [&'static str], fn(&mut Guest));
+
+/// All in one test: calls change what the whole process has, such as its working directory.
+#[test]
+fn calls_do_what_the_host_sees() {
+    let home = std::env::current_dir().unwrap();
+    let mut covered = BTreeSet::new();
+    for cases in [files::CASES, memory::CASES, process::CASES, waiting::CASES] {
+        for (names, case) in cases {
+            let mut guest = Guest::new();
+            case(&mut guest);
+            std::env::set_current_dir(&home).unwrap();
+            for name in *names {
+                assert!(guest.called.contains(name), "a case that names {name} does not call it");
+                covered.insert(*name);
+            }
+        }
+    }
+    let full = table::rows().iter().filter(|row| row.support == Support::Full).map(|row| row.name);
+    let untested: Vec<&str> = full.filter(|name| !covered.contains(name)).collect();
+    assert!(untested.is_empty(), "rows that say full and are not covered: {untested:?}");
+}
+
+#[test]
+fn unknown_calls_are_not_implemented() {
+    let mut guest = Guest::new();
+    for number in [244, 5000, u64::MAX] {
+        assert_eq!(guest.process.system_call(number, [0; 6]), Ok(Errno::ENOSYS.as_return()));
+    }
+    guest.fails("rseq", &[0, 32, 0, 0], Errno::ENOSYS);
+}

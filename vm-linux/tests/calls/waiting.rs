@@ -1,0 +1,150 @@
+//! Waiting for descriptors, and sockets.
+
+use std::time::{Duration, Instant};
+
+use vm_linux::Errno;
+
+use crate::{CWD, Case, Guest, WILD};
+
+pub(crate) const CASES: &[Case] = &[
+    (&["ppoll", "pselect6", "eventfd2"], polling),
+    (&["epoll_create1", "epoll_ctl", "epoll_pwait"], epoll),
+    (&["timerfd_create", "timerfd_settime", "timerfd_gettime"], timers),
+    (&["futex"], futexes),
+    (&["socket", "bind", "listen", "connect", "accept", "accept4", "getsockname", "getpeername"], connections),
+    (&["socketpair", "sendto", "recvfrom", "setsockopt", "getsockopt", "shutdown"], messages),
+    (&["inotify_init1", "inotify_add_watch", "inotify_rm_watch"], notification),
+];
+
+fn polling(g: &mut Guest) {
+    let event = g.ok("eventfd2", &[0, 0]);
+    let fds = g.put64(&[event | 1 << 32]);
+    let zero = g.put64(&[0, 0]);
+    assert_eq!(g.ok("ppoll", &[fds, 1, zero, 0, 8]), 0);
+    let set = g.put64(&[1 << event, 0]);
+    assert_eq!(g.ok("pselect6", &[event + 1, set, 0, 0, zero, 0]), 0);
+    assert_eq!(g.get64(set), 0);
+    let one = g.put64(&[1]);
+    g.ok("write", &[event, one, 8]);
+    assert_eq!(g.ok("ppoll", &[fds, 1, 0, 0, 8]), 1);
+    // Revents are the last two bytes: POLLIN.
+    assert_eq!(g.get(fds + 6, 2), [1, 0]);
+    let set = g.put64(&[1 << event, 0]);
+    let mask = g.put64(&[0]);
+    let mask = g.put64(&[mask, 8]);
+    assert_eq!(g.ok("pselect6", &[event + 1, set, 0, 0, 0, mask]), 1);
+    assert_eq!(g.get64(set), 1 << event);
+    g.fails("ppoll", &[WILD, 1, zero, 0, 8], Errno::EFAULT);
+    g.fails("pselect6", &[u64::MAX, 0, 0, 0, zero, 0], Errno::EINVAL);
+    let bad = g.put64(&[60]);
+    g.fails("pselect6", &[10, bad, 0, 0, zero, WILD], Errno::EFAULT);
+    g.fails("eventfd2", &[0, 0x1234], Errno::EINVAL);
+}
+
+fn epoll(g: &mut Guest) {
+    let (queue, event) = (g.ok("epoll_create1", &[0]), g.ok("eventfd2", &[1, 0]));
+    // The guest's `struct epoll_event` has padding between events and data.
+    let want = g.put64(&[1, 0x1122_3344_5566_7788]);
+    g.ok("epoll_ctl", &[queue, 1, event, want]);
+    g.fails("epoll_ctl", &[queue, 1, event, want], Errno::EEXIST);
+    let got = g.room(64);
+    assert_eq!(g.ok("epoll_pwait", &[queue, got, 4, 0, 0, 8]), 1);
+    assert_eq!((g.get32(got), g.get64(got + 8)), (1, 0x1122_3344_5566_7788));
+    g.ok("epoll_ctl", &[queue, 2, event, 0]);
+    assert_eq!(g.ok("epoll_pwait", &[queue, got, 4, 0, 0, 8]), 0);
+    g.fails("epoll_pwait", &[queue, got, 0, 0, 0, 8], Errno::EINVAL);
+    g.fails("epoll_ctl", &[queue, 1, event, WILD], Errno::EFAULT);
+    g.fails("epoll_create1", &[1], Errno::EINVAL);
+}
+
+fn timers(g: &mut Guest) {
+    let timer = g.ok("timerfd_create", &[1, 0]);
+    let setting = g.put64(&[0, 0, 0, 10_000_000]);
+    let before = Instant::now();
+    g.ok("timerfd_settime", &[timer, 0, setting, 0]);
+    let buf = g.room(32);
+    assert_eq!(g.ok("read", &[timer, buf, 8]), 8);
+    assert!(g.get64(buf) == 1 && before.elapsed() >= Duration::from_millis(10));
+    g.ok("timerfd_gettime", &[timer, buf]);
+    assert_eq!(g.get(buf, 32), [0; 32]);
+    g.fails("timerfd_create", &[99, 0], Errno::EINVAL);
+}
+
+fn futexes(g: &mut Guest) {
+    let word = g.put64(&[5]);
+    let short = g.put64(&[0, 5_000_000]);
+    g.fails("futex", &[word, 128, 4, short, 0, 0], Errno::EAGAIN);
+    g.fails("futex", &[word, 128, 5, short, 0, 0], Errno::ETIMEDOUT);
+    assert_eq!(g.ok("futex", &[word, 129, 1, 0, 0, 0]), 0);
+    g.fails("futex", &[WILD, 128, 5, short, 0, 0], Errno::EFAULT);
+    g.fails("futex", &[word, 6, 0, 0, 0, 0], Errno::ENOSYS);
+}
+
+/// The name of a socket in the file system, in guest memory, and its length.
+fn address(g: &mut Guest, name: &[u8]) -> (u64, u64) {
+    let mut bytes = vec![1, 0];
+    bytes.extend_from_slice(name);
+    bytes.push(0);
+    (g.put(&bytes), bytes.len() as u64)
+}
+
+fn connections(g: &mut Guest) {
+    let here = g.name("");
+    g.ok("chdir", &[here]);
+    let (addr, len) = address(g, b"door");
+    let server = g.ok("socket", &[1, 1, 0]);
+    g.ok("bind", &[server, addr, len]);
+    g.fails("bind", &[server, WILD, len], Errno::EFAULT);
+    g.ok("listen", &[server, 4]);
+    for accept in ["accept", "accept4"] {
+        let client = g.ok("socket", &[1, 1, 0]);
+        g.ok("connect", &[client, addr, len]);
+        let accepted = g.ok(accept, &[server, 0, 0, 0]);
+        let text = g.put(b"ping");
+        g.ok("write", &[client, text, 4]);
+        let buf = g.room(16);
+        assert_eq!(g.ok("read", &[accepted, buf, 16]), 4);
+        let (name, size) = (g.room(110), g.put64(&[110]));
+        g.ok("getpeername", &[client, name, size]);
+        assert_eq!((g.get32(size), g.get(name + 2, 5)), (len as u32, b"door\0".to_vec()));
+    }
+    let (name, size) = (g.room(110), g.put64(&[110]));
+    g.ok("getsockname", &[server, name, size]);
+    assert_eq!(g.get(name + 2, 5), b"door\0");
+    let (nowhere, len) = address(g, b"nobody");
+    let client = g.ok("socket", &[1, 1, 0]);
+    g.fails("connect", &[client, nowhere, len], Errno::ENOENT);
+    g.fails("socket", &[999, 1, 0], Errno::EAFNOSUPPORT);
+    let _ = CWD;
+}
+
+fn messages(g: &mut Guest) {
+    let pair = g.room(8);
+    g.ok("socketpair", &[1, 2, 0, pair]);
+    let (a, b) = (u64::from(g.get32(pair)), u64::from(g.get32(pair + 4)));
+    let text = g.put(b"datagram");
+    assert_eq!(g.ok("sendto", &[a, text, 8, 0, 0, 0]), 8);
+    let buf = g.room(32);
+    assert_eq!(g.ok("recvfrom", &[b, buf, 32, 0, 0, 0]), 8);
+    assert_eq!(g.get(buf, 8), b"datagram");
+    g.fails("recvfrom", &[b, buf, 32, libc::MSG_DONTWAIT as u64, 0, 0], Errno::EAGAIN);
+    let (value, size) = (g.put64(&[8192]), g.put64(&[4]));
+    g.ok("setsockopt", &[a, 1, libc::SO_SNDBUF as u64, value, 4]);
+    g.ok("getsockopt", &[a, 1, libc::SO_SNDBUF as u64, value, size]);
+    // socket(7): the kernel doubles the value.
+    assert_eq!(g.get32(value), 16384);
+    g.ok("shutdown", &[a, 1]);
+    g.fails("shutdown", &[text, 1], Errno::EBADF);
+}
+
+fn notification(g: &mut Guest) {
+    let queue = g.ok("inotify_init1", &[libc::O_NONBLOCK as u64]);
+    let dir = g.name("");
+    let watch = g.ok("inotify_add_watch", &[queue, dir, 0x100]);
+    std::fs::write(g.path("made"), "").unwrap();
+    let buf = g.room(64);
+    assert!(g.ok("read", &[queue, buf, 64]) >= 16);
+    assert_eq!((u64::from(g.get32(buf)), g.get32(buf + 4), g.get(buf + 16, 5)), (watch, 0x100, b"made\0".to_vec()));
+    g.ok("inotify_rm_watch", &[queue, watch]);
+    g.fails("inotify_rm_watch", &[queue, 99], Errno::EINVAL);
+}

@@ -1,0 +1,177 @@
+//! Executable files: what is refused and why, and that no bytes bring the loader down.
+
+mod common;
+
+use proptest::prelude::*;
+use vm_core::{GuestAddr, Perms};
+use vm_linux::elf::{ElfError, Image};
+use vm_linux::{LoadError, Options, Process};
+
+const LIMIT: u64 = 1 << 46;
+
+/// Sizes of the file header and of a program header.
+const HEADER: usize = 64;
+const ENTRY: usize = 56;
+
+/// One program header: type, flags, offset, address, bytes in the file, bytes in memory.
+type Entry = (u32, u32, u64, u64, u64, u64);
+
+/// An ELF file of these program headers and `len` bytes in all.
+fn file(kind: u16, entries: &[Entry], len: usize) -> Vec<u8> {
+    let mut out = vec![0; len.max(HEADER + ENTRY * entries.len())];
+    out[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    let mut half = |at: usize, value: u16| out[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    half(16, kind);
+    half(18, 243);
+    half(54, ENTRY as u16);
+    half(56, entries.len() as u16);
+    out[24..32].copy_from_slice(&0x10078u64.to_le_bytes());
+    out[32..40].copy_from_slice(&(HEADER as u64).to_le_bytes());
+    for (index, (kind, flags, offset, addr, file_len, mem_len)) in entries.iter().enumerate() {
+        let at = HEADER + ENTRY * index;
+        out[at..at + 4].copy_from_slice(&kind.to_le_bytes());
+        out[at + 4..at + 8].copy_from_slice(&flags.to_le_bytes());
+        for (offset, value) in [(8, offset), (16, addr), (32, file_len), (40, mem_len), (48, &4096)] {
+            out[at + offset..at + offset + 8].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    out
+}
+
+const CODE: Entry = (1, 5, 0, 0x10000, 0x1000, 0x1000);
+const DATA: Entry = (1, 6, 0x1000, 0x12000, 0x10, 0x2000);
+
+fn good() -> Vec<u8> {
+    file(2, &[CODE, DATA], 0x1010)
+}
+
+fn parse(bytes: &[u8]) -> Result<Image, ElfError> {
+    Image::parse(bytes, LIMIT)
+}
+
+#[test]
+fn a_program_is_described() {
+    let image = parse(&good()).unwrap();
+    assert!(!image.position_independent);
+    assert_eq!(image.entry, GuestAddr::new(0x10078));
+    assert_eq!(image.headers, GuestAddr::new(0x10040));
+    assert_eq!(image.header_count, 2);
+    assert_eq!(image.span().to_string(), "0x10000..0x14000");
+    assert_eq!(image.segments[1].range.to_string(), "0x12000..0x14000");
+    assert_eq!((image.segments[1].offset, image.segments[1].file_len), (0x1000, 0x10));
+    assert_eq!(image.segments[0].perms, Perms::READ | Perms::EXECUTE);
+    assert_eq!(image.segments[1].perms, Perms::READ | Perms::WRITE);
+    assert!(parse(&file(3, &[CODE], 0x1000)).unwrap().position_independent);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let changed = |at: usize, value: &[u8]| {
+        let mut bytes = good();
+        bytes[at..at + value.len()].copy_from_slice(value);
+        parse(&bytes).unwrap_err().to_string()
+    };
+    let refused = |entries: &[Entry]| parse(&file(2, entries, 0x3000)).unwrap_err().to_string();
+    assert_eq!(parse(b"").unwrap_err().to_string(), "not an ELF file");
+    assert_eq!(parse(b"#!/bin/sh\n").unwrap_err().to_string(), "not an ELF file");
+    assert_eq!(parse(&good()[..40]).unwrap_err().to_string(), "truncated: the file ends inside the ELF header");
+    assert_eq!(parse(&good()[..100]).unwrap_err().to_string(), "truncated: the file ends inside the program headers");
+    assert_eq!(parse(&good()[..0x1004]).unwrap_err().to_string(), "truncated: the file ends inside a segment");
+    assert_eq!(changed(4, &[1]), "ELF class 1 is not supported: only 64-bit programs are");
+    assert_eq!(changed(5, &[2]), "byte order 2 is not supported: only little-endian programs are");
+    assert_eq!(changed(16, &[1]), "file type 1 is not executable (a relocatable object file)");
+    assert_eq!(changed(16, &[4]), "file type 4 is not executable (a core dump)");
+    assert_eq!(changed(18, &[62]), "built for machine 62 (x86-64), not for riscv64");
+    assert_eq!(changed(18, &[8]), "built for machine 8 (mips), not for riscv64");
+    assert_eq!(changed(54, &[32]), "program headers of 32 bytes, expected 56");
+    assert_eq!(changed(56, &[0xff, 0xff]), "65535 program headers, more than 1170");
+    assert_eq!(refused(&[]), "no loadable segment");
+    assert_eq!(refused(&[(1, 5, 0, 0x10000, 2, 1)]), "segment 0 has more bytes in the file than in memory");
+    assert_eq!(refused(&[(1, 5, 8, 0x10000, 1, 1)]), "segment 0: file offset and address differ within a page");
+    assert_eq!(refused(&[(1, 5, 0, u64::MAX, 1, 2)]), "segment 0 overflows the address space");
+    assert_eq!(refused(&[(1, 5, 0, LIMIT - 0x1000, 1, 0x1001)]), "segment 0 overflows the address space");
+    assert_eq!(refused(&[CODE, (1, 6, 0, 0x10000, 8, 8)]), "segment 1 overlaps or precedes segment 0");
+    assert_eq!(refused(&[DATA, CODE]), "segment 1 overlaps or precedes segment 0");
+    let mut dynamic = file(3, &[CODE, (3, 4, 0x200, 0x10200, 12, 12)], 0x1000);
+    dynamic[0x200..0x20c].copy_from_slice(b"/lib/ld.so.1");
+    assert_eq!(
+        parse(&dynamic).unwrap_err().to_string(),
+        "dynamically linked programs are not supported yet (interpreter /lib/ld.so.1)"
+    );
+}
+
+#[test]
+fn loading_says_which_file() {
+    let dir = common::folder("elf");
+    let load = |name: &str| Process::load(&Options { program: dir.join(name), ..Options::default() });
+    let error = load("missing").unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: No such file or directory", dir.join("missing").display()));
+    assert_eq!(error.exit_status(), 127);
+    std::fs::write(dir.join("text"), "text").unwrap();
+    let error = load("text").unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: not an ELF file", dir.join("text").display()));
+    assert_eq!(error.exit_status(), 126);
+    assert!(matches!(load("").unwrap_err(), LoadError::NotAFile { .. }));
+}
+
+/// Two processes cannot both have their program at the address it asks for: the second moves, unseen by its program.
+#[test]
+fn a_taken_address_moves_the_whole_guest() {
+    let options = Options { program: common::repository("guests/bin/riscv64/hello"), ..Options::default() };
+    let first = Process::load(&options).unwrap();
+    let second = Process::load(&options).unwrap();
+    assert_eq!(first.entry(), second.entry());
+    assert_ne!(first.memory().view().base, second.memory().view().base);
+}
+
+proptest! {
+    /// Changed headers are refused or describe segments that can be mapped.
+    #[test]
+    fn any_header_is_survived(
+        changes in prop::collection::vec((0usize..HEADER + 2 * ENTRY, prop_oneof![any::<u8>(), Just(0), Just(0xff)]), 1..12),
+        keep in prop_oneof![Just(0x1010usize), 0usize..0x1010],
+    ) {
+        let mut bytes = good();
+        for (at, value) in changes {
+            bytes[at] = value;
+        }
+        bytes.truncate(keep);
+        if let Ok(image) = parse(&bytes) {
+            let mut end = 0;
+            for segment in &image.segments {
+                prop_assert!(segment.range.start().get() >= end && segment.range.end().get() <= LIMIT);
+                prop_assert!(segment.file_len <= segment.range.len());
+                prop_assert!(segment.offset + segment.file_len <= bytes.len() as u64);
+                end = segment.range.end().get();
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut elf = bytes.clone();
+        let _ = parse(&bytes);
+        if elf.len() >= 7 {
+            elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        }
+        let _ = parse(&elf);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What the checks let through is loaded or refused, never worse.
+    #[test]
+    fn any_header_can_be_loaded(
+        changes in prop::collection::vec((24usize..HEADER + 2 * ENTRY, any::<u8>()), 0..4),
+    ) {
+        let mut bytes = good();
+        for (at, value) in changes {
+            bytes[at] = value;
+        }
+        let path = common::folder("mutated").join("program");
+        std::fs::write(&path, &bytes).unwrap();
+        let _ = Process::load(&Options { program: path, ..Options::default() });
+    }
+}
