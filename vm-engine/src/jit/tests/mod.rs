@@ -11,6 +11,7 @@ use vm_ir::{Block, End, IrBuilder};
 
 use super::code::{CodePtr, MappedBytes, Segment};
 use super::*;
+use crate::fault::segments;
 use crate::frame::{ExitCode, Frame, JUMP_CACHE_LEN, JumpEntry};
 use crate::region::{CompileOptions, RegionPlan};
 
@@ -34,6 +35,7 @@ pub(super) struct Rig {
     _functions: Box<[u64]>,
     _context: Option<Box<RuntimeContext>>,
     pub(super) jit: Arc<Jit>,
+    registered: Vec<segments::Registered>,
     segments: Vec<Segment>,
     mapped: Arc<MappedBytes>,
 }
@@ -51,6 +53,7 @@ impl Rig {
             _functions: function_table(helpers),
             _context: None,
             jit: Jit::host(helpers).unwrap(),
+            registered: Vec::new(),
             segments: Vec::new(),
             mapped: Arc::default(),
         };
@@ -91,6 +94,13 @@ impl Rig {
         }
         let (segment, code) = Segment::seal(&[&region.bytes], &self.mapped).unwrap();
         self.segments.push(segment);
+        let start = code[0].address() as usize;
+        self.registered.push(segments::register(segments::Segment {
+            start,
+            end: start + region.bytes.len(),
+            pcs: region.pcs.into(),
+            exit: fault_exit() as usize,
+        }));
         code[0]
     }
 
