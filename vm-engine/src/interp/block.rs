@@ -104,31 +104,36 @@ impl IndirectProfile {
 }
 
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
+///
+/// What every pass through the block touches comes first, so that it shares a line of the host's cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Tier0Block {
-    /// What it is a translation of.
-    pub(crate) key: BlockKey,
-    /// The guest bytes that made it.
-    pub(crate) bytes: Box<[u8]>,
-    /// Its ops; the last is an end.
-    pub(super) code: Box<[Code]>,
-    /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
-    pub(super) marks: Box<[(u32, u16)]>,
-    /// Ways out: what the end names first (taken, then not taken), then the side exits.
-    pub(crate) links: Box<[Link]>,
-    /// Where a computed end went; `None` for other ends.
-    pub(crate) indirect: Option<Box<IndirectProfile>>,
-    /// Words of spill area that the ops use.
-    pub(super) spills: u32,
-    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
-    pub(super) cacheable: bool,
     /// High half: generation of guest code in which the bytes were last compared. Low half: entries left before the
     /// hotspot detector looks at the block again.
     entry: AtomicU64,
-    /// What the hotspot detector remembers of it.
-    pub(crate) heat: Heat,
+    /// Its ops; the last is an end.
+    pub(super) code: Box<[Code]>,
+    /// Ways out: what the end names first (taken, then not taken), then the side exits.
+    pub(crate) links: Box<[Link]>,
+    /// What it is a translation of.
+    pub(crate) key: BlockKey,
     /// Retired: nothing leads here any more.
     dead: AtomicBool,
+    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
+    pub(super) cacheable: bool,
+    /// Number of guest instructions.
+    guest_len: u32,
+    /// Where a computed end went; `None` for other ends.
+    pub(crate) indirect: Option<Box<IndirectProfile>>,
+    /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
+    pub(super) marks: Box<[(u32, u16)]>,
+    /// The guest bytes that made it.
+    pub(crate) bytes: Box<[u8]>,
+    /// Words of spill area that the ops use.
+    pub(super) spills: u32,
+    /// What the hotspot detector remembers of it.
+    pub(crate) heat: Heat,
     /// Links that lead here: block and index of the link.
     incoming: Mutex<Vec<(BlockId, u32)>>,
 }
@@ -139,6 +144,7 @@ impl Tier0Block {
             key,
             bytes,
             code: parts.code,
+            guest_len: parts.marks.len() as u32,
             marks: parts.marks,
             links: parts.links,
             indirect: parts.indirect.then(Box::default),
@@ -153,7 +159,7 @@ impl Tier0Block {
 
     /// Number of guest instructions.
     pub(crate) fn guest_len(&self) -> u32 {
-        self.marks.len() as u32
+        self.guest_len
     }
 
     /// Counts an entry in `generation` as `weight` entries. False if the block needs a look first: its bytes were last

@@ -137,6 +137,7 @@ impl Interpreter {
                     break stopped.leave;
                 }
             };
+            // The pc stays behind while blocks follow one another; it is brought up to date on the way out.
             let next = match way {
                 Way::Link(link) => Self::follow(block, link, state).ok_or(Leave::Link { from: id, link }),
                 Way::Side { link, completed } => {
@@ -147,42 +148,47 @@ impl Interpreter {
                     if let Some(profile) = &block.indirect {
                         profile.count(target);
                     }
-                    state.set_pc(GuestAddr::new(target));
                     let (pc, next) = self.targets[Self::slot(target)];
-                    let alive = pc == target && run.cache.get(next).is_some_and(|block| !block.is_dead());
-                    if alive { Ok(next) } else { Err(Leave::Computed) }
+                    if pc == target && run.cache.get(next).is_some_and(|block| !block.is_dead()) {
+                        Ok(next)
+                    } else {
+                        state.set_pc(GuestAddr::new(target));
+                        Err(Leave::Computed)
+                    }
                 }
             };
             let next = match next {
                 Ok(next) => next,
                 Err(leave) => break leave,
             };
-            let Some(next_block) = run.cache.get(next) else { break Leave::Computed };
+            let Some(next_block) = run.cache.get(next) else { unreachable!("links and targets name blocks") };
             // A jump backwards counts double, so that a loop gets hot at its header.
             let weight = 1 + u32::from(next_block.key.pc <= block.key.pc);
             (id, block) = (next, next_block);
-            if run.stop.load(Ordering::Relaxed) != 0 {
-                break Leave::Stopped;
-            }
-            if left <= 0 {
-                break Leave::Fuel;
-            }
-            if !block.enter(run.generation, weight) {
-                break Leave::Look;
-            }
+            let leave = if run.stop.load(Ordering::Relaxed) != 0 {
+                Leave::Stopped
+            } else if left <= 0 {
+                Leave::Fuel
+            } else if !block.enter(run.generation, weight) {
+                Leave::Look
+            } else {
+                continue;
+            };
+            state.set_pc(block.key.pc);
+            break leave;
         };
         *fuel = left;
         leave
     }
 
-    /// Takes link number `index` of `block`: moves the pc there, and gives the block if it is known.
+    /// The block that link number `index` of `block` leads to. If that is not known, the pc moves to where it is.
     #[inline(always)]
     fn follow(block: &Tier0Block, index: usize, state: &mut CpuState) -> Option<BlockId> {
         let Some(link) = block.links.get(index) else { unreachable!("an end has its links") };
-        state.set_pc(link.target);
         let next = link.block();
         if next.is_none() {
             link.take();
+            state.set_pc(link.target);
         }
         next
     }
