@@ -221,6 +221,7 @@ impl Engine {
         ForkGuard {
             #[cfg(feature = "jit")]
             native: self.native().map(Native::hold),
+            engine: self,
             caches: self.caches(),
         }
     }
@@ -241,6 +242,10 @@ impl Engine {
         if self.cache_number.load(Ordering::Relaxed) != number {
             return;
         }
+        self.replace_cache(&mut caches);
+    }
+
+    fn replace_cache(&self, caches: &mut Caches) {
         let old = std::mem::replace(&mut caches.current, Arc::new(Tier0Cache::new()));
         let counts = old.counts();
         caches.gone.blocks += counts.blocks;
@@ -264,6 +269,7 @@ impl std::fmt::Debug for Engine {
 pub struct ForkGuard<'a> {
     #[cfg(feature = "jit")]
     native: Option<Hold<'a>>,
+    engine: &'a Engine,
     caches: MutexGuard<'a, Caches>,
 }
 
@@ -274,7 +280,12 @@ impl ForkGuard<'_> {
     }
 
     /// Goes on in the child, whose only thread is the caller's: vCPUs of other threads do not exist here.
-    pub fn child(self) {
+    pub fn child(mut self) {
+        if !self.caches.current.is_settled() {
+            // A thread that is not here was changing the cache, and will never finish.
+            self.engine.replace_cache(&mut self.caches);
+            self.caches.replaced.clear();
+        }
         drop(self.caches);
         #[cfg(feature = "jit")]
         if let Some(native) = self.native {

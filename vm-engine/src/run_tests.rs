@@ -188,3 +188,25 @@ fn a_loop_that_another_thread_invalidates_changes_its_meaning() {
     engine.invalidate(GuestRange::new(GuestAddr::new(CODE), 4).unwrap());
     assert_eq!(runner.join().unwrap(), Exit::Syscall);
 }
+
+#[test]
+fn a_child_of_a_fork_leaves_a_cache_alone_that_somebody_was_changing() {
+    let (engine, _) = engine(Blocks::default().at(CODE, 12, count_down).at(CODE + 12, 4, syscall));
+    let mut vcpu = vcpu(&engine);
+    let mut run = |rounds| {
+        vcpu.state_mut().set_pc(GuestAddr::new(CODE));
+        vcpu.state_mut().set(s(1), rounds);
+        assert_eq!(vcpu.run(), Exit::Syscall);
+    };
+    run(10);
+    engine.prepare_fork().child();
+    run(10);
+    assert_eq!(engine.stats().tier0_restarts, 0);
+    let (cache, _) = engine.cache();
+    let held = cache.hold();
+    engine.prepare_fork().child();
+    engine.invalidate(GuestRange::everything());
+    run(10);
+    assert_eq!(engine.stats().tier0_restarts, 1);
+    drop(held);
+}
