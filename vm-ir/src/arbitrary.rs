@@ -15,6 +15,8 @@
 //! Blocks obey what lifters promise beyond the verifier: carries are 0 or 1, atomic accesses are aligned, an instruction
 //! that may fault or leave writes no slot before it does, and the mode word only gets values that the shape permits.
 
+use std::sync::OnceLock;
+
 use vm_core::{BlockKey, CpuState, GuestAddr, GuestRange, PAGE_SIZE, Slot, TrapKind};
 
 use crate::attr::{self, AttrKind, FenceKind, FpAttr, MinMaxRule, NanRule, Order, OverflowRule, RmwOp, Rounding};
@@ -235,7 +237,8 @@ pub fn block(key: BlockKey, seeds: &[u64], shape: &Shape<'_>) -> Block {
         values: Default::default(),
         carries: Vec::new(),
     };
-    let rows = rows();
+    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
+    let rows = ROWS.get_or_init(rows);
     maker.mark();
     maker.count_down();
     for seed in seeds.iter().take(64) {
@@ -243,7 +246,7 @@ pub fn block(key: BlockKey, seeds: &[u64], shape: &Shape<'_>) -> Block {
         if !maker.insts.is_empty() {
             maker.mark();
         }
-        maker.instruction(&rows);
+        maker.instruction(rows);
     }
     let end = maker.end();
     let len = maker.marks.len() * 4;

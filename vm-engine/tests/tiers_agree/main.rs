@@ -1,0 +1,148 @@
+//! Every tier does what the plain evaluator of `vm_ir::reference` does: on random blocks, and on random programs of
+//! several blocks with loops, while they are interrupted, invalidated and evicted.
+//!
+//! `TRADUX_CASES` sets the number of blocks; a program is run for every fiftieth.
+
+mod machine;
+mod program;
+
+use machine::{Coverage, Machine, Start};
+use program::{BLOCK_BYTES, Ground, Header, MAX_LEN};
+use vm_core::{GuestAddr, GuestRange};
+use vm_engine::{Config, Exact, TierPolicy};
+use vm_ir::Op;
+use vm_ir::arbitrary::{self, Draw};
+use vm_mem::Placement;
+
+/// Blocks that are in memory at once.
+const PLACES: u64 = 64;
+
+/// Each row of the table, kind of end and kind of exit has to be met this often.
+const WANTED: u64 = 50;
+
+fn cases() -> u64 {
+    std::env::var("TRADUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+}
+
+/// Memory and tiers of one test; tests run side by side in one process, so each has its own `start`.
+fn machine(placement: Placement, start: u64) -> Machine {
+    let at = |offset| GuestAddr::new(start + offset);
+    let ground = Ground { code: at(0), data: at(0x10_0000), stop: at(0x20_0000) };
+    Machine::new(placement, ground, PLACES)
+}
+
+fn compile(exact: Exact) -> Config {
+    // Little room, so that code is evicted all the time.
+    Config {
+        tier: TierPolicy::Compile,
+        exact,
+        deterministic: true,
+        tier1_code_bytes: 256 << 10,
+        tier2_code_bytes: 256 << 10,
+        ..Config::default()
+    }
+}
+
+fn whole(machine: &Machine) -> GuestRange {
+    GuestRange::new(machine.ground.code, PLACES * BLOCK_BYTES).expect("code does not wrap")
+}
+
+/// Single blocks on each tier, `cases` of them.
+fn blocks(machine: &mut Machine, cases: u64) {
+    let mut draw = Draw::new(0xb10c);
+    for case in 0..cases {
+        let place = case % PLACES;
+        if place == 0 {
+            for place in 0..PLACES {
+                let len = 1 + draw.below(MAX_LEN) as u8;
+                machine.put(place, Header { seed: draw.bits(), index: 0, count: 1, len, faults: draw.one_in(4) });
+            }
+            let range = whole(machine);
+            machine.changed(draw.one_in(2).then_some(range));
+        }
+        let start = Start::draw(&mut draw, machine.ground.block(place), 0);
+        if let Some(difference) = machine.disagreement(&start, &mut draw) {
+            panic!("block {case}: {difference}\n{}", machine.text(place, 1, &start));
+        }
+    }
+}
+
+/// Programs of a few blocks each.
+fn programs(machine: &mut Machine, cases: u64) {
+    let mut draw = Draw::new(0x9406);
+    for case in 0..cases {
+        let count = 2 + draw.below(7) as u8;
+        let place = draw.bits() % (PLACES - u64::from(count));
+        for index in 0..count {
+            let len = 1 + draw.below(16) as u8;
+            let header = Header { seed: draw.bits(), index, count, len, faults: draw.one_in(8) };
+            machine.put(place + u64::from(index), header);
+        }
+        let range = GuestRange::new(machine.ground.block(place), u64::from(count) * BLOCK_BYTES);
+        machine.changed(draw.one_in(2).then_some(range.expect("code does not wrap")));
+        // The same program from several states: what the first run found hot is compiled in the next.
+        for round in 0..4 {
+            let entry = place + draw.bits() % u64::from(count);
+            let fuel = 1 + draw.bits() % 400;
+            let start = Start::draw(&mut draw, machine.ground.block(entry), fuel);
+            if let Some(difference) = machine.disagreement(&start, &mut draw) {
+                let text = machine.text(place, u64::from(count), &start);
+                panic!("program {case}, round {round}: {difference}\n{text}");
+            }
+        }
+    }
+}
+
+/// Prints what was met, and panics if something was met too seldom to say anything.
+fn report(coverage: &Coverage) {
+    let mut ops: Vec<(&str, u64)> = Op::ALL.iter().map(|op| (op.name(), 0)).collect();
+    for (row, count) in &coverage.rows {
+        ops[row.op as usize].1 += count;
+    }
+    let line = |pairs: &[(&str, u64)]| {
+        pairs.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let pairs = |map: &std::collections::BTreeMap<&'static str, u64>| {
+        line(&map.iter().map(|(a, b)| (*a, *b)).collect::<Vec<_>>())
+    };
+    println!("ops: {}\nends: {}\nexits: {}", line(&ops), pairs(&coverage.ends), pairs(&coverage.exits));
+    let seldom: Vec<_> = arbitrary::rows()
+        .into_iter()
+        .map(|row| (row, coverage.rows.get(&row).copied().unwrap_or(0)))
+        .filter(|(_, count)| *count < WANTED)
+        .collect();
+    assert!(seldom.is_empty(), "rows met fewer than {WANTED} times: {seldom:?}");
+    assert_eq!(coverage.ends.len(), 10);
+    assert_eq!(coverage.exits.len(), 3);
+    for (name, count) in coverage.ends.iter().chain(&coverage.exits) {
+        assert!(*count >= WANTED, "{name} was met {count} times");
+    }
+}
+
+#[test]
+fn random_blocks() {
+    let mut machine = machine(Placement::Direct, 0x1000_0000);
+    machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
+    machine.tier("compiled, exact", compile(Exact::Registers), false);
+    blocks(&mut machine, cases());
+    report(&machine.coverage);
+}
+
+#[test]
+fn random_blocks_with_a_base() {
+    let mut machine = machine(Placement::Reserved { size: 1 << 26 }, 0x10_0000);
+    machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
+    machine.tier("compiled", compile(Exact::Pc), false);
+    blocks(&mut machine, cases() / 10);
+}
+
+#[test]
+fn random_programs() {
+    let mut machine = machine(Placement::Direct, 0x2000_0000);
+    machine.tier("interpreter, disturbed", Config { tier: TierPolicy::Interpret, ..Config::default() }, true);
+    machine.tier("compiled", compile(Exact::Pc), false);
+    machine.tier("compiled, exact, disturbed", compile(Exact::Registers), true);
+    let auto = Config { hot_threshold: 3, ..Config::default() };
+    machine.tier("auto, exact, disturbed", Config { exact: Exact::Registers, ..auto }, true);
+    programs(&mut machine, cases() / 50);
+}
