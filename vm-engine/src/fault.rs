@@ -202,7 +202,7 @@ mod generated {
             let body = unsafe { (*(registers[libc::REG_R15 as usize] as *const Frame)).body() };
             // SAFETY: the body is touched by the running thread alone, which is in this handler.
             let body = unsafe { &mut *body };
-            body.exit_value = u64::from(write);
+            body.exit_value = u64::from(write || segment.is_atomic(guest_pc));
             body.exit_addr = address.wrapping_sub(body.memory_base);
             body.state.set_pc(guest_pc);
             registers[libc::REG_RSP as usize] = body.entry_sp as i64;

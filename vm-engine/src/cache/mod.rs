@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange};
-use vm_ir::Block;
+use vm_ir::{Block, Effect};
 
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
@@ -371,10 +371,18 @@ impl TieredCodeCache {
 
 /// Where a fault in the code of `made`, now at `code`, belongs.
 fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
+    let atomics = made.sources.iter().flat_map(|block| {
+        let ops = block.insts.iter().enumerate();
+        ops.filter(|(_, inst)| inst.op.info().effect == Effect::ReadsWrites).map(|(index, _)| block.pc_of(index))
+    });
+    let mut atomics: Vec<_> = atomics.collect();
+    atomics.sort_unstable();
+    atomics.dedup();
     segments::Segment {
         start: code.address() as usize,
         end: code.address() as usize + made.code.len(),
         pcs: made.pcs.as_slice().into(),
+        atomics: atomics.into(),
         exit: fault_exit() as usize,
     }
 }

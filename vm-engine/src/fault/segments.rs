@@ -19,6 +19,9 @@ pub(crate) struct Segment {
     /// Offset in bytes from `start` at which the code of a guest instruction begins, ascending, and the instruction's
     /// address. Code before the first belongs to no guest instruction.
     pub(crate) pcs: Box<[(u32, GuestAddr)]>,
+    /// Guest instructions that read and write in one step, ascending. The host may begin one by a plain read, but what
+    /// the guest attempted is a write.
+    pub(crate) atomics: Box<[GuestAddr]>,
     /// Host address of the stub that leaves generated code with [`ExitCode::Fault`](crate::frame::ExitCode::Fault),
     /// entered with the stack pointer that the frame's `entry_sp` holds.
     pub(crate) exit: usize,
@@ -30,6 +33,11 @@ impl Segment {
         let offset = pc.checked_sub(self.start)?;
         let after = self.pcs.partition_point(|(host, _)| *host as usize <= offset);
         self.pcs[..after].last().map(|(_, guest)| *guest)
+    }
+
+    /// Whether the guest instruction at `pc` reads and writes in one step.
+    pub(super) fn is_atomic(&self, pc: GuestAddr) -> bool {
+        self.atomics.binary_search(&pc).is_ok()
     }
 }
 
@@ -122,7 +130,7 @@ mod tests {
 
     fn segment(start: usize) -> Segment {
         let pcs = [(4, GuestAddr::new(0x1000)), (9, GuestAddr::new(0xff8))];
-        Segment { start, end: start + 0x100, pcs: pcs.into(), exit: 0 }
+        Segment { start, end: start + 0x100, pcs: pcs.into(), atomics: Box::default(), exit: 0 }
     }
 
     /// Addresses that no code of this process has.

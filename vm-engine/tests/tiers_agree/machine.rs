@@ -35,7 +35,7 @@ impl Outcome {
 
 /// One engine and its vCPU.
 pub(crate) struct Tier {
-    name: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) engine: Arc<Engine>,
     vcpu: Vcpu,
     /// Whether runs are interrupted, cut short and invalidated.

@@ -6,12 +6,14 @@
 mod machine;
 mod program;
 
+use std::collections::BTreeMap;
+
 use machine::{Coverage, Machine, Start};
 use program::{BLOCK_BYTES, Ground, Header, MAX_LEN};
 use vm_core::{GuestAddr, GuestRange};
 use vm_engine::{Config, Exact, TierPolicy};
 use vm_ir::Op;
-use vm_ir::arbitrary::{self, Draw};
+use vm_ir::arbitrary::{self, Draw, Row};
 use vm_mem::Placement;
 
 /// Blocks that are in memory at once.
@@ -37,8 +39,9 @@ fn compile(exact: Exact) -> Config {
         tier: TierPolicy::Compile,
         exact,
         deterministic: true,
-        tier1_code_bytes: 256 << 10,
-        tier2_code_bytes: 256 << 10,
+        count_instructions: true,
+        tier1_code_bytes: 16 << 10,
+        tier2_code_bytes: 16 << 10,
         ..Config::default()
     }
 }
@@ -95,27 +98,38 @@ fn programs(machine: &mut Machine, cases: u64) {
 
 /// Prints what was met, and panics if something was met too seldom to say anything.
 fn report(coverage: &Coverage) {
-    let mut ops: Vec<(&str, u64)> = Op::ALL.iter().map(|op| (op.name(), 0)).collect();
+    let mut ops: BTreeMap<&str, u64> = Op::ALL.iter().map(|op| (op.name(), 0)).collect();
     for (row, count) in &coverage.rows {
-        ops[row.op as usize].1 += count;
+        *ops.entry(row.op.name()).or_default() += count;
     }
-    let line = |pairs: &[(&str, u64)]| {
-        pairs.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
-    };
-    let pairs = |map: &std::collections::BTreeMap<&'static str, u64>| {
-        line(&map.iter().map(|(a, b)| (*a, *b)).collect::<Vec<_>>())
-    };
-    println!("ops: {}\nends: {}\nexits: {}", line(&ops), pairs(&coverage.ends), pairs(&coverage.exits));
-    let seldom: Vec<_> = arbitrary::rows()
-        .into_iter()
-        .map(|row| (row, coverage.rows.get(&row).copied().unwrap_or(0)))
-        .filter(|(_, count)| *count < WANTED)
-        .collect();
+    println!("ops: {ops:?}\nends: {:?}\nexits: {:?}", coverage.ends, coverage.exits);
+    let met = |row: &Row| coverage.rows.get(row).copied().unwrap_or(0);
+    let seldom: Vec<_> = arbitrary::rows().into_iter().filter(|row| met(row) < WANTED).collect();
     assert!(seldom.is_empty(), "rows met fewer than {WANTED} times: {seldom:?}");
     assert_eq!(coverage.ends.len(), 10);
     assert_eq!(coverage.exits.len(), 3);
     for (name, count) in coverage.ends.iter().chain(&coverage.exits) {
         assert!(*count >= WANTED, "{name} was met {count} times");
+    }
+}
+
+/// Prints what the tiers did, and panics if the ones that should have compiled did not, or never lost any code.
+fn report_tiers(machine: &Machine) {
+    for tier in &machine.tiers {
+        let stats = tier.engine.stats();
+        println!("{}:\n{stats}", tier.name);
+        let (interpreted, compiled) = (stats.tier0_instructions, stats.compiled_instructions);
+        match tier.engine.config().tier {
+            TierPolicy::Interpret => assert_eq!((stats.regions.published, compiled), (0, 0)),
+            // Only where execution stops is nothing to compile.
+            TierPolicy::Compile => {
+                assert!(compiled > 3 * interpreted, "{compiled} instructions compiled, {interpreted} interpreted");
+                assert!(stats.regions.evicted > 0 && stats.regions.invalidated > 0, "no code was dropped");
+            }
+            TierPolicy::Auto => {
+                assert!(compiled > 0 && interpreted > 0, "{compiled} compiled, {interpreted} interpreted")
+            }
+        }
     }
 }
 
@@ -126,6 +140,7 @@ fn random_blocks() {
     machine.tier("compiled, exact", compile(Exact::Registers), false);
     blocks(&mut machine, cases());
     report(&machine.coverage);
+    report_tiers(&machine);
 }
 
 #[test]
@@ -134,6 +149,7 @@ fn random_blocks_with_a_base() {
     machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
     machine.tier("compiled", compile(Exact::Pc), false);
     blocks(&mut machine, cases() / 10);
+    report_tiers(&machine);
 }
 
 #[test]
@@ -142,7 +158,8 @@ fn random_programs() {
     machine.tier("interpreter, disturbed", Config { tier: TierPolicy::Interpret, ..Config::default() }, true);
     machine.tier("compiled", compile(Exact::Pc), false);
     machine.tier("compiled, exact, disturbed", compile(Exact::Registers), true);
-    let auto = Config { hot_threshold: 3, ..Config::default() };
+    let auto = Config { hot_threshold: 3, count_instructions: true, ..Config::default() };
     machine.tier("auto, exact, disturbed", Config { exact: Exact::Registers, ..auto }, true);
     programs(&mut machine, cases() / 50);
+    report_tiers(&machine);
 }

@@ -99,6 +99,7 @@ impl Rig {
             start,
             end: start + region.bytes.len(),
             pcs: region.pcs.into(),
+            atomics: Box::default(),
             exit: fault_exit() as usize,
         }));
         code[0]
