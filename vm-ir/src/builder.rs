@@ -381,6 +381,15 @@ impl IrBuilder {
         fconvert = FConvert;
     }
 
+    comparison! {
+        /// [`Op::FEqSilent`].
+        feq_silent = FEqSilent;
+        /// [`Op::FLtSilent`].
+        flt_silent = FLtSilent;
+        /// [`Op::FLeSilent`].
+        fle_silent = FLeSilent;
+    }
+
     float_comparison! {
         /// [`Op::FEq`].
         feq = FEq;

@@ -322,6 +322,12 @@ ops! {
     FLe = "fle" (U, U) -> I8, ONLY_I8 from FLOAT, FpFlags, attr Signaling, jit MayCall;
     /// 1 if either operand is a NaN; NaNs as for [`Op::FEq`].
     FUnordered = "funordered" (U, U) -> I8, ONLY_I8 from FLOAT, FpFlags, attr Signaling, jit MayCall;
+    /// 1 if equal; no flags, signalling NaNs included.
+    FEqSilent = "feq_silent" (U, U) -> I8, ONLY_I8 from FLOAT, Pure, jit MayCall;
+    /// 1 if less; no flags, signalling NaNs included.
+    FLtSilent = "flt_silent" (U, U) -> I8, ONLY_I8 from FLOAT, Pure, jit MayCall;
+    /// 1 if less or equal; no flags, signalling NaNs included.
+    FLeSilent = "fle_silent" (U, U) -> I8, ONLY_I8 from FLOAT, Pure, jit MayCall;
     /// Class as one set bit: 0 negative infinity, 1 negative normal, 2 negative subnormal, 3 -0, 4 +0,
     /// 5 positive subnormal, 6 positive normal, 7 positive infinity, 8 signalling NaN, 9 quiet NaN.
     FClass = "fclass" (U) -> T, ONLY_I64 from FLOAT, Pure, jit MayCall;

@@ -133,6 +133,9 @@ fn host(op: Op, ty: Type, from: Type, attr: u8, [a, b, c]: [u64; 3]) -> Option<u
         | Op::FAbs
         | Op::FCopySign
         | Op::FClass
+        | Op::FEqSilent
+        | Op::FLtSilent
+        | Op::FLeSilent
         | Op::FRound
         | Op::FBox
         | Op::FUnbox

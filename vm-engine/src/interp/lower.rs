@@ -413,6 +413,9 @@ impl Lowering {
             | Op::ClMul
             | Op::ClMulHigh
             | Op::FClass
+            | Op::FEqSilent
+            | Op::FLtSilent
+            | Op::FLeSilent
             | Op::FRound
             | Op::FBox
             | Op::FUnbox

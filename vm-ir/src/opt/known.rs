@@ -41,6 +41,9 @@ fn gives_bit(op: Op) -> bool {
             | Op::FLt
             | Op::FLe
             | Op::FUnordered
+            | Op::FEqSilent
+            | Op::FLtSilent
+            | Op::FLeSilent
     )
 }
 

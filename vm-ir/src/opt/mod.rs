@@ -8,6 +8,7 @@ mod fold;
 mod forward;
 mod known;
 mod rewrite;
+mod silent;
 mod simplify;
 
 use crate::block::{Block, Value};
@@ -57,6 +58,8 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "simplify", run: simplify::run },
     // Again: writes of what a slot already holds have become visible.
     Pass { name: "forward", run: forward::run },
+    // Comparisons between a read and a write of the sticky flags; the read is often unused afterwards.
+    Pass { name: "silent", run: silent::run },
     // Last: what the others have left unused.
     Pass { name: "dead", run: dead::run },
 ];

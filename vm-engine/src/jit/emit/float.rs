@@ -170,6 +170,38 @@ impl Emitter<'_, '_> {
         value
     }
 
+    /// The host's comparison raises *invalid* for signalling NaNs, so it is left out where an operand is a NaN, which an
+    /// integer comparison tells without raising anything.
+    pub(super) fn silent_compare(&mut self, inst: &Inst, condition: FloatCC) -> ClifValue {
+        if inst.from == Type::F16 {
+            return self.definition(inst);
+        }
+        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
+        let (a_nan, b_nan) = (self.is_nan(inst.from, a), self.is_nan(inst.from, b));
+        let any = self.ir.ins().bor(a_nan, b_nan);
+        let (compare, next) = (self.ir.create_block(), self.ir.create_block());
+        self.ir.append_block_param(next, types::I8);
+        let no = self.iconst(types::I8, 0);
+        self.ir.ins().brif(any, next, &[no.into()], compare, &[]);
+        self.enter_next(compare);
+        let value = self.ir.ins().fcmp(condition, a, b);
+        self.ir.ins().jump(next, &[value.into()]);
+        self.enter_next(next);
+        self.ir.block_params(next)[0]
+    }
+
+    /// Whether `value` is a NaN, by its bits.
+    fn is_nan(&mut self, ty: Type, value: ClifValue) -> ClifValue {
+        let (int, infinity) = match ty {
+            Type::F32 => (types::I32, 0xff00_0000),
+            _ => (types::I64, 0xffe0_0000_0000_0000_u64),
+        };
+        let bits = self.ir.ins().bitcast(int, MemFlagsData::new(), value);
+        let magnitude = self.ir.ins().ishl_imm(bits, 1);
+        let infinity = self.iconst(int, infinity as i64);
+        self.ir.ins().icmp(IntCC::UnsignedGreaterThan, magnitude, infinity)
+    }
+
     pub(super) fn float_to_int(&mut self, inst: &Inst) -> ClifValue {
         let fp = inst.fp();
         let saturates = fp.overflow != OverflowRule::Indefinite;

@@ -76,6 +76,9 @@ pub(super) fn step(inst: &Inst, out: &mut Out) -> Step {
         | Op::FLt
         | Op::FLe
         | Op::FUnordered
+        | Op::FEqSilent
+        | Op::FLtSilent
+        | Op::FLeSilent
         | Op::FClass
         | Op::FToIntS
         | Op::FToIntU
