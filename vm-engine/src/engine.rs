@@ -1,8 +1,10 @@
 //! [`Engine`], shared by the guest's threads, and [`Vcpu`], one guest thread.
 
 use std::io;
+#[cfg(feature = "jit")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
 use vm_ir::{BlockSource, Helper};
@@ -176,13 +178,13 @@ impl Engine {
     /// Changes what the state shows at a fault in compiled code; code compiled for less is dropped. The interpreter
     /// always shows everything.
     pub fn set_exact(&self, exact: Exact) {
-        if self.exact.swap(exact as u8, Ordering::AcqRel) == exact as u8 {
-            return;
-        }
+        let before = self.exact.swap(exact as u8, Ordering::AcqRel);
         #[cfg(feature = "jit")]
-        if let Some(native) = self.native() {
+        if let Some(native) = self.native().filter(|_| before != exact as u8) {
             native.cache.require(exact);
         }
+        #[cfg(not(feature = "jit"))]
+        let _ = before;
     }
 
     /// What the state shows at a fault in compiled code now.

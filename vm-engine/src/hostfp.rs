@@ -644,6 +644,7 @@ pub(crate) fn gather() -> u64 {
 
 /// Runs `foreign`, whose floating-point operations are not the guest's, within a session. The guest's flags so far are
 /// added to `flags`; those that `foreign` raises are dropped.
+#[cfg(any(feature = "jit", test))]
 #[inline]
 pub(crate) fn suspend<R>(flags: &mut u64, foreign: impl FnOnce() -> R) -> R {
     *flags |= gather();

@@ -19,6 +19,7 @@ pub mod fault;
 #[allow(unsafe_code, reason = "assembly accessors to guest memory")]
 mod flat;
 #[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
+#[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "most of it is for generated code"))]
 mod frame;
 #[allow(unsafe_code, reason = "assembly leaves on floating-point registers and the host's status")]
 mod hostfp;

@@ -5,6 +5,7 @@ use vm_ir::{RmwOp, Type, eval};
 
 use crate::fault;
 use crate::flat::Flat;
+use crate::hostfp;
 
 /// Guest memory behind typed little-endian accesses.
 #[derive(Clone, Copy)]
@@ -24,10 +25,9 @@ const fn integer(bytes: usize) -> Type {
 }
 
 impl<'a> Memory<'a> {
-    /// `guest`, directly if it is flat and faults of the host can be handled.
+    /// `guest`, directly if it is flat. The handlers of [`fault`] are in place: every engine installs them.
     pub(crate) fn new(guest: &'a dyn GuestMemory) -> Self {
-        let flat = guest.flat().filter(|_| fault::install().is_ok());
-        Self { guest, flat: flat.and_then(Flat::new) }
+        Self { guest, flat: guest.flat().and_then(Flat::new) }
     }
 
     /// Runs `direct` on flat memory until it succeeds or its fault is explained; without flat memory runs `call`.
@@ -38,7 +38,11 @@ impl<'a> Memory<'a> {
         direct: impl Fn(Flat) -> Result<R, u64>,
         call: impl FnOnce(&dyn GuestMemory) -> Result<R, MemFault>,
     ) -> Result<R, MemFault> {
-        let Some(flat) = self.flat else { return call(self.guest) };
+        let Some(flat) = self.flat else {
+            // The embedder's code may raise floating-point flags of its own.
+            let _host = hostfp::Session::begin();
+            return call(self.guest);
+        };
         loop {
             match direct(flat) {
                 Ok(value) => return Ok(value),
@@ -50,6 +54,7 @@ impl<'a> Memory<'a> {
     /// The fault of the byte at `addr`. Success if there is none any more: somebody has mapped it meanwhile.
     #[cold]
     fn explain(self, addr: u64, access: Access) -> Result<(), MemFault> {
+        let _host = hostfp::Session::begin();
         fault::explain(self.guest, GuestAddr::new(addr), access).map_or(Ok(()), Err)
     }
 
