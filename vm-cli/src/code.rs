@@ -124,7 +124,7 @@ fn hex(digits: &str) -> Result<Vec<u8>> {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).with_context(|| format!("{c:?} is not a hexadecimal digit")))
         .collect::<Result<_>>()?;
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         bail!("code is an even number of hexadecimal digits, not {}", digits.len());
     }
     Ok(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())

@@ -11,15 +11,8 @@ const FIRST_ARGUMENT: u8 = 10;
 const STACK_POINTER: u8 = 2;
 const THREAD_POINTER: u8 = 4;
 
-/// `AT_HWCAP`: a bit a letter of the single-letter extensions I, M, A, F, D and C (`asm/hwcap.h`).
-pub(crate) const HWCAP: u64 = letter(b'i') | letter(b'm') | letter(b'a') | letter(b'f') | letter(b'd') | letter(b'c');
-
 /// `AT_MINSIGSTKSZ`: a signal frame, which holds `siginfo` (128 bytes) and `ucontext` (960).
 pub(crate) const MIN_SIGNAL_STACK: u64 = 128 + 960;
-
-const fn letter(name: u8) -> u64 {
-    1 << (name - b'a')
-}
 
 /// Number and arguments of the system call that the guest has just made.
 pub(crate) fn system_call(state: &CpuState) -> (u64, [u64; 6]) {
@@ -46,16 +39,5 @@ pub(crate) fn set_child(state: &mut CpuState, child: ChildRegisters) {
     }
     if let Some(thread) = child.thread {
         state.set(x(THREAD_POINTER), thread);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What Linux shows for an rv64imafdc machine.
-    #[test]
-    fn hwcap_has_a_bit_a_letter() {
-        assert_eq!(HWCAP, 0x112d);
     }
 }

@@ -315,7 +315,7 @@ pub(crate) enum Disposition {
 }
 
 /// Signals whose host handler belongs to the engine, which recovers guest faults by them.
-pub(crate) const SYNCHRONOUS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL];
+pub(crate) const SYNCHRONOUS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
 /// Sets what the host does with `signal`; a signal that the engine handles is left alone.
 pub(crate) fn set_disposition(signal: i32, disposition: Disposition) {

@@ -91,6 +91,8 @@ pub(crate) struct Kernel {
     pub(crate) robust_list: u64,
     /// What a child process changes before it goes on.
     pub(crate) child: Option<ChildRegisters>,
+    /// The guest's extensions, as `/proc/cpuinfo` words them.
+    pub(crate) isa: String,
     pub(crate) tracer: Option<Tracer>,
 }
 

@@ -168,15 +168,16 @@ impl Process {
         let image = Image::parse(&file, 1 << 46).map_err(elf)?;
         let sysroot = options.sysroot.as_deref().map(check_sysroot).transpose()?;
 
-        let direct = Loaded::new(&image, &file, options, Placement::Direct);
+        let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation)?);
+        let hwcap = pipeline.guest().hwcap(pipeline.extensions());
+        let direct = Loaded::new(&image, &file, options, hwcap, Placement::Direct);
         let loaded = match direct {
             Err(LoadError::Memory { source: MemError::Exists { .. } | MemError::Occupied { .. }, .. }) => {
-                Loaded::new(&image, &file, options, Placement::Reserved { size: RESERVATION })
+                Loaded::new(&image, &file, options, hwcap, Placement::Reserved { size: RESERVATION })
             }
             other => other,
         }?;
 
-        let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation)?);
         let space = Arc::new(loaded.space);
         let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
         host::spare_system_calls(&space);
@@ -197,6 +198,7 @@ impl Process {
             clear_child_tid: 0,
             robust_list: 0,
             child: None,
+            isa: pipeline.guest().isa_text(pipeline.extensions()),
             tracer: options.strace.then_some(Tracer),
         };
         Ok(Self { vcpu, kernel, pipeline, entry: loaded.entry })
@@ -262,7 +264,7 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn new(image: &Image, file: &File, options: &Options, placement: Placement) -> Result<Self, LoadError> {
+    fn new(image: &Image, file: &File, options: &Options, hwcap: u64, placement: Placement) -> Result<Self, LoadError> {
         let memory = |source| LoadError::Memory { path: options.program.clone(), source };
         let space = AddressSpace::new(placement).map_err(memory)?;
         let bias = map_image(&space, image, file, &options.program).map_err(memory)?;
@@ -279,7 +281,7 @@ impl Loaded {
         let auxv = [
             (at::SYSINFO_EHDR, vdso.get()),
             (at::MINSIGSTKSZ, abi::MIN_SIGNAL_STACK),
-            (at::HWCAP, abi::HWCAP),
+            (at::HWCAP, hwcap),
             (at::PAGESZ, PAGE_SIZE),
             (at::CLKTCK, CLOCK_TICKS),
             (at::PHDR, headers),

@@ -210,7 +210,7 @@ static ROWS: &[Row] = &[
     row("sigaltstack", 132, 131, Own(signal::sigaltstack, &[Addr, Addr]), Partial("recorded, since no handler is run")),
     row("rt_sigsuspend", 133, 130, Own(signal::rt_sigsuspend, &[Addr, Size]), Partial("returns only when a signal that has no handler stops or kills")),
     row("rt_sigaction", 134, 13, Own(signal::rt_sigaction, &[Signal, Addr, Addr, Size]), Partial("default and ignore; a handler is recorded and never run: the signal keeps its default action")),
-    row("rt_sigprocmask", 135, 14, Own(signal::rt_sigprocmask, &[Int, Addr, Addr, Size]), Partial("synchronous faults cannot be blocked")),
+    row("rt_sigprocmask", 135, 14, Own(signal::rt_sigprocmask, &[Int, Addr, Addr, Size]), Partial("SIGSEGV and SIGBUS cannot be blocked")),
     row("rt_sigpending", 136, 127, Pass(&host::RT_SIGPENDING), Full),
     row("rt_sigtimedwait", 137, 128, Pass(&host::RT_SIGTIMEDWAIT), Partial(UNTESTED)),
     row("rt_sigqueueinfo", 138, 129, Refuse(Errno::ENOSYS), Refused("not supported yet")),

@@ -3,6 +3,8 @@
 //! Each case names the calls it covers; a row of the table may say *full* only if a case covers it.
 
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 
 #[path = "calls/files.rs"]
 mod files;
@@ -39,7 +41,7 @@ impl Guest {
     fn new() -> Self {
         let program = common::repository("guests/bin/riscv64/hello");
         let process = Process::load(&Options { program, ..Options::default() }).unwrap();
-        let dir = common::folder("calls");
+        let dir = folder::folder("calls");
         let mut guest = Self { process, next: 0, called: BTreeSet::new(), dir };
         guest.next = guest.ok("mmap", &[0, 1 << 20, 3, 0x22, u64::MAX, 0]);
         guest

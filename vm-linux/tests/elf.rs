@@ -1,6 +1,8 @@
 //! Executable files: what is refused and why, and that no bytes bring the loader down.
 
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 
 use proptest::prelude::*;
 use vm_core::{GuestAddr, Perms};
@@ -102,7 +104,7 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn loading_says_which_file() {
-    let dir = common::folder("elf");
+    let dir = folder::folder("elf");
     let load = |name: &str| Process::load(&Options { program: dir.join(name), ..Options::default() });
     let error = load("missing").unwrap_err();
     assert_eq!(error.to_string(), format!("{}: No such file or directory", dir.join("missing").display()));
@@ -170,7 +172,7 @@ proptest! {
         for (at, value) in changes {
             bytes[at] = value;
         }
-        let path = common::folder("mutated").join("program");
+        let path = folder::folder("mutated").join("program");
         std::fs::write(&path, &bytes).unwrap();
         let _ = Process::load(&Options { program: path, ..Options::default() });
     }

@@ -4,7 +4,6 @@ use std::ffi::{CStr, CString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
-use vm_core::Perms;
 use vm_mem::{Backing, Region, Sharing};
 
 use crate::errno::Errno;
@@ -29,7 +28,7 @@ pub(crate) fn link(k: &Kernel, path: &CStr) -> Option<CString> {
 /// The content of a file of `/proc` that would describe the emulator or the host's processor.
 pub(crate) fn file(k: &Kernel, path: &CStr) -> Option<Vec<u8>> {
     if path.to_bytes() == b"/proc/cpuinfo" {
-        return Some(cpuinfo().into_bytes());
+        return Some(cpuinfo(&k.isa).into_bytes());
     }
     match own_entry(path)? {
         "maps" => Some(k.space.regions().iter().map(maps_line).collect::<String>().into_bytes()),
@@ -55,7 +54,7 @@ fn maps_line(region: &Region) -> String {
         "{:08x}-{:08x} {}{mode} {offset:08x} {:02x}:{:02x} {inode} ",
         region.range.start().get(),
         region.range.end().get(),
-        permissions(region.perms),
+        region.perms,
         libc::major(device),
         libc::minor(device),
     );
@@ -64,15 +63,9 @@ fn maps_line(region: &Region) -> String {
     line + "\n"
 }
 
-fn permissions(perms: Perms) -> String {
-    perms.to_string()
-}
-
-/// `/proc/cpuinfo` of one processor, as the kernel prints it, with the extensions that are implemented.
-fn cpuinfo() -> String {
-    let extensions =
-        "rv64imafdc_zicbom_zicboz_zicond_zicsr_zifencei_zihintpause_zfh_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_zknd_zkne_zknh";
-    format!("processor\t: 0\nhart\t\t: 0\nisa\t\t: {extensions}\nmmu\t\t: sv48\n\n")
+/// `/proc/cpuinfo` of one processor with these extensions, as the kernel prints it.
+fn cpuinfo(isa: &str) -> String {
+    format!("processor\t: 0\nhart\t\t: 0\nisa\t\t: {isa}\nmmu\t\t: sv48\n\n")
 }
 
 /// Opens a file with this content, for reading.
