@@ -14,7 +14,7 @@ use crate::region::MemoryMode;
 impl Emitter<'_, '_> {
     /// Polls, loads what the region needs of the state, and goes to the first block.
     pub(super) fn prologue(&mut self) {
-        let start = self.ir.create_block();
+        let start = self.start;
         self.ir.append_block_params_for_function_params(start);
         self.switch_to(start);
         self.ir.seal_block(start);

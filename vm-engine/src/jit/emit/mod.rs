@@ -92,6 +92,8 @@ struct Emitter<'a, 'b> {
     /// Predecessors of each block of the region that are not emitted yet.
     missing: Vec<usize>,
     region_signature: ir::SigRef,
+    /// The function's entry block, whose parameters are the function's.
+    start: ir::Block,
     /// The frame's address in the current Cranelift block, once asked for.
     frame: Option<ClifValue>,
     /// Host address of guest address 0 and the guest's limit, for based memory.
@@ -145,6 +147,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             let place: &mut Option<(Variable, Type)> = &mut variables[slot.index()];
             place.get_or_insert_with(|| (ir.declare_var(clif_type(*ty)), *ty));
         }
+        let start = ir.create_block();
         let entries = plan.blocks.iter().map(|_| ir.create_block()).collect();
         let region_signature = ir.import_signature(region_signature(target.frame));
         let insts = || plan.blocks.iter().flat_map(|here| &here.block.insts);
@@ -162,6 +165,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             entries,
             missing: slots.flow.iter().map(|flow| flow.predecessors).collect(),
             region_signature,
+            start,
             frame: None,
             memory: None,
             pcs: Vec::new(),
@@ -245,10 +249,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         }
         let frame = match self.target.frame {
             FrameRegister::Pinned => self.ir.ins().get_pinned_reg(types::I64),
-            FrameRegister::Argument => {
-                let entry = self.ir.func.layout.entry_block().unwrap_or(self.entries[0]);
-                self.ir.func.dfg.block_params(entry)[0]
-            }
+            FrameRegister::Argument => self.ir.func.dfg.block_params(self.start)[0],
         };
         self.frame = Some(frame);
         frame
