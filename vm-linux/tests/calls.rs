@@ -39,8 +39,12 @@ struct Guest {
 
 impl Guest {
     fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
         let program = common::repository("guests/bin/riscv64/hello");
-        let process = Process::load(&Options { program, ..Options::default() }).unwrap();
+        let process = Process::load(&Options { program, ..options }).unwrap();
         let dir = folder::folder("calls");
         let mut guest = Self { process, next: 0, called: BTreeSet::new(), dir };
         guest.next = guest.ok("mmap", &[0, 1 << 20, 3, 0x22, u64::MAX, 0]);
@@ -145,6 +149,38 @@ fn calls_do_what_the_host_sees() {
     let full = table::rows().iter().filter(|row| row.support == Support::Full).map(|row| row.name);
     let untested: Vec<&str> = full.filter(|name| !covered.contains(name)).collect();
     assert!(untested.is_empty(), "rows that say full and are not covered: {untested:?}");
+}
+
+/// Absolute names lead into the sysroot if there is such a file, by no way out of it, and to the host otherwise.
+#[test]
+fn the_sysroot_is_looked_up_first() {
+    let root = folder::folder("sysroot");
+    let outside = folder::folder("outside");
+    std::fs::create_dir(root.join("etc")).unwrap();
+    std::fs::write(root.join("etc/issue"), "the guest's").unwrap();
+    std::fs::write(outside.join("issue"), "the host's").unwrap();
+    std::os::unix::fs::symlink("/etc/issue", root.join("absolute")).unwrap();
+    std::os::unix::fs::symlink("../../../../../etc/issue", root.join("climbing")).unwrap();
+    let mut g = Guest::with(Options { sysroot: Some(root.clone()), ..Options::default() });
+    let mut content = |name: &str| {
+        let name = g.put(format!("{name}\0").as_bytes());
+        let fd = g.ok("openat", &[CWD, name, 0, 0]);
+        let buf = g.room(64);
+        let len = g.ok("read", &[fd, buf, 64]) as usize;
+        String::from_utf8(g.get(buf, len)).unwrap()
+    };
+    for name in ["/etc/issue", "/../../etc/issue", "/etc/../etc/issue", "/absolute", "/climbing"] {
+        assert_eq!(content(name), "the guest's", "{name}");
+    }
+    let issue = outside.join("issue");
+    assert_eq!(content(issue.to_str().unwrap()), "the host's");
+    let (link, buf) = (g.put(b"/absolute\0"), g.room(128));
+    let len = g.ok("readlinkat", &[CWD, link, buf, 128]) as usize;
+    assert_eq!(g.get(buf, len), b"/etc/issue");
+    g.ok("newfstatat", &[CWD, link, buf, 0]);
+    assert_eq!(g.get64(buf + 48), "the guest's".len() as u64);
+    g.ok("unlinkat", &[CWD, link, 0]);
+    assert!(!root.join("absolute").exists() && root.join("etc/issue").exists());
 }
 
 #[test]

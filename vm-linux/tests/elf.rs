@@ -4,12 +4,18 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use vm_core::{GuestAddr, Perms};
 use vm_linux::elf::{ElfError, Image};
 use vm_linux::{LoadError, Options, Process};
 
 const LIMIT: u64 = 1 << 46;
+
+/// Where one file after the other is written to be loaded.
+static MUTATED: LazyLock<PathBuf> = LazyLock::new(|| folder::folder("mutated"));
 
 /// Sizes of the file header and of a program header.
 const HEADER: usize = 64;
@@ -172,7 +178,7 @@ proptest! {
         for (at, value) in changes {
             bytes[at] = value;
         }
-        let path = folder::folder("mutated").join("program");
+        let path = MUTATED.join("program");
         std::fs::write(&path, &bytes).unwrap();
         let _ = Process::load(&Options { program: path, ..Options::default() });
     }
