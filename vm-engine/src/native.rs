@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use vm_core::{Access, BlockKey, Exit, GuestAddr, Mode, Trap, TrapKind};
 use vm_ir::{Block, Effort, End};
 
-use crate::cache::TieredCodeCache;
 use crate::cache::quiesce::Reader;
+use crate::cache::{Held, TieredCodeCache};
 use crate::config::TierPolicy;
 use crate::engine::{Engine, EngineError};
 use crate::fault;
@@ -19,6 +19,9 @@ use crate::jit::pool::{Accepted, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
 use crate::region::{CompileOptions, MemoryMode, Profile, Seen, discover};
 use crate::run::Went;
+
+/// Guest instructions in a region of the first tier at most.
+const TIER_ONE_INSTRUCTIONS: usize = 400;
 
 /// The compiled tiers of an engine.
 pub(crate) struct Native {
@@ -65,10 +68,20 @@ impl Native {
         }))
     }
 
+    /// Asks again for regions that deserve the second tier.
+    fn promote(&self, engine: &Engine) {
+        for key in self.cache.take_due() {
+            self.ask(engine, Request { key, tier: CompiledTier::Two, heat: 0 });
+        }
+    }
+
     /// Asks for compiled code for `key`, whose block the interpreter has entered `heat` times. In a deterministic
     /// engine the code is there when the call returns.
     pub(crate) fn request(&self, engine: &Engine, key: BlockKey, heat: u32) {
-        let request = Request { key, tier: CompiledTier::One, heat: u64::from(heat) };
+        self.ask(engine, Request { key, tier: CompiledTier::One, heat: u64::from(heat) });
+    }
+
+    fn ask(&self, engine: &Engine, request: Request) {
         if engine.config.deterministic {
             self.compile_now(request);
             return;
@@ -93,14 +106,14 @@ impl Native {
     /// Holds compile threads and cache still for a fork.
     pub(crate) fn hold(&self) -> Hold<'_> {
         let parked = self.pool.park();
-        Hold { cache: Box::new(self.cache.hold()), parked, native: self }
+        Hold { cache: self.cache.hold(), parked, native: self }
     }
 }
 
 /// The compiled tiers held still.
 pub(crate) struct Hold<'a> {
     parked: Parked<'a>,
-    cache: Box<dyn Drop + 'a>,
+    cache: Held<'a>,
     native: &'a Native,
 }
 
@@ -133,7 +146,12 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let cache = &engine.native()?.cache;
     let mut ticket = cache.ticket();
     let profile = EngineProfile { engine, entry: request.key };
-    let plan = discover(request.key, options(engine), &profile)?;
+    let most = engine.config.region_instructions;
+    let max_guest_len = match request.tier {
+        CompiledTier::One => most.min(TIER_ONE_INSTRUCTIONS),
+        CompiledTier::Two => most,
+    };
+    let plan = discover(request.key, options(engine), max_guest_len, &profile)?;
     cache.allocate_links(&mut ticket, plan.links().len()).ok()?;
     let shown = ShownOnPanic { plan: &plan };
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
@@ -259,6 +277,7 @@ impl NativeVcpu {
 
     /// Runs compiled code from the frame's state, as long as there is some.
     pub(crate) fn run(&mut self, engine: &Engine, native: &Native, frame: &mut OwnFrame) -> Went {
+        native.promote(engine);
         self.arrive(native);
         let key = frame.state().key();
         let code = match native.cache.lookup(key) {

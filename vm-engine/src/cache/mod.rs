@@ -10,7 +10,7 @@ pub(crate) mod quiesce;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -31,6 +31,10 @@ use crate::stats::RegionStats;
 
 /// Room in the link table: 8 bytes of address space each, memory only as they are used.
 const MAX_LINKS: usize = 1 << 22;
+
+/// Entries from the run loop after which a region of the first tier is made again. Compiled code that is well linked is
+/// entered there rarely: one that is not leaves by ways that its profile had not seen, and is worth a fresh look.
+const PROMOTION: u32 = 2000;
 
 /// A published region.
 pub(crate) struct Region {
@@ -56,6 +60,8 @@ struct Entry {
     code: CodePtr,
     /// Looked up since the last time that eviction came by.
     used: AtomicBool,
+    /// Entries from the run loop.
+    entries: AtomicU32,
 }
 
 impl Region {
@@ -110,13 +116,16 @@ struct Inner {
 }
 
 /// The published regions of an engine.
-pub struct TieredCodeCache {
+pub(crate) struct TieredCodeCache {
     table: papaya::HashMap<BlockKey, Entry, RandomState>,
     inner: Mutex<Inner>,
     pub(crate) epochs: Epochs,
     budgets: [usize; 2],
     links_address: u64,
     mapped: Arc<MappedBytes>,
+    /// Regions that deserve the second tier, not yet asked for.
+    due: Mutex<Vec<BlockKey>>,
+    has_due: AtomicBool,
     pub(crate) counters: CacheCounters,
 }
 
@@ -145,6 +154,8 @@ impl TieredCodeCache {
             budgets,
             links_address,
             mapped: Arc::default(),
+            due: Mutex::default(),
+            has_due: AtomicBool::new(false),
             counters: CacheCounters::default(),
         })
     }
@@ -168,10 +179,23 @@ impl TieredCodeCache {
             entry.used.store(true, Ordering::Relaxed);
         }
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
+        if entry.tier == CompiledTier::One && entry.entries.fetch_add(1, Ordering::Relaxed) + 1 == PROMOTION {
+            self.due.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+            self.has_due.store(true, Ordering::Release);
+        }
         Some(entry.code)
     }
 
+    /// Keys of regions that have come to deserve the second tier since the last call.
+    pub(crate) fn take_due(&self) -> Vec<BlockKey> {
+        if !self.has_due.load(Ordering::Relaxed) || !self.has_due.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The tier in which `key` is published.
+    #[cfg(test)]
     pub(crate) fn tier(&self, key: BlockKey) -> Option<CompiledTier> {
         self.table.pin().get(&key).map(|entry| entry.tier)
     }
@@ -247,7 +271,13 @@ impl TieredCodeCache {
                     ids.push(region.id);
                 }
             }
-            let entry = Entry { id: region.id, tier: region.tier, code, used: AtomicBool::new(true) };
+            let entry = Entry {
+                id: region.id,
+                tier: region.tier,
+                code,
+                used: AtomicBool::new(true),
+                entries: AtomicU32::new(0),
+            };
             let old = pin.insert(region.key, entry).map(|old| old.id);
             inner.regions.insert(region.id, region);
             if let Some(old) = old {
@@ -310,11 +340,13 @@ impl TieredCodeCache {
     }
 
     /// Drops everything.
+    #[cfg(test)]
     pub(crate) fn clear(&self) {
         self.invalidate(GuestRange::everything());
     }
 
     /// Frees what nobody can be running any more.
+    #[cfg(test)]
     pub(crate) fn collect(&self) {
         self.settle(&mut self.lock());
     }
@@ -339,6 +371,7 @@ impl TieredCodeCache {
     }
 
     /// Bytes of reachable machine code by tier.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> [usize; 2] {
         self.lock().bytes
     }
@@ -354,12 +387,13 @@ impl TieredCodeCache {
     }
 
     /// Regions that wait for readers to pass a safepoint.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.lock().retired.len()
     }
 
     /// Holds every change off until the guard is dropped, so that a fork copies a consistent cache.
-    pub(crate) fn hold(&self) -> impl Drop + '_ {
+    pub(crate) fn hold(&self) -> Held<'_> {
         Held { _inner: self.lock() }
     }
 
@@ -388,12 +422,8 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
 }
 
 /// Keeps the cache's lock.
-struct Held<'a> {
+pub(crate) struct Held<'a> {
     _inner: MutexGuard<'a, Inner>,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {}
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Tic
         key: key(pc),
         tier: CompiledTier::One,
         code: vec![RET; len],
-        first_link: ticket.first_link,
         links: targets.iter().map(|pc| key(*pc)).collect(),
         sources: vec![Arc::new(block)],
         pcs: vec![(0, GuestAddr::new(pc))],
@@ -197,4 +196,18 @@ fn regions_come_and_go_while_others_look_up() {
     cache.collect();
     assert_eq!((cache.len(), cache.waiting(), cache.mapped()), (0, 0, 0));
     assert_eq!(cache.bytes(), [0, 0]);
+}
+
+#[test]
+fn a_region_that_is_entered_often_is_due_once() {
+    let cache = cache(1 << 20);
+    cache.publish(vec![region(&cache, 0x100, 16, &[])]).unwrap();
+    for _ in 1..PROMOTION {
+        cache.lookup(key(0x100)).unwrap();
+    }
+    assert!(cache.take_due().is_empty());
+    cache.lookup(key(0x100)).unwrap();
+    cache.lookup(key(0x100)).unwrap();
+    assert_eq!(cache.take_due(), [key(0x100)]);
+    assert!(cache.take_due().is_empty());
 }

@@ -78,6 +78,7 @@ impl Segment {
     }
 
     /// First address and length in bytes.
+    #[cfg(test)]
     pub(crate) const fn span(&self) -> (usize, usize) {
         (self.base, self.len)
     }

@@ -9,16 +9,11 @@ use crate::config::Exact;
 
 /// How much was invested in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CompiledTier {
+pub(crate) enum CompiledTier {
     /// Compiled when first found hot.
     One,
-    /// Compiled again because it stayed hot.
+    /// Compiled again, larger and from a later profile, because it kept coming back to the run loop.
     Two,
-}
-
-impl CompiledTier {
-    /// Every tier: `ALL[tier as usize] == tier`.
-    pub const ALL: [Self; 2] = [Self::One, Self::Two];
 }
 
 /// A compiled region: position-independent code and what is needed to link, check, unwind and drop it.
@@ -29,8 +24,6 @@ pub(crate) struct CompiledRegion {
     pub(crate) tier: CompiledTier,
     /// Machine code, entered at its first byte.
     pub(crate) code: Vec<u8>,
-    /// Number of its first link; the others follow.
-    pub(crate) first_link: u32,
     /// Where each link leads.
     pub(crate) links: Vec<BlockKey>,
     /// The blocks it was made from.

@@ -202,7 +202,6 @@ impl Jit {
             key: plan.entry,
             tier,
             code: bytes,
-            first_link,
             links: plan.links().into_iter().map(|pc| plan.entry.at(pc)).collect(),
             sources: plan.blocks.iter().map(|here| Arc::clone(&here.block)).collect(),
             pcs,

@@ -140,6 +140,7 @@ impl Pool {
     }
 
     /// Waits until no request waits or is worked on.
+    #[cfg(test)]
     pub(crate) fn drain(&self) {
         let mut queue = self.shared.lock();
         while queue.threads > 0 && (queue.busy > 0 || !queue.waiting.is_empty()) {

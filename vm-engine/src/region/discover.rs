@@ -29,8 +29,6 @@ pub(crate) trait Profile: Send + Sync {
     fn seen(&self, key: BlockKey) -> Seen;
 }
 
-/// Most guest instructions in a region.
-const MAX_GUEST_LEN: usize = 400;
 /// Most blocks in a region.
 const MAX_BLOCKS: usize = 128;
 /// Most targets of an indirect jump that stay in the region: each costs a compare.
@@ -40,13 +38,26 @@ const MAX_INLINE_LEN: usize = 40;
 /// Most blocks of a callee that is inlined.
 const MAX_INLINE_BLOCKS: usize = 12;
 
-/// The region around `entry`: everything reachable over edges that tier 0 has seen, up to a size.
+/// The region around `entry`: everything reachable over edges that tier 0 has seen, up to a number of guest
+/// instructions.
 ///
 /// Unseen edges leave the region. Small callees of direct calls are copied in; larger calls leave, and so does the
 /// code after them, which is a region of its own when it is hot. `None` if tier 0 has not run the entry.
-pub(crate) fn discover(entry: BlockKey, options: CompileOptions, profile: &dyn Profile) -> Option<RegionPlan> {
-    let mut finder =
-        Finder { mode: entry, profile, places: HashMap::new(), blocks: Vec::new(), contexts: vec![None], len: 0 };
+pub(crate) fn discover(
+    entry: BlockKey,
+    options: CompileOptions,
+    max_guest_len: usize,
+    profile: &dyn Profile,
+) -> Option<RegionPlan> {
+    let mut finder = Finder {
+        mode: entry,
+        profile,
+        places: HashMap::new(),
+        blocks: Vec::new(),
+        contexts: vec![None],
+        len: 0,
+        max_guest_len,
+    };
     finder.place(0, entry.pc)?;
     let mut next = 0;
     while next < finder.blocks.len() {
@@ -80,6 +91,7 @@ struct Finder<'a> {
     /// Context 0 is the region's own code.
     contexts: Vec<Option<Inlined>>,
     len: usize,
+    max_guest_len: usize,
 }
 
 impl Finder<'_> {
@@ -92,7 +104,7 @@ impl Finder<'_> {
             return None;
         }
         let block = self.profile.block(self.mode.at(pc))?;
-        if self.len + block.guest_len() > MAX_GUEST_LEN && !self.blocks.is_empty() {
+        if self.len + block.guest_len() > self.max_guest_len && !self.blocks.is_empty() {
             return None;
         }
         self.len += block.guest_len();
@@ -118,10 +130,11 @@ impl Finder<'_> {
                 }
             }
             End::Call { target, ret } => self.call(index, context, target.address(pc), ret.address(pc)),
-            End::Return { .. } => match self.contexts[context] {
-                Some(Inlined { ret, outer }) => self.edge(index, outer, ret),
-                None => {}
-            },
+            End::Return { .. } => {
+                if let Some(Inlined { ret, outer }) = self.contexts[context] {
+                    self.edge(index, outer, ret);
+                }
+            }
             End::Indirect { .. } => {
                 for target in seen.targets.iter().take(MAX_TARGETS) {
                     self.edge(index, context, *target);
@@ -163,7 +176,7 @@ impl Finder<'_> {
             let key = self.mode.at(pc);
             let Some(block) = self.profile.block(key) else { return false };
             len += block.guest_len();
-            if len > MAX_INLINE_LEN || found.len() > MAX_INLINE_BLOCKS || self.len + len > MAX_GUEST_LEN {
+            if len > MAX_INLINE_LEN || found.len() > MAX_INLINE_BLOCKS || self.len + len > self.max_guest_len {
                 return false;
             }
             let seen = self.profile.seen(key);
@@ -262,7 +275,7 @@ mod tests {
         program.add(0x104, |ir| branch(ir, -4), both);
         program.add(0x108, |_| End::Syscall { next: Target(4) }, Seen::default());
         program.add(0x200, |_| End::Syscall { next: Target(4) }, Seen::default());
-        let plan = discover(key(0x100), CompileOptions::default(), &program).unwrap();
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
         assert_eq!(pcs(&plan), [0x100, 0x104, 0x108]);
         assert_eq!(plan.links(), [GuestAddr::new(0x200)]);
         assert_eq!(plan.blocks[1].edge(GuestAddr::new(0x100)), Some(0));
@@ -277,7 +290,7 @@ mod tests {
         program.add(0x108, call(0x200), Seen::default());
         let ret = |ir: &mut IrBuilder| End::Return { addr: ir.constant(Type::I64, 0) };
         program.add(0x200, ret, Seen::default());
-        let plan = discover(key(0x100), CompileOptions::default(), &program).unwrap();
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
         assert_eq!(pcs(&plan), [0x100, 0x200, 0x104, 0x200, 0x108]);
         assert_eq!(plan.blocks[1].edges, [(GuestAddr::new(0x104), 2)]);
         assert_eq!(plan.blocks[3].edges, [(GuestAddr::new(0x108), 4)]);
@@ -286,6 +299,6 @@ mod tests {
 
     #[test]
     fn an_entry_that_never_ran_has_no_region() {
-        assert!(discover(key(0x100), CompileOptions::default(), &Program::default()).is_none());
+        assert!(discover(key(0x100), CompileOptions::default(), 400, &Program::default()).is_none());
     }
 }

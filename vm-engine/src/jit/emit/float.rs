@@ -197,7 +197,7 @@ impl Emitter<'_, '_> {
             _ => (types::I64, 0xffe0_0000_0000_0000_u64),
         };
         let bits = self.ir.ins().bitcast(int, MemFlagsData::new(), value);
-        let magnitude = self.ir.ins().ishl_imm(bits, 1);
+        let magnitude = self.ir.ins().ishl_imm_u(bits, 1);
         let infinity = self.iconst(int, infinity as i64);
         self.ir.ins().icmp(IntCC::UnsignedGreaterThan, magnitude, infinity)
     }
@@ -257,7 +257,7 @@ impl Emitter<'_, '_> {
 
     pub(super) fn fbox(&mut self, inst: &Inst) -> ClifValue {
         let value = self.observed(inst, 0);
-        let bits = self.to_bits(value, inst.from);
+        let bits = self.bits_of(value, inst.from);
         let ones = self.iconst(types::I64, !inst.from.mask() as i64);
         let boxed = self.ir.ins().bor(bits, ones);
         self.ir.ins().bitcast(types::F64, MemFlagsData::new(), boxed)
@@ -269,7 +269,7 @@ impl Emitter<'_, '_> {
             return self.value(def.args[0]);
         }
         let value = self.observed(inst, 0);
-        let bits = self.to_bits(value, Type::F64);
+        let bits = self.bits_of(value, Type::F64);
         let ones = self.iconst(types::I64, !inst.ty.mask() as i64);
         let is_boxed = self.ir.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, bits, ones);
         let (ty, nan) = if inst.ty == Type::F16 { (types::I16, 0x7e00) } else { (types::I32, 0x7fc0_0000) };

@@ -158,7 +158,7 @@ impl Emitter<'_, '_> {
             return self.ir.ins().bitcast(types::I8X16, super::int::little(), vector);
         }
         let bits = self.checked_read(address, inst.ty.bytes());
-        self.from_bits(bits, inst.ty)
+        self.value_of(bits, inst.ty)
     }
 
     fn checked_read(&mut self, address: ClifValue, size: usize) -> ClifValue {
@@ -179,7 +179,7 @@ impl Emitter<'_, '_> {
             self.checked_write(above, high, 8);
             return;
         }
-        let bits = self.to_bits(value, inst.ty);
+        let bits = self.bits_of(value, inst.ty);
         self.checked_write(address, bits, inst.ty.bytes());
     }
 
@@ -194,11 +194,11 @@ impl Emitter<'_, '_> {
         let operand = self.arg(inst, 1);
         if self.is_checked() {
             let address = self.guest_address(inst);
-            let operand = self.to_bits(operand, inst.ty);
+            let operand = self.bits_of(operand, inst.ty);
             let description = self.iconst(types::I64, crate::jit::runtime::describe(inst));
             let old = self.call_runtime(Function::Rmw, &[description, address, operand]);
             self.check_access();
-            return self.from_bits(old, inst.ty);
+            return self.value_of(old, inst.ty);
         }
         let (address, _) = self.host_address(inst, inst.ty.bytes(), Direction::Write);
         let (op, operand) = match inst.rmw() {
@@ -225,11 +225,11 @@ impl Emitter<'_, '_> {
         }
         if self.is_checked() {
             let address = self.guest_address(inst);
-            let (expected, new) = (self.to_bits(expected, inst.ty), self.to_bits(new, inst.ty));
+            let (expected, new) = (self.bits_of(expected, inst.ty), self.bits_of(new, inst.ty));
             let size = self.iconst(types::I64, inst.ty.bytes() as i64);
             let old = self.call_runtime(Function::CompareExchange, &[address, expected, new, size]);
             self.check_access();
-            return self.from_bits(old, inst.ty);
+            return self.value_of(old, inst.ty);
         }
         let (address, _) = self.host_address(inst, inst.ty.bytes(), Direction::Write);
         if !is_wide {

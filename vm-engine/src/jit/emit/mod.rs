@@ -376,17 +376,17 @@ impl<'a, 'b> Emitter<'a, 'b> {
             *place = if index < inst.operands().len() {
                 let value = self.observed(inst, index);
                 let ty = self.block.def(inst.args[index]).result().unwrap_or(Type::I64);
-                self.to_bits(value, ty)
+                self.bits_of(value, ty)
             } else {
                 self.iconst(types::I64, 0)
             };
         }
         let bits = self.call_runtime(Function::Scalar, &args);
-        self.from_bits(bits, inst.result().unwrap_or(Type::I64))
+        self.value_of(bits, inst.result().unwrap_or(Type::I64))
     }
 
     /// A scalar as 64 bits, zeros above.
-    fn to_bits(&mut self, value: ClifValue, ty: Type) -> ClifValue {
+    fn bits_of(&mut self, value: ClifValue, ty: Type) -> ClifValue {
         let value = match ty {
             Type::F32 => self.ir.ins().bitcast(types::I32, MemFlagsData::new(), value),
             Type::F64 => self.ir.ins().bitcast(types::I64, MemFlagsData::new(), value),
@@ -396,7 +396,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
     }
 
     /// The scalar of type `ty` in the low bits of 64.
-    fn from_bits(&mut self, bits: ClifValue, ty: Type) -> ClifValue {
+    fn value_of(&mut self, bits: ClifValue, ty: Type) -> ClifValue {
         match ty {
             Type::I64 | Type::V128 => bits,
             Type::I8 | Type::I16 | Type::I32 | Type::F16 => self.ir.ins().ireduce(clif_type(ty), bits),

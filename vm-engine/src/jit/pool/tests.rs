@@ -32,7 +32,6 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             key: request.key,
             tier: request.tier,
             code: vec![0xc3],
-            first_link: ticket.first_link,
             links: Vec::new(),
             sources: vec![Arc::new(block)],
             pcs: Vec::new(),

@@ -173,7 +173,7 @@ fn compiled(
         let Some(entry) = blocks.iter().position(|block| block.key.pc == pc) else {
             break Some(Trap::Instruction { kind: TrapKind::FetchUnmapped, addr: pc });
         };
-        if !codes.contains_key(&pc) {
+        let code = codes.get(&pc).map(|(code, ..)| *code).unwrap_or_else(|| {
             let plan = plan(blocks, entry, options);
             let links = plan.links();
             let first = next_link;
@@ -181,9 +181,9 @@ fn compiled(
             assert!(rig.links.len() as u32 > next_link);
             let code = rig.compile_linked(&plan, first);
             codes.insert(pc, (code, links, first));
-        }
-        let code = codes[&pc].0;
-        if random.next() % 4 == 0 {
+            code
+        });
+        if random.next().is_multiple_of(4) {
             rig.frame.nudge();
         }
         match rig.enter(code) {
