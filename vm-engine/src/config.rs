@@ -73,7 +73,7 @@ pub struct Config {
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
     /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty.
-    /// Default 600: a region costs as much as about 2000 interpreted executions of it, on another thread.
+    /// Default 1500, so that short programs end before anything is compiled: a region costs as much as about 2000 interpreted executions of it, on another thread.
     /// 0 is taken as 1.
     pub hot_threshold: u32,
     /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
@@ -104,7 +104,7 @@ impl Default for Config {
             exact: Exact::Pc,
             compile_threads: 1,
             deterministic: false,
-            hot_threshold: 600,
+            hot_threshold: 1500,
             epoch_instructions: 50_000_000,
             queue_capacity: 64,
             region_instructions: 1000,
