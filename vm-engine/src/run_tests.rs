@@ -210,3 +210,34 @@ fn a_child_of_a_fork_leaves_a_cache_alone_that_somebody_was_changing() {
     assert_eq!(engine.stats().tier0_restarts, 1);
     drop(held);
 }
+
+#[cfg(feature = "jit")]
+#[test]
+fn each_phase_gets_its_own_code_compiled() {
+    const SECOND: u64 = CODE + 0x100;
+    let blocks = Blocks::default().at(CODE, 12, count_down).at(CODE + 12, 4, syscall).at(SECOND, 12, count_down).at(
+        SECOND + 12,
+        4,
+        syscall,
+    );
+    let memory = VecMemory::new(CODE, 0x4000);
+    let config = Config { deterministic: true, hot_threshold: 200, ..Config::default() };
+    let engine = Engine::new(Arc::new(blocks), memory, config).unwrap();
+    let mut vcpu = engine.vcpu();
+    let mut phase = |start: u64, rounds: u64| {
+        vcpu.state_mut().set_pc(GuestAddr::new(start));
+        vcpu.state_mut().set(s(1), rounds);
+        vcpu.state_mut().set(s(2), 0);
+        assert_eq!(vcpu.run(), Exit::Syscall);
+        assert_eq!(vcpu.state().get(s(2)), rounds * (rounds + 1) / 2);
+        (engine.stats().regions.published, engine.stats().tier0_instructions)
+    };
+    let (cold, _) = phase(CODE, 20);
+    assert_eq!(cold, 0, "twenty rounds are not worth compiling");
+    let (first, interpreted) = phase(CODE, 100_000);
+    assert_eq!(first, 1);
+    assert!(interpreted < 2000, "{interpreted} instructions were interpreted");
+    let (second, interpreted) = phase(SECOND, 100_000);
+    assert_eq!(second, 2);
+    assert!(interpreted < 4000, "{interpreted} instructions were interpreted");
+}
