@@ -141,6 +141,41 @@ fn tiny(code: &[u32]) -> Vec<u8> {
     out
 }
 
+/// A program forks; the child ends with status 5, and the parent with what it waited for.
+#[test]
+fn a_program_forks_and_waits() {
+    // As the assembler gives it for: clone(flags, 0); bnez a0, parent; exit(5);
+    // parent: wait4(-1, sp, 0, 0); lw a0, 0(sp); srli a0, a0, 8; exit(a0).
+    const REST: [u32; 17] = [
+        0x0000_0593,
+        0x0dc0_0893,
+        0x73,
+        0x0005_1863,
+        0x0050_0513,
+        0x05d0_0893,
+        0x73,
+        0xfff0_0513,
+        0xff01_0113,
+        0x0001_0593,
+        0x0000_0613,
+        0x0000_0693,
+        0x1040_0893,
+        0x73,
+        0x0001_2503,
+        0x0085_5513,
+        0x05d0_0893,
+    ];
+    // li a0, SIGCHLD; and with CLONE_VM and CLONE_VFORK: lui a0, 4; addiw a0, a0, 0x111.
+    for (name, flags) in [("fork", &[0x0110_0513u32][..]), ("vfork", &[0x0000_4537, 0x1115_051b])] {
+        let code: Vec<u32> = flags.iter().chain(&REST).copied().chain([0x73]).collect();
+        let path = file(name, &tiny(&code));
+        for tier in ["interp", "jit", "auto"] {
+            let output = tradux(&["run", "--tier", tier, &path]);
+            assert_eq!(output.status.code(), Some(5), "{name} on {tier}: {}", err(&output));
+        }
+    }
+}
+
 #[test]
 fn system_calls_are_traced() {
     let output = tradux(&["run", "--strace", &program("hello")]);

@@ -89,6 +89,8 @@ pub(crate) struct Kernel {
     pub(crate) clear_child_tid: u64,
     /// Head of the list of robust futexes.
     pub(crate) robust_list: u64,
+    /// Descriptor whose closing tells a parent that waits for this process that it has ended.
+    pub(crate) waited_for: Option<u64>,
     /// What a child process changes before it goes on.
     pub(crate) child: Option<ChildRegisters>,
     /// The guest's extensions, as `/proc/cpuinfo` words them.

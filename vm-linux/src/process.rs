@@ -197,6 +197,7 @@ impl Process {
             limits: Vec::new(),
             clear_child_tid: 0,
             robust_list: 0,
+            waited_for: None,
             child: None,
             isa: pipeline.guest().isa_text(pipeline.extensions()),
             tracer: options.strace.then_some(Tracer),

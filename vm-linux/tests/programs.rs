@@ -39,8 +39,9 @@ const COMMITTED: [(&str, &[&str], &str, i32); 4] = [
 ];
 
 /// Programs built on demand whose result does not depend on the run, and that need no arguments.
-const BUILT: [&str; 16] = [
+const BUILT: [&str; 17] = [
     "hello",
+    "bare-primes.pie",
     "printing",
     "files",
     "pipes",

@@ -190,6 +190,11 @@ pub(crate) fn clone(k: &mut Kernel, a: &Args) -> SysResult {
             if flags & CLONE_CHILD_SETTID != 0 {
                 let _ = k.user().put_bytes(a.raw(4), &pid.to_le_bytes());
             }
+            // A child of a child that is waited for has nothing to do with that.
+            if let Some(end) = k.waited_for.take() {
+                close(end);
+            }
+            k.waited_for = waiting.map(EndOfChild::keep);
             k.clear_child_tid = if flags & CLONE_CHILD_CLEARTID != 0 { a.raw(4) } else { 0 };
             k.robust_list = 0;
             k.child = Some(ChildRegisters {
@@ -229,6 +234,12 @@ impl EndOfChild {
             }
             (Err(errno), Err(_)) => Err(errno),
         }
+    }
+
+    /// Keeps the writing end in the child.
+    fn keep(self) -> u64 {
+        close(self.read);
+        self.write
     }
 
     /// Waits in the parent.
