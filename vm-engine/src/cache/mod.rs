@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
 use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange};
-use vm_ir::{Block, Effect};
+use vm_ir::{Block, Op};
 
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
@@ -405,9 +405,10 @@ impl TieredCodeCache {
 
 /// Where a fault in the code of `made`, now at `code`, belongs.
 fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
+    // A compare-and-swap is one host instruction, which the host itself takes for a write.
     let atomics = made.sources.iter().flat_map(|block| {
         let ops = block.insts.iter().enumerate();
-        ops.filter(|(_, inst)| inst.op.info().effect == Effect::ReadsWrites).map(|(index, _)| block.pc_of(index))
+        ops.filter(|(_, inst)| inst.op == Op::AtomicRmw).map(|(index, _)| block.pc_of(index))
     });
     let mut atomics: Vec<_> = atomics.collect();
     atomics.sort_unstable();

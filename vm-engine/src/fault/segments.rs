@@ -19,8 +19,8 @@ pub(crate) struct Segment {
     /// Offset in bytes from `start` at which the code of a guest instruction begins, ascending, and the instruction's
     /// address. Code before the first belongs to no guest instruction.
     pub(crate) pcs: Box<[(u32, GuestAddr)]>,
-    /// Guest instructions that read and write in one step, ascending. The host may begin one by a plain read, but what
-    /// the guest attempted is a write.
+    /// Guest instructions that read, modify and write in one step, ascending. The host begins some by a plain read, but
+    /// what the guest attempted is a write.
     pub(crate) atomics: Box<[GuestAddr]>,
     /// Host address of the stub that leaves generated code with [`ExitCode::Fault`](crate::frame::ExitCode::Fault),
     /// entered with the stack pointer that the frame's `entry_sp` holds.
@@ -35,7 +35,7 @@ impl Segment {
         self.pcs[..after].last().map(|(_, guest)| *guest)
     }
 
-    /// Whether the guest instruction at `pc` reads and writes in one step.
+    /// Whether the guest instruction at `pc` reads, modifies and writes in one step.
     pub(super) fn is_atomic(&self, pc: GuestAddr) -> bool {
         self.atomics.binary_search(&pc).is_ok()
     }

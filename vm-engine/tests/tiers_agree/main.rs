@@ -1,16 +1,18 @@
 //! Every tier does what the plain evaluator of `vm_ir::reference` does: on random blocks, and on random programs of
 //! several blocks with loops, while they are interrupted, invalidated and evicted.
 //!
-//! `TRADUX_CASES` sets the number of blocks; a program is run for every fiftieth.
+//! `TRADUX_CASES` sets the number of blocks, for every fiftieth of which a program is run too; `TRADUX_SEED` draws others.
 
 mod machine;
 mod program;
+mod riscv64;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use machine::{Coverage, Machine, Start};
-use program::{BLOCK_BYTES, Ground, Header, MAX_LEN};
-use vm_core::{GuestAddr, GuestRange};
+use program::{BLOCK_BYTES, Ground, Header, MAX_LEN, Source};
+use vm_core::{CpuState, Exit, GuestAddr, GuestRange};
 use vm_engine::{Config, Exact, TierPolicy};
 use vm_ir::Op;
 use vm_ir::arbitrary::{self, Draw, Row};
@@ -23,14 +25,28 @@ const PLACES: u64 = 64;
 const WANTED: u64 = 50;
 
 fn cases() -> u64 {
-    std::env::var("TRADUX_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+    number("TRADUX_CASES").unwrap_or(100_000)
+}
+
+/// The numbers that the test of this name draws its cases from.
+fn draw(test: u64) -> Draw {
+    Draw::new(test ^ number("TRADUX_SEED").unwrap_or(0) << 32)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Memory and tiers of one test; tests run side by side in one process, so each has its own `start`.
 fn machine(placement: Placement, start: u64) -> Machine {
     let at = |offset| GuestAddr::new(start + offset);
     let ground = Ground { code: at(0), data: at(0x10_0000), stop: at(0x20_0000) };
-    Machine::new(placement, ground, PLACES)
+    Machine::new(placement, ground, PLACES * BLOCK_BYTES, Arc::new(Source { ground }))
+}
+
+/// Runs end at the first exit.
+fn stop(_: Exit, _: &mut CpuState) -> bool {
+    false
 }
 
 fn compile(exact: Exact) -> Config {
@@ -52,7 +68,7 @@ fn whole(machine: &Machine) -> GuestRange {
 
 /// Single blocks on each tier, `cases` of them.
 fn blocks(machine: &mut Machine, cases: u64) {
-    let mut draw = Draw::new(0xb10c);
+    let mut draw = draw(0xb10c);
     for case in 0..cases {
         let place = case % PLACES;
         if place == 0 {
@@ -64,7 +80,7 @@ fn blocks(machine: &mut Machine, cases: u64) {
             machine.changed(draw.one_in(2).then_some(range));
         }
         let start = Start::draw(&mut draw, machine.ground.block(place), 0);
-        if let Some(difference) = machine.disagreement(&start, &mut draw) {
+        if let Some(difference) = machine.disagreement(&start, &stop, &mut draw) {
             panic!("block {case}: {difference}\n{}", machine.text(place, 1, &start));
         }
     }
@@ -72,7 +88,7 @@ fn blocks(machine: &mut Machine, cases: u64) {
 
 /// Programs of a few blocks each.
 fn programs(machine: &mut Machine, cases: u64) {
-    let mut draw = Draw::new(0x9406);
+    let mut draw = draw(0x9406);
     for case in 0..cases {
         let count = 2 + draw.below(7) as u8;
         let place = draw.bits() % (PLACES - u64::from(count));
@@ -88,7 +104,7 @@ fn programs(machine: &mut Machine, cases: u64) {
             let entry = place + draw.bits() % u64::from(count);
             let fuel = 1 + draw.bits() % 400;
             let start = Start::draw(&mut draw, machine.ground.block(entry), fuel);
-            if let Some(difference) = machine.disagreement(&start, &mut draw) {
+            if let Some(difference) = machine.disagreement(&start, &stop, &mut draw) {
                 let text = machine.text(place, u64::from(count), &start);
                 panic!("program {case}, round {round}: {difference}\n{text}");
             }
@@ -103,6 +119,7 @@ fn report(coverage: &Coverage) {
         *ops.entry(row.op.name()).or_default() += count;
     }
     println!("ops: {ops:?}\nends: {:?}\nexits: {:?}", coverage.ends, coverage.exits);
+    assert_eq!(coverage.endless, 0);
     let met = |row: &Row| coverage.rows.get(row).copied().unwrap_or(0);
     let seldom: Vec<_> = arbitrary::rows().into_iter().filter(|row| met(row) < WANTED).collect();
     assert!(seldom.is_empty(), "rows met fewer than {WANTED} times: {seldom:?}");

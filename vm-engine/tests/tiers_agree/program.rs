@@ -18,6 +18,15 @@ pub(crate) const FUEL: Slot = Slot::new(12);
 /// Bytes of data that blocks read and write.
 pub(crate) const DATA_LEN: u64 = 4096;
 
+/// Where blocks come from, with what they mean before any pass.
+pub(crate) trait Program: BlockSource {
+    /// The block at `key` as it was made, before passes.
+    fn lifted(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block;
+
+    /// Name of the guest instruction that begins with `bytes`, where instructions have names.
+    fn instruction(&self, bytes: &[u8]) -> Option<&'static str>;
+}
+
 /// Where things lie. Nothing is mapped behind the data, nor where `stop` points.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ground {
@@ -74,9 +83,8 @@ pub(crate) struct Source {
     pub(crate) ground: Ground,
 }
 
-impl Source {
-    /// The block at `key` as it is drawn.
-    pub(crate) fn block(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
+impl Program for Source {
+    fn lifted(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
         let mut header = [0; 12];
         match memory.fetch(key.pc, &mut header) {
             Ok(12) => {}
@@ -108,6 +116,10 @@ impl Source {
         let mut block = arbitrary::block(key, &seeds, &shape);
         memory.fetch(key.pc, &mut block.bytes).expect("the header's page holds its block");
         block
+    }
+
+    fn instruction(&self, _bytes: &[u8]) -> Option<&'static str> {
+        None
     }
 }
 
@@ -148,7 +160,7 @@ fn unmapped(key: BlockKey) -> Block {
 
 impl BlockSource for Source {
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block> {
-        let mut block = self.block(key, memory);
+        let mut block = self.lifted(key, memory);
         match effort {
             Effort::Quick => opt::clean_up(&mut block, &mut opt::Scratch::new()),
             Effort::Full => opt::optimise(&mut block, HELPERS),
