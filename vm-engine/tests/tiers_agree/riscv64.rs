@@ -175,7 +175,7 @@ fn text(machine: &Machine, single: &TranslationPipeline) -> String {
 
 #[test]
 fn random_riscv64_programs() {
-    let at = |offset: u64| GuestAddr::new(0x3000_0000 + offset);
+    let at = |offset: u64| GuestAddr::new(0x0bad_3000_0000 + offset);
     let ground = Ground { code: at(0), data: at(0x10_0000), stop: at(0x20_0000) };
     let pipeline = |options| TranslationPipeline::new(GuestArch::Riscv64, options).expect("the guest is built in");
     let program = Arc::new(Riscv64(pipeline(TranslationOptions::default())));
