@@ -20,23 +20,12 @@ pub(super) enum Signed {
     No,
 }
 
-/// Whether the bits of a NaN operand change nothing about what `op` gives: it yields a canonical NaN, or no float.
-pub(super) fn ignores_nan_bits(op: Op) -> bool {
-    matches!(
-        op,
-        Op::FAdd
-            | Op::FSub
-            | Op::FMul
-            | Op::FDiv
-            | Op::FSqrt
-            | Op::FMulAdd
-            | Op::FEq
-            | Op::FLt
-            | Op::FLe
-            | Op::FUnordered
-            | Op::FToIntS
-            | Op::FConvert
-    )
+/// Whether the bits of a NaN operand change nothing about what `inst` gives: it yields a canonical NaN, or no float.
+pub(super) fn ignores_nan_bits(inst: &Inst) -> bool {
+    let arithmetic =
+        matches!(inst.op, Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FSqrt | Op::FMulAdd | Op::FConvert);
+    let other = matches!(inst.op, Op::FEq | Op::FLt | Op::FLe | Op::FUnordered | Op::FToIntS);
+    other || arithmetic && inst.fp().nan == NanRule::Canonical
 }
 
 /// Whether the host's instruction gives the op's result but for the bits of a NaN.

@@ -299,7 +299,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 first = mark.first;
             }
-            let arithmetic = float::ignores_nan_bits(inst.op);
+            let arithmetic = float::ignores_nan_bits(inst);
             for arg in inst.operands() {
                 let found = &mut self.uses[arg.index()];
                 found.observed |= !arithmetic;
