@@ -170,10 +170,12 @@ impl Process {
 
         let pipeline = Arc::new(TranslationPipeline::new(image.arch, options.translation)?);
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
-        let direct = Loaded::new(&image, &file, options, hwcap, Placement::Direct);
+        let identity = identity(&file, &options.program);
+        let load = |placement| Loaded::new(&image, &file, &identity, options, hwcap, placement);
+        let direct = load(Placement::Direct);
         let loaded = match direct {
             Err(LoadError::Memory { source: MemError::Exists { .. } | MemError::Occupied { .. }, .. }) => {
-                Loaded::new(&image, &file, options, hwcap, Placement::Reserved { size: RESERVATION })
+                load(Placement::Reserved { size: RESERVATION })
             }
             other => other,
         }?;
@@ -191,7 +193,7 @@ impl Process {
             engine,
             signals: Signals::inherited(),
             sysroot,
-            program: std::fs::canonicalize(&options.program).unwrap_or_else(|_| options.program.clone()),
+            program: identity.path.clone(),
             args: loaded.args,
             auxv: loaded.auxv,
             limits: Vec::new(),
@@ -265,10 +267,17 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn new(image: &Image, file: &File, options: &Options, hwcap: u64, placement: Placement) -> Result<Self, LoadError> {
+    fn new(
+        image: &Image,
+        file: &File,
+        identity: &Arc<FileIdentity>,
+        options: &Options,
+        hwcap: u64,
+        placement: Placement,
+    ) -> Result<Self, LoadError> {
         let memory = |source| LoadError::Memory { path: options.program.clone(), source };
         let space = AddressSpace::new(placement).map_err(memory)?;
-        let bias = map_image(&space, image, file, &options.program).map_err(memory)?;
+        let bias = map_image(&space, image, file, identity).map_err(memory)?;
         let (bottom, top) = map_stack(&space).map_err(memory)?;
         let vdso = map_vdso(&space, image.arch).map_err(memory)?;
 
@@ -320,7 +329,7 @@ fn c_strings<'a>(strings: impl Iterator<Item = &'a OsStr>) -> Result<Vec<Vec<u8>
 }
 
 /// Maps the segments of `image`; returns how far they are from the addresses in the file.
-fn map_image(space: &AddressSpace, image: &Image, file: &File, path: &Path) -> Result<i64, MemError> {
+fn map_image(space: &AddressSpace, image: &Image, file: &File, identity: &Arc<FileIdentity>) -> Result<i64, MemError> {
     let span = image.span();
     let bias = if image.position_independent {
         let at = space.find_gap(span.len() + STACK_GUARD, PAGE_SIZE, Gap::Above(GuestAddr::new(LOAD_ADDRESS)))?;
@@ -333,9 +342,8 @@ fn map_image(space: &AddressSpace, image: &Image, file: &File, path: &Path) -> R
     let hold = MapRequest { noreserve: true, ..MapRequest::anonymous(span.len(), Perms::NONE) };
     space.map(hold.at(Place::FixedNoReplace(start)))?;
     space.unmap(start, span.len())?;
-    let identity = identity(file, path);
     for segment in &image.segments {
-        map_segment(space, segment, bias, file, &identity)?;
+        map_segment(space, segment, bias, file, identity)?;
     }
     space.set_heap(span.end().offset(bias));
     Ok(bias)

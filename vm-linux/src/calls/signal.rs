@@ -16,24 +16,29 @@ const MIN_STACK: u64 = 2048;
 /// What the guest asked to happen on signals.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    actions: Vec<SigAction>,
+    /// What it set; `None` while a signal's action is the inherited one.
+    actions: [Option<SigAction>; SIGNALS as usize],
     stack: StackT,
 }
 
 impl Signals {
     /// What a process starts with: ignored signals stay ignored, all others take their default action.
     pub(crate) fn inherited() -> Self {
-        let action = |signal| match host::disposition(signal) {
+        let stack = StackT { flags: SS_DISABLE, ..StackT::default() };
+        Self { actions: [None; SIGNALS as usize], stack }
+    }
+
+    /// The action of `signal`, 1 to 64.
+    fn action(&self, signal: i32) -> SigAction {
+        self.actions[signal as usize - 1].unwrap_or_else(|| match host::disposition(signal) {
             Disposition::Default => SigAction::default(),
             Disposition::Ignore => SigAction { handler: SIG_IGN, ..SigAction::default() },
-        };
-        let actions = (1..=SIGNALS).map(action).collect();
-        Self { actions, stack: StackT { flags: SS_DISABLE, ..StackT::default() } }
+        })
     }
 
     /// Whether the guest ignores `signal`.
     fn ignores(&self, signal: i32) -> bool {
-        self.actions[signal as usize - 1].handler == SIG_IGN
+        self.action(signal).handler == SIG_IGN
     }
 }
 
@@ -63,11 +68,10 @@ pub(crate) fn rt_sigaction(k: &mut Kernel, a: &Args) -> SysResult {
     if !(1..=SIGNALS).contains(&signal) || fixed && new.is_some() {
         return Err(Errno::EINVAL.into());
     }
-    let slot = signal as usize - 1;
-    let old = k.signals.actions[slot];
+    let old = k.signals.action(signal);
     if let Some(mut new) = new {
         new.mask &= !(bit(libc::SIGKILL) | bit(libc::SIGSTOP));
-        k.signals.actions[slot] = new;
+        k.signals.actions[signal as usize - 1] = Some(new);
         let disposition = if new.handler == SIG_IGN { Disposition::Ignore } else { Disposition::Default };
         host::set_disposition(signal, disposition);
     }
