@@ -120,20 +120,10 @@ impl Lowering {
             | Op::ShrS
             | Op::RotL
             | Op::RotR => self.binary(block, value, inst, Opcode::binary(inst.op, ty)),
-            Op::And | Op::Or | Op::Xor => {
-                let wide = match inst.op {
-                    Op::And => Opcode::AndWide,
-                    Op::Or => Opcode::OrWide,
-                    _ => Opcode::XorWide,
-                };
-                if is_wide(ty) {
-                    let (a, b) = (self.read(a, ty, 0), self.read(b, ty, 1));
-                    self.release_all(block, inst);
-                    self.define(value, ty, wide, a, b, 0);
-                } else {
-                    self.binary(block, value, inst, Opcode::binary(inst.op, ty));
-                }
-            }
+            Op::And if is_wide(ty) => self.wide(block, value, inst, Opcode::AndWide),
+            Op::Or if is_wide(ty) => self.wide(block, value, inst, Opcode::OrWide),
+            Op::Xor if is_wide(ty) => self.wide(block, value, inst, Opcode::XorWide),
+            Op::And | Op::Or | Op::Xor => self.binary(block, value, inst, Opcode::binary(inst.op, ty)),
             Op::Eq | Op::Ne | Op::LtS | Op::LtU | Op::LeS | Op::LeU => {
                 self.binary(block, value, inst, Opcode::compare(inst.op, inst.from));
             }
@@ -339,6 +329,14 @@ impl Lowering {
                 self.define(value, result, registers, first, second, 0);
             }
         }
+    }
+
+    /// A bitwise op on 128 bits.
+    fn wide(&mut self, block: &Block, value: Value, inst: &Inst, op: Opcode) {
+        let [a, b, _] = inst.args;
+        let (a, b) = (self.read(a, inst.ty, 0), self.read(b, inst.ty, 1));
+        self.release_all(block, inst);
+        self.define(value, inst.ty, op, a, b, 0);
     }
 
     /// An op that looks at its own fields when it runs, or has a form for one register.
