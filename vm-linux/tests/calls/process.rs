@@ -13,6 +13,8 @@ pub(crate) const CASES: &[Case] = &[
     (&["clock_gettime", "clock_getres", "gettimeofday", "times"], clocks),
     (&["nanosleep", "clock_nanosleep", "getitimer", "setitimer"], sleeping),
     (&["uname", "sysinfo", "getrandom", "getcpu", "getrusage"], information),
+    (&["wait4"], waiting_for_children),
+    (&["sched_getscheduler", "sched_getparam", "sched_get_priority_max", "sched_get_priority_min"], priorities),
     (&["sched_yield", "sched_getaffinity", "prctl"], scheduling),
     (&["prlimit64", "getrlimit", "setrlimit"], limits),
     (&["riscv_hwprobe", "riscv_flush_icache"], processor),
@@ -134,6 +136,30 @@ fn scheduling(g: &mut Guest) {
     g.ok("prctl", &[16, got, 0, 0, 0]);
     assert_eq!(g.get(got, 8), b"a-guest\0");
     g.fails("prctl", &[0x1234, 0, 0, 0, 0], Errno::EINVAL);
+}
+
+fn waiting_for_children(g: &mut Guest) {
+    let spawn = |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+    let (status, usage) = (g.room(4), g.room(144));
+    let child = u64::from(spawn("exit 9").id());
+    assert_eq!(g.ok("wait4", &[child, status, 0, usage]), child);
+    assert_eq!(g.get32(status), 9 << 8);
+    let child = u64::from(spawn("kill -TERM $$").id());
+    assert_eq!(g.ok("wait4", &[child, status, 0, 0]), child);
+    assert_eq!(g.get32(status), libc::SIGTERM as u32);
+    g.fails("wait4", &[child, status, 0, 0], Errno::ECHILD);
+    g.fails("wait4", &[child, status, 0x80, 0], Errno::EINVAL);
+}
+
+fn priorities(g: &mut Guest) {
+    // sched(7): ordinary processes have policy 0 and priority 0, real-time ones 1 to 99.
+    assert_eq!(g.ok("sched_getscheduler", &[0]), 0);
+    let param = g.put(&[9; 4]);
+    g.ok("sched_getparam", &[0, param]);
+    assert_eq!(g.get32(param), 0);
+    assert_eq!((g.ok("sched_get_priority_min", &[1]), g.ok("sched_get_priority_max", &[1])), (1, 99));
+    assert_eq!((g.ok("sched_get_priority_min", &[0]), g.ok("sched_get_priority_max", &[0])), (0, 0));
+    g.fails("sched_get_priority_max", &[99], Errno::EINVAL);
 }
 
 fn limits(g: &mut Guest) {
