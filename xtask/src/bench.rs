@@ -89,8 +89,10 @@ struct KernelResult {
     peak: [u64; 4],
     /// Whether every output was what the native program printed for the same work.
     same: bool,
-    /// Share of the guest instructions of a run of n rounds, start-up included, that the interpreter did not run.
+    /// Share of the guest instructions of a run of n rounds, start-up included, that ran compiled.
     compiled: f64,
+    /// The same of the difference between runs of 2n and of n rounds.
+    compiled_steady: f64,
     /// Interpreter: nanoseconds a guest instruction in steady state.
     interpreter: f64,
     /// Guest instructions a round of the kernel.
@@ -209,13 +211,10 @@ impl Bench {
             let native = self.run(Runner::Native, name, &count)?;
             same &= self.run(runner, name, &count)?.stdout == native.stdout;
         }
-        // Interpreted runs tell how many instructions the guest runs: a share of the work is enough, since it is linear.
+        let (once, twice) = (self.statistics(name, "auto", rounds)?, self.statistics(name, "auto", 2 * rounds)?);
         let few = (rounds / 100).max(1);
         let (less, more) = (self.statistics(name, "interp", few)?, self.statistics(name, "interp", 2 * few)?);
         let counted = (more.interpreted - less.interpreted) as f64;
-        let per_round = counted / few as f64;
-        let all = less.interpreted as f64 + per_round * (rounds - few) as f64;
-        let cold = self.statistics(name, "auto", rounds)?.interpreted as f64;
         Ok((
             KernelResult {
                 name,
@@ -224,9 +223,10 @@ impl Bench {
                 whole: Vec::new(),
                 peak: [0; 4],
                 same,
-                compiled: 1.0 - cold / all,
+                compiled: once.compiled as f64 / once.all(),
+                compiled_steady: (twice.compiled - once.compiled) as f64 / (twice.all() - once.all()),
                 interpreter: (more.cpu - less.cpu) * 1e9 / counted,
-                instructions: per_round,
+                instructions: counted / few as f64,
             },
             rounds,
         ))
@@ -286,11 +286,13 @@ impl Bench {
         let errors = String::from_utf8_lossy(&outcome.stderr);
         let line = errors.lines().rev().find(|line| line.trim_start().starts_with('{'));
         let json: serde_json::Value = serde_json::from_str(line.context("--stats=json printed no JSON")?)?;
-        let interpreted = json.get("tier0_instructions").and_then(serde_json::Value::as_u64);
-        Ok(RunStatistics {
-            cpu: outcome.cpu.as_secs_f64(),
-            interpreted: interpreted.context("--stats=json says nothing of tier0_instructions")?,
-        })
+        let count = |tier: &str| {
+            let number =
+                json.get("instructions").and_then(|counts| counts.get(tier)).and_then(serde_json::Value::as_u64);
+            number.with_context(|| format!("--stats=json does not say how many instructions were {tier}"))
+        };
+        let (interpreted, compiled) = (count("interpreted")?, count("compiled")?);
+        Ok(RunStatistics { cpu: outcome.cpu.as_secs_f64(), interpreted, compiled })
     }
 }
 
@@ -300,6 +302,15 @@ struct RunStatistics {
     cpu: f64,
     /// Guest instructions that the interpreter ran.
     interpreted: u64,
+    /// Guest instructions that ran compiled.
+    compiled: u64,
+}
+
+impl RunStatistics {
+    /// All guest instructions.
+    fn all(&self) -> f64 {
+        (self.interpreted + self.compiled) as f64
+    }
 }
 
 /// The processor's model, the number of processors, memory and architecture.
