@@ -24,12 +24,45 @@ fn with_constant(inst: &Inst, a: Value, bits: u64, out: &mut Out) -> Step {
     Step::Op(binary(inst.op, inst.ty, a, constant))
 }
 
+/// The op on the parts that both operands were widened from, widened once: the widened operands are often of no other
+/// use. Bits above the part come out as they would have.
+fn narrowed(inst: &Inst, out: &mut Out) -> Option<Step> {
+    let (a, b) = (out.def(inst.args[0]), out.def(inst.args[1]));
+    // Narrower types than words are wider on most hosts than they look.
+    let is_word = |wide: &Inst| matches!(wide.op, Op::SignExtend | Op::ZeroExtend) && wide.from == Type::I32;
+    if !is_word(&a) || !is_word(&b) {
+        return None;
+    }
+    // A word whose sign bit is known to be clear is written as widened by zeros, but is both.
+    let is_either = |wide: &Inst| wide.op == Op::ZeroExtend && unsigned_bits(out, wide.args[0]) < Type::I32.bits();
+    let op = match (a.op == b.op, is_either(&a), is_either(&b)) {
+        (true, _, _) | (_, _, true) => a.op,
+        (_, true, _) => b.op,
+        (false, false, false) => return None,
+    };
+    let part = out.emit(binary(inst.op, Type::I32, a.args[0], b.args[0]));
+    Some(Step::Op(convert(op, Type::I32, part, inst.ty)))
+}
+
+/// The rotation that two opposite shifts of one value, which share no bit, amount to.
+fn rotation(inst: &Inst, out: &Out) -> Option<Step> {
+    let (a, b) = (out.def(inst.args[0]), out.def(inst.args[1]));
+    let (left, right) = match (a.op, b.op) {
+        (Op::Shl, Op::ShrU) => (a, b),
+        (Op::ShrU, Op::Shl) => (b, a),
+        _ => return None,
+    };
+    let sum = out.bits(left.args[1])?.checked_add(out.bits(right.args[1])?)?;
+    let fits = left.args[0] == right.args[0] && sum == u64::from(inst.ty.bits());
+    fits.then(|| Step::Op(binary(Op::RotL, inst.ty, left.args[0], left.args[1])))
+}
+
 pub(super) fn and(inst: &Inst, out: &mut Out) -> Step {
     let [a, b, _] = inst.args;
     if a == b {
         return Step::Value(a);
     }
-    let Some(mask) = out.bits(b) else { return Step::Keep };
+    let Some(mask) = out.bits(b) else { return narrowed(inst, out).unwrap_or(Step::Keep) };
     if mask == 0 {
         return Step::Constant(0);
     }
@@ -57,7 +90,13 @@ pub(super) fn or(inst: &Inst, out: &mut Out) -> Step {
     match out.bits(b) {
         Some(0) => return Step::Value(a),
         Some(bits) if bits == inst.ty.mask() => return Step::Constant(bits),
-        Some(_) | None => {}
+        Some(_) => {}
+        None => {
+            return match rotation(inst, out) {
+                Some(step) => step,
+                None => narrowed(inst, out).unwrap_or(Step::Keep),
+            };
+        }
     }
     match nested(inst, out) {
         Some((inner, left, right)) => with_constant(inst, inner, left | right, out),
@@ -70,7 +109,12 @@ pub(super) fn xor(inst: &Inst, out: &mut Out) -> Step {
     if a == b && inst.ty != Type::V128 {
         return Step::Constant(0);
     }
-    let Some(bits) = out.bits(b) else { return Step::Keep };
+    let Some(bits) = out.bits(b) else {
+        return match rotation(inst, out) {
+            Some(step) => step,
+            None => narrowed(inst, out).unwrap_or(Step::Keep),
+        };
+    };
     if bits == 0 {
         return Step::Value(a);
     }
