@@ -131,16 +131,17 @@ impl Emitter<'_, '_> {
 
     /// The host's quiet comparison raises *invalid* for signalling NaNs; for a signalling comparison a cold path raises
     /// it for quiet ones.
-    pub(super) fn float_compare(&mut self, inst: &Inst, condition: FloatCC) -> ClifValue {
+    pub(super) fn float_compare(&mut self, at: usize, condition: FloatCC) -> ClifValue {
+        let inst = &self.block.insts[at];
         if inst.from == Type::F16 {
             return self.definition(inst);
         }
         let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
         let mut value = self.ir.ins().fcmp(condition, a, b);
         self.raises_flags(value);
-        if self.reads_flags {
-            // Through memory, so that instruction selection does not repeat the comparison at its use, which may
-            // come after the flags were read.
+        if self.reads_flags || self.uses[at].overtaken {
+            // Through memory, so that instruction selection does not move the comparison to its use, which may come
+            // after the flags were read or the region was left.
             self.store_frame(value, offset::SINK);
             value = self.load_frame(types::I8, offset::SINK);
         }

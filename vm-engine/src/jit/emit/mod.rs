@@ -14,7 +14,7 @@ mod vector;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use vm_core::{CpuState, GuestAddr, SLOT_COUNT, Slot};
-use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
+use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
 
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
@@ -76,6 +76,23 @@ struct Use {
     observed: bool,
     /// Something outside its guest instruction uses it.
     escapes: bool,
+    /// Something may look at the floating-point flags, or leave the region, between the value and a use.
+    overtaken: bool,
+}
+
+/// Whether an op of this effect reads or writes the floating-point flags, or may leave with them.
+fn looks_at_flags(effect: Effect) -> bool {
+    match effect {
+        Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Orders => false,
+        Effect::ReadsFpFlags
+        | Effect::WritesFpFlags
+        | Effect::WritesMode
+        | Effect::Reads
+        | Effect::Writes
+        | Effect::ReadsWrites
+        | Effect::Calls
+        | Effect::Leaves => true,
+    }
 }
 
 struct Emitter<'a, 'b> {
@@ -295,6 +312,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.uses.resize(block.insts.len(), Use::default());
         let mut marks = block.marks.iter().peekable();
         let mut first = 0;
+        let mut last_look = 0;
         for (at, inst) in block.insts.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 first = mark.first;
@@ -304,10 +322,15 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 let found = &mut self.uses[arg.index()];
                 found.observed |= !arithmetic;
                 found.escapes |= inst.op == Op::Set || (arg.index() as u32) < first;
+                found.overtaken |= arg.index() < last_look;
+            }
+            if looks_at_flags(inst.op.info().effect) {
+                last_look = at;
             }
         }
         if let Some(value) = block.end.operand() {
-            self.uses[value.index()] = Use { observed: true, escapes: true };
+            let overtaken = self.uses[value.index()].overtaken || value.index() < last_look;
+            self.uses[value.index()] = Use { observed: true, escapes: true, overtaken };
         }
     }
 
@@ -517,13 +540,13 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::FNeg => self.fneg(at),
             Op::FAbs => self.fabs(inst),
             Op::FCopySign => self.fcopysign(inst),
-            Op::FEq => self.float_compare(inst, ir::condcodes::FloatCC::Equal),
-            Op::FLt => self.float_compare(inst, ir::condcodes::FloatCC::LessThan),
+            Op::FEq => self.float_compare(at, ir::condcodes::FloatCC::Equal),
+            Op::FLt => self.float_compare(at, ir::condcodes::FloatCC::LessThan),
             Op::FEqSilent => self.silent_compare(inst, ir::condcodes::FloatCC::Equal),
             Op::FLtSilent => self.silent_compare(inst, ir::condcodes::FloatCC::LessThan),
             Op::FLeSilent => self.silent_compare(inst, ir::condcodes::FloatCC::LessThanOrEqual),
-            Op::FLe => self.float_compare(inst, ir::condcodes::FloatCC::LessThanOrEqual),
-            Op::FUnordered => self.float_compare(inst, ir::condcodes::FloatCC::Unordered),
+            Op::FLe => self.float_compare(at, ir::condcodes::FloatCC::LessThanOrEqual),
+            Op::FUnordered => self.float_compare(at, ir::condcodes::FloatCC::Unordered),
             Op::FToIntS => self.float_to_int(inst),
             Op::IntToFS => self.int_to_float(inst, float::Signed::Yes),
             Op::IntToFU => self.int_to_float(inst, float::Signed::No),
