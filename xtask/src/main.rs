@@ -32,7 +32,7 @@ struct Arguments {
 enum Chore {
     /// Run every test: format, lints, documentation, features, unit tests and guest programs
     Test(test::Options),
-    /// Build the guest programs into target/guests/<architecture>/
+    /// Build the guest programs into target/guests, a folder for each architecture
     Guests(guests::Options),
     /// Measure guest kernels: native, qemu-user and tradux in interleaved rounds
     Bench(bench::Options),
