@@ -5,6 +5,8 @@ mod args;
 mod code;
 mod commands;
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,9 +26,25 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough, as `tradux disasm FILE | head` says.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tradux: {error:#}");
+            complain(&format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes a line to standard error, if anybody is there to read it.
+fn say(line: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says what went wrong.
+fn complain(reason: &dyn fmt::Display) {
+    say(&format_args!("tradux: {reason}"));
 }

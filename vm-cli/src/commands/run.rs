@@ -1,14 +1,14 @@
 //! `tradux run`.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 use vm_engine::Config;
 use vm_linux::{Options, Process, Status};
 
 use crate::args::{RunArgs, StatsFormat};
+use crate::{complain, say};
 
 /// Exit status for a program that was found and cannot be executed, as shells have it.
 const CANNOT_EXECUTE: u8 = 126;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     let mut process = match Process::load(&options(args)) {
         Ok(process) => process,
         Err(error) => {
-            eprintln!("tradux: {error}");
+            complain(&error);
             return ExitCode::from(error.exit_status());
         }
     };
@@ -28,8 +28,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
     // A child that the program forked comes here too: it has its parent's numbers in its own.
     if started_as == std::process::id() {
         match format {
-            Some(StatsFormat::Text) => eprintln!("{}", text(&process)),
-            Some(StatsFormat::Json) => eprintln!("{}", json(&process)),
+            Some(StatsFormat::Text) => say(&text(&process)),
+            Some(StatsFormat::Json) => say(&json(&process)),
             None => {}
         }
     }
@@ -41,7 +41,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
             ExitCode::from(128 + signal as u8)
         }
         Status::Uncompilable(pc) => {
-            eprintln!("tradux: the code at {pc} cannot be compiled, and --tier jit asks for nothing else");
+            complain(&format_args!("the code at {pc} cannot be compiled, and --tier jit asks for nothing else"));
             ExitCode::from(CANNOT_EXECUTE)
         }
     }
@@ -66,23 +66,19 @@ fn options(args: RunArgs) -> Options {
     }
 }
 
-/// This process's environment with `changes`, `NAME=value` each.
+/// This process's environment in its order, with `changes`, `NAME=value` each.
 fn environment(changes: Vec<OsString>) -> Vec<OsString> {
-    let mut variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let joined = |(name, value): (OsString, OsString)| [name, value].join(OsStr::new("="));
+    let mut variables: Vec<OsString> = std::env::vars_os().map(joined).collect();
     for change in changes {
-        let bytes = change.as_bytes();
-        if let Some(at) = bytes.iter().position(|byte| *byte == b'=') {
-            let (name, value) = (bytes[..at].to_vec(), bytes[at + 1..].to_vec());
-            variables.insert(OsString::from_vec(name), OsString::from_vec(value));
+        let Some(equals) = change.as_bytes().iter().position(|byte| *byte == b'=') else { continue };
+        let name = change.as_bytes()[..=equals].to_owned();
+        match variables.iter_mut().find(|known| known.as_bytes().starts_with(&name)) {
+            Some(known) => *known = change,
+            None => variables.push(change),
         }
     }
-    let joined = |(name, value): (OsString, OsString)| {
-        let mut text = name;
-        text.push("=");
-        text.push(value);
-        text
-    };
-    variables.into_iter().map(joined).collect()
+    variables
 }
 
 /// Largest amount of memory that this process has held so far, in KiB.
