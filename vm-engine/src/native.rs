@@ -15,7 +15,7 @@ use crate::frame::{ExitCode, JUMP_CACHE_LEN, JumpEntry, OwnFrame};
 use crate::hostfp;
 use crate::jit::code::CodePtr;
 use crate::jit::compiled::CompiledTier;
-use crate::jit::pool::{Accepted, Made, Parked, Pool, Request, Worker};
+use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
 use crate::region::{CompileOptions, MemoryMode, Profile, Seen, discover};
 use crate::run::Went;
@@ -139,11 +139,11 @@ fn options(engine: &Engine) -> CompileOptions {
 /// Makes regions for the pool, as long as the engine lives.
 fn worker(engine: Weak<Engine>, jit: Arc<Jit>) -> Worker {
     let mut workspace = Workspace::default();
-    Box::new(move |request| make(&*engine.upgrade()?, &jit, request, &mut workspace))
+    Box::new(move |request| make(&*engine.upgrade().ok_or(Failure::NotNow)?, &jit, request, &mut workspace))
 }
 
 fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace) -> Made {
-    let cache = &engine.native()?.cache;
+    let cache = &engine.native().ok_or(Failure::NotNow)?.cache;
     let mut ticket = cache.ticket();
     let profile = EngineProfile { engine, entry: request.key };
     let most = engine.config.region_instructions;
@@ -151,16 +151,16 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
         CompiledTier::One => most.min(TIER_ONE_INSTRUCTIONS),
         CompiledTier::Two => most,
     };
-    let plan = discover(request.key, options(engine), max_guest_len, &profile)?;
-    cache.allocate_links(&mut ticket, plan.links().len()).ok()?;
+    let plan = discover(request.key, options(engine), max_guest_len, &profile).ok_or(Failure::NotNow)?;
+    cache.allocate_links(&mut ticket, plan.links().len()).map_err(|_| Failure::NotNow)?;
     let shown = ShownOnPanic { plan: &plan };
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
     drop(shown);
     match made {
-        Ok(region) => Some((ticket, region)),
+        Ok(region) => Ok((ticket, region)),
         Err(_) => {
             cache.abandon(&ticket);
-            None
+            Err(Failure::Never)
         }
     }
 }

@@ -24,8 +24,17 @@ pub(crate) struct Request {
     pub(crate) heat: u64,
 }
 
-/// What a worker makes of a request: nothing if the entry cannot be compiled.
-pub(crate) type Made = Option<(Ticket, CompiledRegion)>;
+/// What a worker makes of a request.
+pub(crate) type Made = Result<(Ticket, CompiledRegion), Failure>;
+
+/// Why a request came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The guest's code, or what is known of it, changed meanwhile, or there is no room: a later request may do better.
+    NotNow,
+    /// There is no code for this entry, whenever it is asked for.
+    Never,
+}
 
 /// Makes regions; every compile thread has one of its own.
 pub(crate) type Worker = Box<dyn FnMut(Request) -> Made + Send>;
@@ -131,12 +140,13 @@ impl Pool {
 
     /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published.
     pub(crate) fn compile_now(&self, worker: &mut Worker, request: Request) -> bool {
-        let made = self.shared.make(worker, request);
-        let done = made.is_some_and(|made| self.shared.cache.publish(vec![made]).is_ok());
-        if !done {
-            self.shared.lock().hopeless.push(request.key);
+        match self.shared.make(worker, request) {
+            Ok(made) => self.shared.cache.publish(vec![made]).is_ok(),
+            Err(failure) => {
+                self.shared.lock().note(request.key, failure);
+                false
+            }
         }
-        done
     }
 
     /// Waits until no request waits or is worked on.
@@ -195,6 +205,15 @@ impl Drop for Parked<'_> {
     }
 }
 
+impl Queue {
+    fn note(&mut self, key: BlockKey, failure: Failure) {
+        match failure {
+            Failure::NotNow => {}
+            Failure::Never => self.hopeless.push(key),
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing that can panic runs under this lock.
@@ -217,11 +236,10 @@ impl Shared {
             queue.busy += 1;
             drop(queue);
             let made = self.make(&mut worker, request);
-            let failed = made.is_none();
-            batch.extend(made);
             queue = self.lock();
-            if failed {
-                queue.hopeless.push(request.key);
+            match made {
+                Ok(made) => batch.push(made),
+                Err(failure) => queue.note(request.key, failure),
             }
             if batch.len() >= BATCH || queue.waiting.is_empty() || queue.parked || queue.stop {
                 drop(queue);
@@ -243,7 +261,7 @@ impl Shared {
             Err(_) => {
                 // The panic's own message is on standard error already, with the region's plan.
                 *worker = (self.worker)();
-                None
+                Err(Failure::Never)
             }
         }
     }

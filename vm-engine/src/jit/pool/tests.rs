@@ -15,14 +15,17 @@ fn request(pc: u64, heat: u64) -> Request {
     Request { key: key(pc), tier: CompiledTier::One, heat }
 }
 
-/// Makes one-byte regions; odd addresses are hopeless, address 0 panics.
+/// Makes one-byte regions; odd addresses are hopeless, multiples of 1000 are not to be had now, address 0 panics.
 fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
     Box::new(move |request| {
         let pc = request.key.pc.get();
         order.lock().unwrap_or_else(PoisonError::into_inner).push(pc);
         assert_ne!(pc, 0, "asked to panic");
         if pc % 2 == 1 {
-            return None;
+            return Err(Failure::Never);
+        }
+        if pc % 1000 == 0 {
+            return Err(Failure::NotNow);
         }
         let ticket = cache.ticket();
         let mut ir = IrBuilder::new(request.key);
@@ -39,7 +42,7 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             faults: Exact::Pc,
             compile_ns: 0,
         };
-        Some((ticket, region))
+        Ok((ticket, region))
     })
 }
 
@@ -99,6 +102,9 @@ fn a_failure_is_remembered_and_a_panic_survived() {
     pool.drain();
     assert_eq!(pool.request(request(0, 1)), Accepted::Hopeless);
     assert!(pool.is_hopeless(key(3)) && cache.len() == 0);
+    pool.request(request(1000, 1));
+    pool.drain();
+    assert_eq!(pool.request(request(1000, 1)), Accepted::Queued, "it may be asked for again");
     pool.request(request(2, 1));
     pool.drain();
     assert_eq!(cache.len(), 1);
