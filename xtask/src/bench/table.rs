@@ -37,7 +37,7 @@ pub(super) fn print(
     );
     text.push_str(
         "Steady state. *x native*: CPU time for the same work, native being 1. *qemu / tradux*: how many times more CPU time qemu-user takes. \
-         *whole run*: CPU time of a run of 0.5-1 s of native work with start-up and compilation, against its steady state.\n\n\
+         *whole run*: CPU time of a run of n rounds with start-up and compilation, against its steady state.\n\n\
          | kernel | group | native ns/round | qemu rv64 x native | qemu x native | tradux x native | qemu rv64 / tradux | qemu / tradux | whole run | \
          compiled: whole, steady | interpreter ns/insn | compiled ns/insn | MiB native, qemu, tradux | same output |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
