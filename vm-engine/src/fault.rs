@@ -2,7 +2,7 @@
 //!
 //! A signal handler looks at the interrupted host instruction:
 //!
-//! * of an accessor of [`flat`](crate::flat): it goes on behind the access, which returns an error;
+//! * of an accessor of `flat`: it goes on behind the access, which returns an error;
 //! * of generated code: the frame is told the guest's pc, the address and the direction of the access, and generated
 //!   code is left by its exit stub;
 //! * anything else is passed on to the handler that was there before.

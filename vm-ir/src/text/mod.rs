@@ -1,4 +1,4 @@
-//! The text form of blocks: [`print`] writes it, [`parse`] reads it back.
+//! The text form of blocks: [`print()`] writes it, [`parse`] reads it back.
 //!
 //! ```text
 //! block 0x1000 {

@@ -28,7 +28,7 @@ impl fmt::Display for Block {
     }
 }
 
-/// A block being printed: what [`print`] returns.
+/// A block being printed: what [`print()`] returns.
 #[derive(Debug)]
 pub struct Display<'a, N> {
     block: &'a Block,

@@ -4,7 +4,7 @@
 //! detected after rounding (7.5, alternative a); what the standard leaves open (NaN bits, minimum and maximum,
 //! conversions that overflow) is said by [`FpAttr`]. Flags are raised in the given [`FpEnv`] and never cleared.
 //!
-//! Every operation goes the same way: [`format`] takes an operand apart into a 64-bit significand, [`arith`] or
+//! Every operation goes the same way: `format` takes an operand apart into a 64-bit significand, `arith` or
 //! [`convert`] computes a significand that is exact but for a sticky last bit, [`round`] cuts it to the format.
 //!
 //! # Panics
