@@ -293,6 +293,27 @@ pub fn prepare_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// Runs `start` with every signal blocked that is not about an instruction of the thread itself, and gives the calling
+/// thread its mask back. A thread that `start` starts keeps that mask: it runs no guest code, and a process's signals are
+/// for those threads that do.
+#[cfg(feature = "jit")]
+pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut old = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is filled before it is changed and used; the old one is written by a call that cannot fail.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
+            libc::sigdelset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), old.as_mut_ptr());
+    }
+    let result = start();
+    // SAFETY: the mask that the call above saved.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
+    result
+}
+
 /// Copies bytes in ascending order until all are copied or the host faults on one; gives how many were.
 ///
 /// # Safety

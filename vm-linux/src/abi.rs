@@ -3,7 +3,7 @@
 use vm_core::{CpuState, GuestAddr};
 use vm_cross_arch_support::riscv64::{RESERVATION_ADDRESS, x};
 
-use crate::kernel::ChildRegisters;
+use crate::thread::ChildRegisters;
 
 /// Registers of the riscv64 system-call convention: number in a7, arguments in a0 to a5, result in a0.
 const NUMBER: u8 = 17;
@@ -18,6 +18,19 @@ pub(crate) const MIN_SIGNAL_STACK: u64 = 128 + 960;
 pub(crate) fn system_call(state: &CpuState) -> (u64, [u64; 6]) {
     let args = std::array::from_fn(|index| state.get(x(FIRST_ARGUMENT + index as u8)));
     (state.get(x(NUMBER)), args)
+}
+
+/// Bytes of the instruction that makes a system call.
+const SYSTEM_CALL: i64 = 4;
+
+/// Lets the guest make its system call again: the registers are still as it made it.
+pub(crate) fn repeat_system_call(state: &mut CpuState) {
+    state.set_pc(state.pc().offset(-SYSTEM_CALL));
+}
+
+/// The guest's stack pointer.
+pub(crate) fn stack_pointer(state: &CpuState) -> u64 {
+    state.get(x(STACK_POINTER))
 }
 
 /// Answers the system call.

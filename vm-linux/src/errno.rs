@@ -33,6 +33,10 @@ errnos! {
 }
 
 impl Errno {
+    /// The call was not made, for a signal is to be delivered first; it is made afterwards. The kernel's `ERESTARTSYS`,
+    /// which it shows to no program either.
+    pub const NOT_MADE: Self = Self(512);
+
     /// The error with this number, a positive one.
     #[must_use]
     pub const fn new(number: i32) -> Self {

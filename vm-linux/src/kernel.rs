@@ -1,20 +1,21 @@
-//! [`Kernel`]: what a kernel keeps for one process, and how a system call gets from number to handler.
+//! [`Kernel`]: what a kernel keeps for one process, shared by its threads, and how a call is handed to the host's kernel.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestRange};
 use vm_engine::Engine;
 use vm_mem::AddressSpace;
 
-use crate::calls::signal::Signals;
 use crate::errno::Errno;
 use crate::host::{self, Arg, GuestPtr, HostCall};
-use crate::layout::{Layout, OpenHow};
+use crate::layout::{Layout, OpenHow, Rlimit};
 use crate::shape::Shape;
-use crate::table::{self, Action};
+use crate::signal::Actions;
+use crate::thread::Threads;
 use crate::trace::Tracer;
 use crate::user::{PATH_MAX, User};
 
@@ -23,6 +24,10 @@ use crate::user::{PATH_MAX, User};
 pub(crate) enum Stop {
     /// It failed.
     Error(Errno),
+    /// The registers are as the guest shall find them.
+    Resume,
+    /// The thread ends with this status.
+    ThreadExit(u8),
     /// The process ends with this status.
     Exit(u8),
     /// The process is killed by this signal.
@@ -59,22 +64,16 @@ impl Args {
     }
 }
 
-/// Registers that a child process starts with in place of its parent's; for each `None` means unchanged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ChildRegisters {
-    /// Stack pointer.
-    pub(crate) stack: Option<u64>,
-    /// Thread pointer.
-    pub(crate) thread: Option<u64>,
-}
-
-/// What a kernel keeps for one process.
+/// What a kernel keeps for one process. Its threads share it.
 pub(crate) struct Kernel {
     pub(crate) space: Arc<AddressSpace>,
     pub(crate) engine: Arc<Engine>,
     /// Generation of the code watch up to which the engine has been told of changes.
-    pub(crate) seen_changes: u64,
-    pub(crate) signals: Signals,
+    seen_changes: AtomicU64,
+    pub(crate) actions: Actions,
+    pub(crate) threads: Threads,
+    /// Address of the code that returns from a signal handler.
+    pub(crate) sigreturn: GuestAddr,
     /// Where absolute guest paths are looked up first.
     pub(crate) sysroot: Option<PathBuf>,
     /// Real path of the program.
@@ -84,52 +83,84 @@ pub(crate) struct Kernel {
     /// The auxiliary vector as the program got it.
     pub(crate) auxv: Vec<u8>,
     /// Limits that would hit the emulator rather than the guest, as the guest set them.
-    pub(crate) limits: Vec<(u32, crate::layout::Rlimit)>,
-    /// Address that is cleared when the thread ends; nobody is left to see it when the process does.
-    pub(crate) clear_child_tid: u64,
-    /// Head of the list of robust futexes.
-    pub(crate) robust_list: u64,
-    /// Descriptor whose closing tells a parent that waits for this process that it has ended.
-    pub(crate) waited_for: Option<u64>,
-    /// What a child process changes before it goes on.
-    pub(crate) child: Option<ChildRegisters>,
+    pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
     /// The guest's extensions, as `/proc/cpuinfo` words them.
     pub(crate) isa: String,
     pub(crate) tracer: Option<Tracer>,
 }
 
+/// What a new process is given; everything else begins empty.
+pub(crate) struct Origin {
+    pub(crate) space: Arc<AddressSpace>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) sigreturn: GuestAddr,
+    pub(crate) sysroot: Option<PathBuf>,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<Vec<u8>>,
+    pub(crate) auxv: Vec<u8>,
+    pub(crate) isa: String,
+    pub(crate) tracer: Option<Tracer>,
+}
+
 impl Kernel {
+    /// A process without threads.
+    pub(crate) fn new(origin: Origin) -> Self {
+        let Origin { space, engine, sigreturn, sysroot, program, args, auxv, isa, tracer } = origin;
+        Self {
+            seen_changes: AtomicU64::new(space.code_watch().generation()),
+            space,
+            engine,
+            actions: Actions::inherited(),
+            threads: Threads::default(),
+            sigreturn,
+            sysroot,
+            program,
+            args,
+            auxv,
+            limits: Mutex::default(),
+            isa,
+            tracer,
+        }
+    }
+
+    /// A process that shares `parent`'s memory and nothing else.
+    pub(crate) fn sharing(parent: &Self) -> Self {
+        Self {
+            space: Arc::clone(&parent.space),
+            engine: Arc::clone(&parent.engine),
+            seen_changes: AtomicU64::new(parent.seen_changes.load(Ordering::Acquire)),
+            actions: parent.actions.copy(),
+            threads: Threads::default(),
+            sigreturn: parent.sigreturn,
+            sysroot: parent.sysroot.clone(),
+            program: parent.program.clone(),
+            args: parent.args.clone(),
+            auxv: parent.auxv.clone(),
+            limits: Mutex::new(parent.limits().clone()),
+            isa: parent.isa.clone(),
+            tracer: parent.tracer.clone(),
+        }
+    }
+
+    /// Holds everything of this process still that a fork must not copy half changed.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        (self.actions.table(), self.threads.registry(), self.limits())
+    }
+
     /// Guest memory.
     pub(crate) fn user(&self) -> User<'_> {
         User(&self.space)
     }
 
-    /// Makes the system call `number` of the generic list.
-    pub(crate) fn system_call(&mut self, number: u64, args: [u64; 6]) -> SysResult {
-        let row = table::by_generic_number(number);
-        if let (Some(tracer), Some(row)) = (&self.tracer, row) {
-            tracer.announce(row, &args, self.user());
-        }
-        let result = match row {
-            None => Err(Errno::ENOSYS.into()),
-            Some(row) => match &row.action {
-                Action::Own(handler, _) => handler(self, &Args(args)),
-                Action::Pass(call) => self.pass(call, &Args(args)),
-                Action::Refuse(errno) => Err((*errno).into()),
-            },
-        };
-        if let Some(tracer) = &self.tracer {
-            tracer.report(row, number, &args, result, self.user());
-        }
-        self.forget_changed_code();
-        result
+    /// Limits that the guest set and that are only recorded.
+    pub(crate) fn limits(&self) -> MutexGuard<'_, Vec<(u32, Rlimit)>> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the engine which translated code a call has replaced or unmapped.
-    fn forget_changed_code(&mut self) {
+    pub(crate) fn forget_changed_code(&self) {
         let generation = self.space.code_watch().generation();
-        if generation != self.seen_changes {
-            self.seen_changes = generation;
+        if self.seen_changes.swap(generation, Ordering::AcqRel) != generation {
             for range in self.space.code_watch().take_changed() {
                 self.engine.invalidate(range);
             }
@@ -163,7 +194,7 @@ impl Kernel {
                 None => Arg::Int(args.raw(index)),
             };
         }
-        Ok(host::call(call, &mut list[..call.shapes().len()])?)
+        Ok(host::wait(call, &mut list[..call.shapes().len()])?)
     }
 
     /// The file name at guest address `addr`, as the host is to take it.

@@ -8,15 +8,18 @@ mod abi;
 mod calls;
 pub mod elf;
 mod errno;
-#[allow(unsafe_code)] // Raw system calls, signal dispositions and fork.
+mod futex;
+#[allow(unsafe_code)] // Raw system calls, signal handlers, processes.
 mod host;
 mod kernel;
 mod layout;
 mod process;
 mod run;
 mod shape;
+mod signal;
 pub mod stack;
 pub mod table;
+mod thread;
 mod trace;
 mod user;
 mod vdso;

@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use vm_core::{GuestAddr, GuestArch, PAGE_SIZE, Perms};
 use vm_cross_arch_support::{PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
-use vm_engine::{Config, Engine, EngineError, EngineStats, Vcpu};
+use vm_engine::{Config, Engine, EngineError, EngineStats};
 use vm_mem::{AddressSpace, FileIdentity, Gap, MapRequest, MemError, Place, Placement};
 
 use crate::abi;
-use crate::calls::signal::Signals;
 use crate::elf::{ElfError, Image, Segment};
 use crate::errno::Errno;
-use crate::host::{self, Disposition};
-use crate::kernel::Kernel;
+use crate::host;
+use crate::kernel::{Kernel, Origin};
 use crate::stack::{Contents, Stack, at};
+use crate::thread::Thread;
 use crate::trace::Tracer;
 use crate::user::User;
 use crate::vdso;
@@ -150,8 +150,8 @@ pub enum Status {
 
 /// A loaded program.
 pub struct Process {
-    pub(crate) vcpu: Vcpu,
-    pub(crate) kernel: Kernel,
+    /// The first thread.
+    pub(crate) main: Thread,
     pipeline: Arc<TranslationPipeline>,
     entry: GuestAddr,
 }
@@ -185,32 +185,25 @@ impl Process {
         host::spare_system_calls(&space);
         let mut vcpu = engine.vcpu();
         abi::start(vcpu.state_mut(), loaded.entry, loaded.stack.pointer);
-        // Rust's start code ignores this signal; programs expect its default action.
-        host::set_disposition(libc::SIGPIPE, Disposition::Default);
-        let kernel = Kernel {
-            seen_changes: space.code_watch().generation(),
+        host::signal::inherit_pipe();
+        let kernel = Arc::new(Kernel::new(Origin {
             space,
             engine,
-            signals: Signals::inherited(),
+            sigreturn: loaded.sigreturn,
             sysroot,
             program: identity.path.clone(),
             args: loaded.args,
             auxv: loaded.auxv,
-            limits: Vec::new(),
-            clear_child_tid: 0,
-            robust_list: 0,
-            waited_for: None,
-            child: None,
             isa: pipeline.guest().isa_text(pipeline.extensions()),
             tracer: options.strace.then_some(Tracer),
-        };
-        Ok(Self { vcpu, kernel, pipeline, entry: loaded.entry })
+        }));
+        Ok(Self { main: Thread::first(kernel, vcpu), pipeline, entry: loaded.entry })
     }
 
     /// The guest's memory.
     #[must_use]
     pub fn memory(&self) -> &AddressSpace {
-        &self.kernel.space
+        &self.main.kernel.space
     }
 
     /// Address of the program's first instruction.
@@ -222,7 +215,7 @@ impl Process {
     /// What the engine has done so far.
     #[must_use]
     pub fn engine_stats(&self) -> EngineStats {
-        self.kernel.engine.stats()
+        self.main.kernel.engine.stats()
     }
 
     /// What the translation pipeline has done so far.
@@ -235,7 +228,7 @@ impl Process {
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process")
-            .field("program", &self.kernel.program)
+            .field("program", &self.main.kernel.program)
             .field("entry", &self.entry)
             .finish_non_exhaustive()
     }
@@ -262,6 +255,7 @@ struct Loaded {
     space: AddressSpace,
     entry: GuestAddr,
     stack: Stack,
+    sigreturn: GuestAddr,
     args: Vec<Vec<u8>>,
     auxv: Vec<u8>,
 }
@@ -279,7 +273,7 @@ impl Loaded {
         let space = AddressSpace::new(placement).map_err(memory)?;
         let bias = map_image(&space, image, file, identity).map_err(memory)?;
         let (bottom, top) = map_stack(&space).map_err(memory)?;
-        let vdso = map_vdso(&space, image.arch).map_err(memory)?;
+        let (vdso, sigreturn) = map_vdso(&space, image.arch).map_err(memory)?;
 
         let name = options.program.as_os_str();
         let argv0 = options.argv0.as_deref().unwrap_or(name);
@@ -315,7 +309,7 @@ impl Loaded {
             .put_bytes(stack.pointer.get(), &stack.bytes)
             .map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
         let auxv = stack.auxv(args.len(), env.len());
-        Ok(Self { space, entry, stack, args, auxv })
+        Ok(Self { space, entry, stack, sigreturn, args, auxv })
     }
 }
 
@@ -402,12 +396,13 @@ fn map_stack(space: &AddressSpace) -> Result<(GuestAddr, GuestAddr), MemError> {
     Ok((bottom, bottom.offset(size as i64)))
 }
 
-fn map_vdso(space: &AddressSpace, arch: GuestArch) -> Result<GuestAddr, MemError> {
-    let image = vdso::build(arch);
+/// Maps the vDSO; returns its address and that of the code that returns from a signal handler.
+fn map_vdso(space: &AddressSpace, arch: GuestArch) -> Result<(GuestAddr, GuestAddr), MemError> {
+    let vdso::Vdso { image, sigreturn } = vdso::build(arch);
     let len = image.len() as u64;
     let addr = space.map(MapRequest::anonymous(len, Perms::READ | Perms::WRITE).named("[vdso]"))?;
     // Just mapped writable.
     let _ = User(space).put_bytes(addr.get(), &image);
     space.protect(addr, len, Perms::READ | Perms::EXECUTE)?;
-    Ok(addr)
+    Ok((addr, addr.offset(sigreturn as i64)))
 }

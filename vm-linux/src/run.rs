@@ -1,71 +1,113 @@
-//! The loop that runs a process: what becomes of each [`Exit`].
+//! The loop that runs a thread: what becomes of each [`Exit`].
 
-use vm_core::{Exit, MemFault, Trap, TrapKind};
+use vm_core::Exit;
 
 use crate::abi;
-use crate::kernel::Stop;
+use crate::errno::Errno;
+use crate::kernel::{Args, Stop, SysResult};
 use crate::process::{Process, Status};
+use crate::signal::report;
+use crate::table::{self, Action};
+use crate::thread::{End, Thread};
 
 impl Process {
     /// Runs the process until it ends.
+    ///
+    /// Its first thread runs on the calling thread; a child that it forks never comes back from this call.
     pub fn run(&mut self) -> Status {
-        let status = loop {
-            match self.vcpu.run() {
-                Exit::Syscall => {
-                    let (number, args) = abi::system_call(self.vcpu.state());
-                    match self.system_call(number, args) {
-                        Ok(result) => abi::set_result(self.vcpu.state_mut(), result),
-                        Err(status) => break status,
-                    }
-                }
-                Exit::Trap(trap) => {
-                    let signal = signal_of(trap);
-                    if let Some(tracer) = &self.kernel.tracer {
-                        tracer.trap(signal, trap, self.vcpu.state().pc());
-                    }
-                    break Status::Killed(signal);
-                }
-                // Nobody interrupts this run on purpose, and no budget was set: there is nothing to do but go on.
-                Exit::Interrupted | Exit::BudgetSpent => {}
-                Exit::Uncompilable => break Status::Uncompilable(self.vcpu.state().pc()),
-            }
-        };
-        if let Some(tracer) = &self.kernel.tracer {
-            tracer.end(status);
-        }
-        status
+        self.main.run_first()
     }
 
-    /// Makes the system call `number` of the guest's list as the guest would, and returns what it would find as the
-    /// result: a negated error number if the call failed.
+    /// Makes the system call `number` of the guest's list as the guest's first thread would, and returns what it would
+    /// find as the result: a negated error number if the call failed.
     ///
     /// # Errors
     /// How the process ended, if the call ends it.
     pub fn system_call(&mut self, number: u64, args: [u64; 6]) -> Result<u64, Status> {
-        let result = match self.kernel.system_call(number, args) {
+        match self.main.system_call(number, args) {
             Ok(value) => Ok(value),
             Err(Stop::Error(errno)) => Ok(errno.as_return()),
-            Err(Stop::Exit(status)) => Err(Status::Exited(status)),
+            Err(Stop::Resume) => Ok(0),
+            Err(Stop::ThreadExit(status) | Stop::Exit(status)) => Err(Status::Exited(status)),
             Err(Stop::Kill(signal)) => Err(Status::Killed(signal)),
-        };
-        if let Some(child) = self.kernel.child.take() {
-            abi::set_child(self.vcpu.state_mut(), child);
         }
-        result
     }
 }
 
-/// The signal that a kernel sends for a trap.
-fn signal_of(trap: Trap) -> i32 {
-    match trap {
-        Trap::Instruction { kind, .. } => match kind {
-            TrapKind::Illegal => libc::SIGILL,
-            TrapKind::Breakpoint => libc::SIGTRAP,
-            TrapKind::FetchUnmapped | TrapKind::FetchForbidden | TrapKind::Protection => libc::SIGSEGV,
-            TrapKind::MisalignedFetch | TrapKind::MisalignedLoad | TrapKind::MisalignedStore => libc::SIGBUS,
-            TrapKind::DivideError | TrapKind::FloatingPoint => libc::SIGFPE,
-        },
-        Trap::Memory(MemFault::Unmapped { .. } | MemFault::Forbidden { .. }) => libc::SIGSEGV,
-        Trap::Memory(MemFault::Unbacked { .. }) => libc::SIGBUS,
+impl Thread {
+    /// Runs the thread until it ends.
+    pub(crate) fn run(&mut self) -> End {
+        self.set_mask(self.signals.mask);
+        loop {
+            match self.step() {
+                Ok(()) => {}
+                Err(Stop::ThreadExit(status)) => return End::Thread(status),
+                Err(Stop::Exit(status)) => return End::Process(Status::Exited(status)),
+                Err(Stop::Kill(signal)) => return End::Process(Status::Killed(signal)),
+                Err(Stop::Error(_) | Stop::Resume) => {}
+            }
+            if let Some(status) = self.ended() {
+                return End::Process(status);
+            }
+        }
+    }
+
+    /// How the process ends, if another thread, or the compiler's refusal, ended it.
+    fn ended(&self) -> Option<Status> {
+        if self.mailbox.is_stopped() { self.kernel.threads.ending() } else { None }
+    }
+
+    /// Delivers signals, runs guest code to its next exit, and answers that.
+    fn step(&mut self) -> Result<(), Stop> {
+        if self.mailbox.is_stopped() {
+            self.deliver()?;
+        }
+        match self.vcpu.run() {
+            Exit::Syscall => {
+                let (number, args) = abi::system_call(self.vcpu.state());
+                match self.system_call(number, args) {
+                    Ok(value) => abi::set_result(self.vcpu.state_mut(), value),
+                    Err(Stop::Error(Errno::NOT_MADE)) => abi::repeat_system_call(self.vcpu.state_mut()),
+                    Err(Stop::Error(errno)) => abi::set_result(self.vcpu.state_mut(), errno.as_return()),
+                    Err(stop) => return Err(stop),
+                }
+            }
+            Exit::Trap(trap) => {
+                let pc = self.vcpu.state().pc();
+                let (signal, code, addr) = report(trap, pc.get());
+                if let Some(tracer) = &self.tracer {
+                    tracer.trap(signal, trap, pc);
+                }
+                self.force(signal, code, addr)?;
+            }
+            Exit::Interrupted | Exit::BudgetSpent => {}
+            Exit::Uncompilable => {
+                let status = Status::Uncompilable(self.vcpu.state().pc());
+                self.kernel.threads.registry().ending.get_or_insert(status);
+                self.mailbox.stop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the system call `number` of the generic list.
+    fn system_call(&mut self, number: u64, args: [u64; 6]) -> SysResult {
+        let row = table::by_generic_number(number);
+        if let (Some(tracer), Some(row)) = (&self.tracer, row) {
+            tracer.announce(row, &args, self.user());
+        }
+        let result = match row {
+            None => Err(Errno::ENOSYS.into()),
+            Some(row) => match &row.action {
+                Action::Own(handler, _) => handler(self, &Args(args)),
+                Action::Pass(call) => self.pass(call, &Args(args)),
+                Action::Refuse(errno) => Err((*errno).into()),
+            },
+        };
+        if let Some(tracer) = &self.tracer {
+            tracer.report(row, number, &args, result, self.user());
+        }
+        self.forget_changed_code();
+        result
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use vm_core::{GuestAddr, Trap};
 
+use crate::errno::Errno;
 use crate::host::GuestPtr;
 use crate::kernel::{Stop, SysResult};
 use crate::process::Status;
@@ -16,7 +17,7 @@ use crate::user::User;
 const SHOWN: usize = 32;
 
 /// Writes a line for each system call to standard error.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tracer;
 
 impl Tracer {
@@ -34,8 +35,10 @@ impl Tracer {
                 Some("mmap" | "brk" | "mremap") => format!("{value:#x}"),
                 _ => format!("{}", value as i64),
             },
+            Err(Stop::Error(Errno::NOT_MADE)) => "? (a signal comes first)".to_owned(),
             Err(Stop::Error(errno)) => format!("-1 {errno} ({})", errno.text()),
-            Err(Stop::Exit(_)) => return,
+            Err(Stop::Resume) => "?".to_owned(),
+            Err(Stop::Exit(_) | Stop::ThreadExit(_)) => return,
             Err(Stop::Kill(signal)) => format!("? ({})", signal_name(signal)),
         };
         let done = result.ok();

@@ -60,8 +60,15 @@ fn words32(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Builds the image for `arch`, to be mapped readable and executable at a page boundary.
-pub(crate) fn build(arch: GuestArch) -> Vec<u8> {
+/// An image, to be mapped readable and executable at a page boundary.
+pub(crate) struct Vdso {
+    pub(crate) image: Vec<u8>,
+    /// Where in it the code is that returns from a signal handler.
+    pub(crate) sigreturn: u64,
+}
+
+/// Builds the image for `arch`.
+pub(crate) fn build(arch: GuestArch) -> Vdso {
     let mut strings = Strings(vec![0]);
     let names: Vec<u32> = FUNCTIONS.iter().map(|(name, _)| strings.add(name)).collect();
     let version = strings.add(VERSION);
@@ -148,7 +155,8 @@ pub(crate) fn build(arch: GuestArch) -> Vec<u8> {
             put(at + offset, &(value as u64).to_le_bytes());
         }
     }
-    image
+    // The first function.
+    Vdso { image, sigreturn: code_at as u64 }
 }
 
 #[cfg(test)]
@@ -201,7 +209,8 @@ mod tests {
 
     #[test]
     fn c_libraries_find_the_functions() {
-        let vdso = build(GuestArch::Riscv64);
+        let Vdso { image: vdso, sigreturn } = build(GuestArch::Riscv64);
+        assert_eq!(look_up(&vdso, "__vdso_rt_sigreturn", VERSION), Some(sigreturn));
         for (name, number) in FUNCTIONS {
             let at = look_up(&vdso, name, "LINUX_4.15").unwrap();
             // `li a7, 113; ecall; ret` is 07100893 00000073 00008067 by the assembler.

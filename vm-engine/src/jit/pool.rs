@@ -12,6 +12,7 @@ use vm_core::BlockKey;
 
 use super::compiled::{CompiledRegion, CompiledTier};
 use crate::cache::{Ticket, TieredCodeCache};
+use crate::fault;
 
 /// A wish for compiled code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +118,8 @@ impl Pool {
         if queue.threads <= queue.busy && queue.threads < self.shared.max_threads {
             queue.threads += 1;
             let shared = Arc::clone(&self.shared);
-            let started = thread::Builder::new().name("tradux-compile".to_owned()).spawn(move || shared.work());
+            let thread = thread::Builder::new().name("tradux-compile".to_owned());
+            let started = fault::with_signals_blocked(|| thread.spawn(move || shared.work()));
             if started.is_err() {
                 // The host has no thread to spare now; the request waits for the next attempt.
                 queue.threads -= 1;

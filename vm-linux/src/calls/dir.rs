@@ -4,9 +4,10 @@ use std::ffi::CString;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, Kernel, SysResult};
+use crate::kernel::{Args, SysResult};
 use crate::layout::riscv64::Stat;
 use crate::layout::{Layout, Statx};
+use crate::thread::Thread;
 use crate::user::PATH_MAX;
 
 use super::procfs;
@@ -28,18 +29,18 @@ pub(crate) fn status_of(fd: u64) -> Result<Statx, Errno> {
 }
 
 /// `fstat(fd, buffer)`.
-pub(crate) fn fstat(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn fstat(t: &mut Thread, a: &Args) -> SysResult {
     let fd = a.int(0);
     if fd < 0 {
         return Err(Errno::EBADF.into());
     }
     let stat = status_of(fd as u64)?;
-    k.user().put_bytes(a.raw(1), &Stat::encode_from(&stat))?;
+    t.user().put_bytes(a.raw(1), &Stat::encode_from(&stat))?;
     Ok(0)
 }
 
 /// `newfstatat(dirfd, path, buffer, flags)`.
-pub(crate) fn newfstatat(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn newfstatat(t: &mut Thread, a: &Args) -> SysResult {
     let flags = a.uint(3);
     let known = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_EMPTY_PATH;
     if flags & !(known as u32) != 0 {
@@ -48,26 +49,26 @@ pub(crate) fn newfstatat(k: &mut Kernel, a: &Args) -> SysResult {
     let path = if a.raw(1) == 0 && flags & libc::AT_EMPTY_PATH as u32 != 0 {
         CString::default()
     } else {
-        let path = k.user().string(a.raw(1), PATH_MAX)?;
+        let path = t.user().string(a.raw(1), PATH_MAX)?;
         let follow = flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0;
-        match procfs::link(k, &path) {
+        match procfs::link(t, &path) {
             Some(target) if follow => target,
-            _ => k.resolve(path, follow),
+            _ => t.resolve(path, follow),
         }
     };
     let stat = status(a.raw(0), &path, flags.into())?;
-    k.user().put_bytes(a.raw(2), &Stat::encode_from(&stat))?;
+    t.user().put_bytes(a.raw(2), &Stat::encode_from(&stat))?;
     Ok(0)
 }
 
 /// `readlinkat(dirfd, path, buffer, size)`; `/proc/self/exe` is the guest's program.
-pub(crate) fn readlinkat(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn readlinkat(t: &mut Thread, a: &Args) -> SysResult {
     if a.int(3) <= 0 {
         return Err(Errno::EINVAL.into());
     }
-    let path = k.user().string(a.raw(1), PATH_MAX)?;
-    let Some(target) = procfs::link(k, &path) else { return k.pass(&host::READLINKAT, a) };
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    let Some(target) = procfs::link(t, &path) else { return t.pass(&host::READLINKAT, a) };
     let len = target.as_bytes().len().min(a.int(3) as usize);
-    k.user().put_bytes(a.raw(2), &target.as_bytes()[..len])?;
+    t.user().put_bytes(a.raw(2), &target.as_bytes()[..len])?;
     Ok(len as u64)
 }

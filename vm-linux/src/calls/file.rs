@@ -4,8 +4,9 @@ use std::ffi::CString;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg, HostCall};
-use crate::kernel::{Args, Kernel, SysResult};
+use crate::kernel::{Args, SysResult};
 use crate::layout::{IoVec, Layout, OpenHow};
+use crate::thread::Thread;
 use crate::user::PATH_MAX;
 
 use super::procfs;
@@ -40,15 +41,15 @@ fn guest_open_flags(flags: u64) -> u64 {
 }
 
 /// `openat(dirfd, path, flags, mode)`.
-pub(crate) fn openat(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn openat(t: &mut Thread, a: &Args) -> SysResult {
     let flags = host_open_flags(a.uint(2).into());
-    let path = k.user().string(a.raw(1), PATH_MAX)?;
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
     let how = OpenHow { flags, mode: a.uint(3).into(), resolve: 0 };
-    open(k, a.raw(0), path, how, &host::OPENAT)
+    open(t, a.raw(0), path, how, &host::OPENAT)
 }
 
 /// `openat2(dirfd, path, how, size)`: a `how` with fields that are not known yet has to be zero in them.
-pub(crate) fn openat2(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn openat2(t: &mut Thread, a: &Args) -> SysResult {
     let size = a.raw(3);
     if size < OpenHow::SIZE as u64 {
         return Err(Errno::EINVAL.into());
@@ -56,44 +57,44 @@ pub(crate) fn openat2(k: &mut Kernel, a: &Args) -> SysResult {
     if size > 4096 {
         return Err(Errno::E2BIG.into());
     }
-    let bytes = k.user().bytes(a.raw(2), size as usize)?;
+    let bytes = t.user().bytes(a.raw(2), size as usize)?;
     if bytes[OpenHow::SIZE..].iter().any(|byte| *byte != 0) {
         return Err(Errno::E2BIG.into());
     }
     let mut how = OpenHow::decode(&bytes);
     how.flags = host_open_flags(how.flags);
-    let path = k.user().string(a.raw(1), PATH_MAX)?;
-    open(k, a.raw(0), path, how, &host::OPENAT2)
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    open(t, a.raw(0), path, how, &host::OPENAT2)
 }
 
-fn open(k: &Kernel, dirfd: u64, path: CString, how: OpenHow, call: &HostCall) -> SysResult {
-    if let Some(file) = procfs::file(k, &path) {
+fn open(t: &Thread, dirfd: u64, path: CString, how: OpenHow, call: &HostCall) -> SysResult {
+    if let Some(file) = procfs::file(t, &path) {
         return Ok(procfs::open(&file, how.flags)?);
     }
-    let path = match procfs::link(k, &path) {
+    let path = match procfs::link(t, &path) {
         Some(target) => target,
-        None => k.resolve(path, how.flags & libc::O_NOFOLLOW as u64 == 0),
+        None => t.resolve(path, how.flags & libc::O_NOFOLLOW as u64 == 0),
     };
     if std::ptr::eq(call, &raw const host::OPENAT2) {
         let mut bytes = how.encode();
         let size = bytes.len() as u64;
-        return Ok(host::call(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Bytes(&mut bytes), Arg::Int(size)])?);
+        return Ok(host::wait(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Bytes(&mut bytes), Arg::Int(size)])?);
     }
-    Ok(host::call(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Int(how.flags), Arg::Int(how.mode)])?)
+    Ok(host::wait(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Int(how.flags), Arg::Int(how.mode)])?)
 }
 
 /// Passes a call whose second and third arguments are an array of buffers and its length.
-fn vector(k: &Kernel, a: &Args, call: &HostCall) -> SysResult {
+fn vector(t: &Thread, a: &Args, call: &HostCall) -> SysResult {
     /// `UIO_MAXIOV`.
     const MAX: u64 = 1024;
     let count = a.raw(2);
-    let array = if count <= MAX { k.user().bytes(a.raw(1), count as usize * IoVec::SIZE).ok() } else { None };
+    let array = if count <= MAX { t.user().bytes(a.raw(1), count as usize * IoVec::SIZE).ok() } else { None };
     let mut host_array: Vec<u8> = array
         .iter()
         .flat_map(|bytes| bytes.chunks_exact(IoVec::SIZE))
         .flat_map(|bytes| {
             let one = IoVec::decode(bytes);
-            IoVec { base: k.user().pointer(one.base, one.len).get(), len: one.len }.encode()
+            IoVec { base: t.user().pointer(one.base, one.len).get(), len: one.len }.encode()
         })
         .collect();
     let mut list = [const { Arg::Int(0) }; 6];
@@ -103,39 +104,39 @@ fn vector(k: &Kernel, a: &Args, call: &HostCall) -> SysResult {
     list[1] = match array {
         Some(_) => Arg::Bytes(&mut host_array),
         // The host's kernel finds the mistake, after those in arguments that it looks at before.
-        None => Arg::Guest(k.user().pointer(u64::MAX, 1)),
+        None => Arg::Guest(t.user().pointer(u64::MAX, 1)),
     };
-    Ok(host::call(call, &mut list[..call.shapes().len()])?)
+    Ok(host::wait(call, &mut list[..call.shapes().len()])?)
 }
 
 /// `readv(fd, iov, count)`.
-pub(crate) fn readv(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::READV)
+pub(crate) fn readv(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::READV)
 }
 
 /// `writev(fd, iov, count)`.
-pub(crate) fn writev(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::WRITEV)
+pub(crate) fn writev(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::WRITEV)
 }
 
 /// `preadv(fd, iov, count, offset_low, offset_high)`.
-pub(crate) fn preadv(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::PREADV)
+pub(crate) fn preadv(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::PREADV)
 }
 
 /// `pwritev(fd, iov, count, offset_low, offset_high)`.
-pub(crate) fn pwritev(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::PWRITEV)
+pub(crate) fn pwritev(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::PWRITEV)
 }
 
 /// `preadv2(fd, iov, count, offset_low, offset_high, flags)`.
-pub(crate) fn preadv2(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::PREADV2)
+pub(crate) fn preadv2(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::PREADV2)
 }
 
 /// `pwritev2(fd, iov, count, offset_low, offset_high, flags)`.
-pub(crate) fn pwritev2(k: &mut Kernel, a: &Args) -> SysResult {
-    vector(k, a, &host::PWRITEV2)
+pub(crate) fn pwritev2(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::PWRITEV2)
 }
 
 /// What the third argument of a command is.
@@ -160,13 +161,13 @@ const FCNTL: &[(std::ops::RangeInclusive<i32>, Operand)] = &[
 ];
 
 /// `fcntl(fd, command, argument)`.
-pub(crate) fn fcntl(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
     let command = a.int(1);
     let operand = FCNTL.iter().find(|(commands, _)| commands.contains(&command)).map(|(_, operand)| *operand);
     match operand {
         Some(Operand::Pointer(len)) => {
-            let pointer = k.user().pointer(a.raw(2), len);
-            Ok(host::call(&host::FCNTL_PTR, &mut [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Guest(pointer)])?)
+            let pointer = t.user().pointer(a.raw(2), len);
+            Ok(host::wait(&host::FCNTL_PTR, &mut [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Guest(pointer)])?)
         }
         Some(Operand::Number) => {
             let value = if command == libc::F_SETFL { host_open_flags(a.raw(2)) } else { a.raw(2) };
@@ -232,15 +233,15 @@ const IOCTL: &[(u32, Operand)] = &[
 ];
 
 /// `ioctl(fd, request, argument)`.
-pub(crate) fn ioctl(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn ioctl(t: &mut Thread, a: &Args) -> SysResult {
     let request = a.uint(1);
     let (fd, number) = (Arg::Int(a.raw(0)), Arg::Int(request.into()));
     match IOCTL.iter().find(|(known, _)| *known == request).map(|(_, operand)| *operand) {
         Some(Operand::Pointer(len)) => {
-            let pointer = k.user().pointer(a.raw(2), len);
-            Ok(host::call(&host::IOCTL_PTR, &mut [fd, number, Arg::Guest(pointer)])?)
+            let pointer = t.user().pointer(a.raw(2), len);
+            Ok(host::wait(&host::IOCTL_PTR, &mut [fd, number, Arg::Guest(pointer)])?)
         }
-        Some(Operand::Number) => Ok(host::call(&host::IOCTL, &mut [fd, number, Arg::Int(a.raw(2))])?),
+        Some(Operand::Number) => Ok(host::wait(&host::IOCTL, &mut [fd, number, Arg::Int(a.raw(2))])?),
         None => {
             open_descriptor(a.raw(0))?;
             Err(Errno::ENOTTY.into())

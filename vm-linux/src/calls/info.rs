@@ -2,22 +2,23 @@
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, Kernel, SysResult};
+use crate::kernel::{Args, SysResult};
 use crate::layout::Layout;
 use crate::layout::riscv64::HwProbe;
+use crate::thread::Thread;
 
 /// Bytes of `struct new_utsname`, and where in it the machine's name is.
 const UTSNAME: (usize, std::ops::Range<usize>) = (390, 260..325);
 
 /// `uname(buffer)`: the host's kernel on the guest's machine.
-pub(crate) fn uname(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn uname(t: &mut Thread, a: &Args) -> SysResult {
     const MACHINE: &[u8] = b"riscv64";
     let mut name = vec![0; UTSNAME.0];
     host::call(&host::UNAME, &mut [Arg::Bytes(&mut name)])?;
     let machine = &mut name[UTSNAME.1];
     machine.fill(0);
     machine[..MACHINE.len()].copy_from_slice(MACHINE);
-    k.user().put_bytes(a.raw(0), &name)?;
+    t.user().put_bytes(a.raw(0), &name)?;
     Ok(0)
 }
 
@@ -69,7 +70,7 @@ fn probe(asked: i64) -> HwProbe {
 }
 
 /// `riscv_hwprobe(pairs, pair_count, cpuset_size, cpus, flags)`.
-pub(crate) fn riscv_hwprobe(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn riscv_hwprobe(t: &mut Thread, a: &Args) -> SysResult {
     if a.uint(4) != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -79,24 +80,24 @@ pub(crate) fn riscv_hwprobe(k: &mut Kernel, a: &Args) -> SysResult {
     }
     if a.raw(3) != 0 {
         let size = a.raw(2).min(128) as usize;
-        if k.user().bytes(a.raw(3), size)?.iter().all(|byte| *byte == 0) {
+        if t.user().bytes(a.raw(3), size)?.iter().all(|byte| *byte == 0) {
             return Err(Errno::EINVAL.into());
         }
     }
     for index in 0..a.raw(1) {
         let at = a.raw(0).wrapping_add(index.wrapping_mul(HwProbe::SIZE as u64));
-        let asked: HwProbe = k.user().get(at)?;
-        k.user().put(at, &probe(asked.key))?;
+        let asked: HwProbe = t.user().get(at)?;
+        t.user().put(at, &probe(asked.key))?;
     }
     Ok(0)
 }
 
 /// `riscv_flush_icache(start, end, flags)`: all translated code is compared with memory again, whatever the range, as after `fence.i`.
-pub(crate) fn riscv_flush_icache(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn riscv_flush_icache(t: &mut Thread, a: &Args) -> SysResult {
     // SYS_RISCV_FLUSH_ICACHE_LOCAL is the only flag; there is one thread.
     if a.raw(2) & !1 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    k.engine.flush_code();
+    t.engine.flush_code();
     Ok(0)
 }

@@ -8,7 +8,8 @@ use vm_mem::{Advice, FileIdentity, MapRequest, MapSource, MemError, Place, Remap
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, Kernel, SysResult, guest_range, name_of, os_string};
+use crate::kernel::{Args, SysResult, guest_range, name_of, os_string};
+use crate::thread::Thread;
 
 use super::dir;
 
@@ -41,7 +42,7 @@ fn perms(prot: u32) -> Perms {
 }
 
 /// `mmap(addr, length, prot, flags, fd, offset)`.
-pub(crate) fn mmap(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
     let (addr, len, flags, offset) = (GuestAddr::new(a.raw(0)), a.raw(1), a.uint(3), a.raw(5));
     if offset % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
@@ -89,27 +90,27 @@ pub(crate) fn mmap(k: &mut Kernel, a: &Args) -> SysResult {
         noreserve: flags & MAP_NORESERVE != 0,
         populate: flags & MAP_POPULATE != 0,
     };
-    Ok(k.space.map(request)?.get())
+    Ok(t.space.map(request)?.get())
 }
 
 /// `munmap(addr, length)`.
-pub(crate) fn munmap(k: &mut Kernel, a: &Args) -> SysResult {
-    k.space.unmap(GuestAddr::new(a.raw(0)), a.raw(1))?;
+pub(crate) fn munmap(t: &mut Thread, a: &Args) -> SysResult {
+    t.space.unmap(GuestAddr::new(a.raw(0)), a.raw(1))?;
     Ok(0)
 }
 
 /// `mprotect(addr, length, prot)`.
-pub(crate) fn mprotect(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
     // PROT_SEM is accepted; PROT_GROWSDOWN and PROT_GROWSUP are for stacks that grow, which none here does.
     if a.uint(2) & !(PROT_ALL | 8) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    k.space.protect(GuestAddr::new(a.raw(0)), a.raw(1), perms(a.uint(2)))?;
+    t.space.protect(GuestAddr::new(a.raw(0)), a.raw(1), perms(a.uint(2)))?;
     Ok(0)
 }
 
 /// `mremap(old, old_length, new_length, flags, new)`.
-pub(crate) fn mremap(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn mremap(t: &mut Thread, a: &Args) -> SysResult {
     let flags = a.uint(3);
     let (may_move, fixed, keep_old) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
     if flags & !7 != 0 {
@@ -123,16 +124,16 @@ pub(crate) fn mremap(k: &mut Kernel, a: &Args) -> SysResult {
         fixed: fixed.then(|| GuestAddr::new(a.raw(4))),
         keep_old,
     };
-    Ok(k.space.remap(request)?.get())
+    Ok(t.space.remap(request)?.get())
 }
 
 /// `brk(end)`: never fails; the end that is in force is returned.
-pub(crate) fn brk(k: &mut Kernel, a: &Args) -> SysResult {
-    Ok(k.space.brk(GuestAddr::new(a.raw(0))).get())
+pub(crate) fn brk(t: &mut Thread, a: &Args) -> SysResult {
+    Ok(t.space.brk(GuestAddr::new(a.raw(0))).get())
 }
 
 /// `madvise(addr, length, advice)`.
-pub(crate) fn madvise(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn madvise(t: &mut Thread, a: &Args) -> SysResult {
     // Numbers of `asm-generic/mman-common.h`.
     let advice = match a.int(2) {
         3 => Some(Advice::WillNeed),
@@ -151,24 +152,24 @@ pub(crate) fn madvise(k: &mut Kernel, a: &Args) -> SysResult {
     };
     let (addr, len) = (GuestAddr::new(a.raw(0)), a.raw(1));
     if let Some(advice) = advice {
-        k.space.advise(addr, len, advice)?;
+        t.space.advise(addr, len, advice)?;
         return Ok(0);
     }
     if !addr.is_aligned(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
-    if k.space.is_mapped(guest_range(a.raw(0), len)) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+    if t.space.is_mapped(guest_range(a.raw(0), len)) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 /// `mincore(addr, length, vector)`: pages that the guest has not mapped are not shown, whatever the host has there.
-pub(crate) fn mincore(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn mincore(t: &mut Thread, a: &Args) -> SysResult {
     let (addr, len) = (a.raw(0), a.raw(1));
     if addr % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
     }
-    if !k.space.is_mapped(guest_range(addr, len)) {
+    if !t.space.is_mapped(guest_range(addr, len)) {
         return Err(Errno::ENOMEM.into());
     }
-    let (pages, vector) = (k.user().pointer(addr, len), k.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
+    let (pages, vector) = (t.user().pointer(addr, len), t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
     Ok(host::call(&host::MINCORE, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Guest(vector)])?)
 }

@@ -5,9 +5,11 @@
 
 pub(crate) mod dir;
 pub(crate) mod file;
+pub(crate) mod futex;
 pub(crate) mod info;
 pub(crate) mod mem;
 pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod procfs;
 pub(crate) mod signal;
+pub(crate) mod thread;

@@ -1,198 +1,175 @@
-//! Signals: dispositions, masks and sending. Handlers are recorded, and not run yet.
+//! Signals: actions, masks, sending and waiting.
 
 use crate::errno::Errno;
-use crate::host::{self, Arg, Disposition};
-use crate::kernel::{Args, Kernel, Stop, SysResult};
+use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, bit};
+use crate::host::{self, Arg, process_id, thread_id};
+use crate::kernel::{Args, Stop, SysResult};
 use crate::layout::riscv64::{SigAction, StackT};
+use crate::signal::{SIG_DFL, host_set, kills_by_default};
+use crate::thread::Thread;
 
-/// Number of signals; they count from 1.
-const SIGNALS: i32 = 64;
-const SIG_IGN: u64 = libc::SIG_IGN as u64;
-const SS_DISABLE: i32 = 2;
-const SS_AUTODISARM: i32 = i32::MIN;
-/// Least size of a signal stack (`MINSIGSTKSZ` of riscv64's headers).
-const MIN_STACK: u64 = 2048;
-
-/// What the guest asked to happen on signals.
-#[derive(Debug)]
-pub(crate) struct Signals {
-    /// What it set; `None` while a signal's action is the inherited one.
-    actions: [Option<SigAction>; SIGNALS as usize],
-    stack: StackT,
+/// A signal set of the guest, whose size in bytes is `size`.
+///
+/// # Errors
+/// `EINVAL` for another size than 8, `EFAULT`.
+pub(crate) fn set_at(t: &Thread, addr: u64, size: u64) -> Result<u64, Errno> {
+    if size != 8 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(u64::from_le_bytes(t.user().bytes(addr, 8)?.try_into().map_err(|_| Errno::EFAULT)?))
 }
 
-impl Signals {
-    /// What a process starts with: ignored signals stay ignored, all others take their default action.
-    pub(crate) fn inherited() -> Self {
-        let stack = StackT { flags: SS_DISABLE, ..StackT::default() };
-        Self { actions: [None; SIGNALS as usize], stack }
+/// Makes a call that waits under the mask `set`, if there is one, which `wait` gets as the host is to have it.
+pub(crate) fn waiting_under(
+    t: &mut Thread,
+    set: Option<u64>,
+    wait: impl FnOnce(&Thread, Option<[u8; 8]>) -> Result<u64, Errno>,
+) -> SysResult {
+    if let Some(set) = set {
+        t.mailbox.set_blocked(set);
+        if t.mailbox.sent_set() & !set != 0 {
+            t.signals.waiting_mask = Some(set);
+            t.mailbox.stop();
+            return Err(Errno::EINTR.into());
+        }
     }
-
-    /// The action of `signal`, 1 to 64.
-    fn action(&self, signal: i32) -> SigAction {
-        self.actions[signal as usize - 1].unwrap_or_else(|| match host::disposition(signal) {
-            Disposition::Default => SigAction::default(),
-            Disposition::Ignore => SigAction { handler: SIG_IGN, ..SigAction::default() },
-        })
+    let result = wait(t, set.map(|set| host_set(set).to_le_bytes()));
+    t.mailbox.set_blocked(t.signals.mask);
+    if result == Err(Errno::EINTR) {
+        t.signals.waiting_mask = set;
     }
-
-    /// Whether the guest ignores `signal`.
-    fn ignores(&self, signal: i32) -> bool {
-        self.action(signal).handler == SIG_IGN
-    }
-}
-
-/// Whether the default action of `signal` is to end the process (`signal(7)`).
-fn kills_by_default(signal: i32) -> bool {
-    !matches!(
-        signal,
-        libc::SIGCHLD
-            | libc::SIGCONT
-            | libc::SIGURG
-            | libc::SIGWINCH
-            | libc::SIGSTOP
-            | libc::SIGTSTP
-            | libc::SIGTTIN
-            | libc::SIGTTOU
-    )
+    Ok(result?)
 }
 
 /// `rt_sigaction(signal, new, old, set_size)`.
-pub(crate) fn rt_sigaction(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn rt_sigaction(t: &mut Thread, a: &Args) -> SysResult {
     if a.raw(3) != 8 {
         return Err(Errno::EINVAL.into());
     }
-    let new: Option<SigAction> = if a.raw(1) == 0 { None } else { Some(k.user().get(a.raw(1))?) };
+    let new: Option<SigAction> = if a.raw(1) == 0 { None } else { Some(t.user().get(a.raw(1))?) };
     let signal = a.int(0);
     let fixed = signal == libc::SIGKILL || signal == libc::SIGSTOP;
     if !(1..=SIGNALS).contains(&signal) || fixed && new.is_some() {
         return Err(Errno::EINVAL.into());
     }
-    let old = k.signals.action(signal);
-    if let Some(mut new) = new {
-        new.mask &= !(bit(libc::SIGKILL) | bit(libc::SIGSTOP));
-        k.signals.actions[signal as usize - 1] = Some(new);
-        let disposition = if new.handler == SIG_IGN { Disposition::Ignore } else { Disposition::Default };
-        host::set_disposition(signal, disposition);
+    let old = t.kernel.actions.table().get(signal);
+    if let Some(new) = new {
+        t.set_action(signal, new);
     }
     if a.raw(2) != 0 {
-        k.user().put(a.raw(2), &old)?;
+        t.user().put(a.raw(2), &old)?;
     }
     Ok(0)
 }
 
-const fn bit(signal: i32) -> u64 {
-    1 << (signal - 1)
-}
-
-/// Signals that stay unblocked on the host, where they are how guest faults are recovered.
-fn synchronous() -> u64 {
-    host::SYNCHRONOUS.iter().fold(0, |set, signal| set | bit(*signal))
-}
-
 /// `rt_sigprocmask(how, new, old, set_size)`.
-pub(crate) fn rt_sigprocmask(k: &mut Kernel, a: &Args) -> SysResult {
+pub(crate) fn rt_sigprocmask(t: &mut Thread, a: &Args) -> SysResult {
     if a.raw(3) != 8 {
         return Err(Errno::EINVAL.into());
     }
-    let mut new = None;
+    let old = t.signals.mask;
     if a.raw(1) != 0 {
-        let set = u64::from_le_bytes(k.user().bytes(a.raw(1), 8)?.try_into().map_err(|_| Errno::EFAULT)?);
-        new = Some((set & !synchronous()).to_le_bytes());
+        let set = set_at(t, a.raw(1), 8)?;
+        let mask = match a.int(0) {
+            libc::SIG_BLOCK => old | set,
+            libc::SIG_UNBLOCK => old & !set,
+            libc::SIG_SETMASK => set,
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        t.set_mask(mask);
     }
-    let mut old = [0; 8];
-    let new = new.as_mut().map_or_else(crate::kernel::null, |bytes| Arg::Bytes(bytes));
-    host::call(&host::RT_SIGPROCMASK, &mut [Arg::Int(a.raw(0)), new, Arg::Bytes(&mut old), Arg::Int(8)])?;
     if a.raw(2) != 0 {
-        k.user().put_bytes(a.raw(2), &old)?;
+        t.user().put_bytes(a.raw(2), &old.to_le_bytes())?;
     }
+    Ok(0)
+}
+
+/// `rt_sigpending(set, set_size)`.
+pub(crate) fn rt_sigpending(t: &mut Thread, a: &Args) -> SysResult {
+    if a.raw(1) > 8 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut set = [0; 8];
+    host::call(&host::RT_SIGPENDING, &mut [Arg::Bytes(&mut set), Arg::Int(8)])?;
+    let set = u64::from_le_bytes(set) | t.mailbox.sent_set() & t.signals.mask;
+    t.user().put_bytes(a.raw(0), &set.to_le_bytes()[..a.raw(1) as usize])?;
     Ok(0)
 }
 
 /// `rt_sigsuspend(set, set_size)`.
-pub(crate) fn rt_sigsuspend(k: &mut Kernel, a: &Args) -> SysResult {
-    if a.raw(1) != 8 {
-        return Err(Errno::EINVAL.into());
+pub(crate) fn rt_sigsuspend(t: &mut Thread, a: &Args) -> SysResult {
+    let set = set_at(t, a.raw(0), a.raw(1))?;
+    waiting_under(t, Some(set), |_, set| {
+        let mut set = set.unwrap_or_default();
+        host::wait(&host::RT_SIGSUSPEND, &mut [Arg::Bytes(&mut set), Arg::Int(8)])
+    })
+}
+
+/// `rt_sigtimedwait(set, info, timeout, set_size)`.
+pub(crate) fn rt_sigtimedwait(t: &mut Thread, a: &Args) -> SysResult {
+    let set = set_at(t, a.raw(0), a.raw(3))?;
+    if let Some(info) = t.mailbox.take_sent(set) {
+        if a.raw(1) != 0 {
+            t.user().put_bytes(a.raw(1), &info)?;
+        }
+        return Ok(u64::from(info[0]));
     }
-    let set = u64::from_le_bytes(k.user().bytes(a.raw(0), 8)?.try_into().map_err(|_| Errno::EFAULT)?);
-    let mut set = (set & !synchronous()).to_le_bytes();
-    Ok(host::call(&host::RT_SIGSUSPEND, &mut [Arg::Bytes(&mut set), Arg::Int(8)])?)
+    let user = t.user();
+    let (info, timeout) = (Arg::Guest(user.pointer(a.raw(1), 128)), Arg::Guest(user.pointer(a.raw(2), 16)));
+    let mut set = host_set(set).to_le_bytes();
+    Ok(host::wait(&host::RT_SIGTIMEDWAIT, &mut [Arg::Bytes(&mut set), info, timeout, Arg::Int(8)])?)
+}
+
+/// `rt_sigreturn()`.
+pub(crate) fn rt_sigreturn(t: &mut Thread, _: &Args) -> SysResult {
+    t.return_from_handler()?;
+    Err(Stop::Resume)
 }
 
 /// `sigaltstack(new, old)`.
-pub(crate) fn sigaltstack(k: &mut Kernel, a: &Args) -> SysResult {
-    let old = k.signals.stack;
+pub(crate) fn sigaltstack(t: &mut Thread, a: &Args) -> SysResult {
+    let pointer = crate::abi::stack_pointer(t.vcpu.state());
+    let old = t.signals.shown_stack(pointer);
     if a.raw(0) != 0 {
-        let new: StackT = k.user().get(a.raw(0))?;
-        match new.flags & !SS_AUTODISARM {
-            SS_DISABLE => k.signals.stack = StackT { flags: SS_DISABLE, ..StackT::default() },
-            0 | 1 if new.size < MIN_STACK => return Err(Errno::ENOMEM.into()),
-            0 | 1 => k.signals.stack = StackT { flags: new.flags & SS_AUTODISARM, ..new },
-            _ => return Err(Errno::EINVAL.into()),
-        }
+        let new: StackT = t.user().get(a.raw(0))?;
+        t.signals.set_stack(new, pointer)?;
     }
     if a.raw(1) != 0 {
-        k.user().put(a.raw(1), &old)?;
+        t.user().put(a.raw(1), &old)?;
     }
     Ok(0)
 }
 
 /// Sends a signal by `send`. One that ends this very process is reported instead, so that the process ends in order.
-fn deliver(k: &Kernel, to_self: bool, signal: i32, send: impl FnOnce() -> SysResult) -> SysResult {
+fn send(t: &Thread, to_self: bool, signal: i32, send: impl FnOnce() -> SysResult) -> SysResult {
     let deadly = to_self
         && (1..=SIGNALS).contains(&signal)
         && signal != libc::SIGKILL
         && kills_by_default(signal)
-        && !k.signals.ignores(signal);
-    if deadly && !blocked(signal)? {
-        return Err(Stop::Kill(signal));
-    }
-    // A signal that the guest ignores but the engine handles must not reach the engine's handler.
-    if to_self && host::SYNCHRONOUS.contains(&signal) && k.signals.ignores(signal) {
-        return Ok(0);
-    }
-    send()
-}
-
-/// Whether this thread blocks `signal`.
-fn blocked(signal: i32) -> Result<bool, Errno> {
-    let mut set = [0; 8];
-    let mut args = [Arg::Int(0), crate::kernel::null(), Arg::Bytes(&mut set), Arg::Int(8)];
-    host::call(&host::RT_SIGPROCMASK, &mut args)?;
-    Ok(u64::from_le_bytes(set) & bit(signal) != 0)
-}
-
-/// The number of this process.
-fn own_process() -> i32 {
-    std::process::id() as i32
+        && t.signals.mask & bit(signal) == 0
+        && t.kernel.actions.table().get(signal).handler == SIG_DFL;
+    if deadly { Err(Stop::Kill(signal)) } else { send() }
 }
 
 /// `kill(process, signal)`.
-pub(crate) fn kill(k: &mut Kernel, a: &Args) -> SysResult {
-    deliver(k, a.int(0) == own_process(), a.int(1), || k.pass(&host::KILL, a))
+pub(crate) fn kill(t: &mut Thread, a: &Args) -> SysResult {
+    let alone = t.kernel.threads.registry().live.len() <= 1;
+    send(t, a.int(0) == process_id() && alone, a.int(1), || t.pass(&host::KILL, a))
 }
 
 /// `tkill(thread, signal)`.
-pub(crate) fn tkill(k: &mut Kernel, a: &Args) -> SysResult {
-    let this = host::call(&host::GETTID, &mut [])? as i32;
-    deliver(k, a.int(0) == this, a.int(1), || k.pass(&host::TKILL, a))
+pub(crate) fn tkill(t: &mut Thread, a: &Args) -> SysResult {
+    send(t, a.int(0) == thread_id(), a.int(1), || t.pass(&host::TKILL, a))
 }
 
 /// `tgkill(process, thread, signal)`.
-pub(crate) fn tgkill(k: &mut Kernel, a: &Args) -> SysResult {
-    let this = host::call(&host::GETTID, &mut [])? as i32;
-    let to_self = a.int(0) == own_process() && a.int(1) == this;
-    deliver(k, to_self, a.int(2), || k.pass(&host::TGKILL, a))
+pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
+    let to_self = a.int(0) == process_id() && a.int(1) == thread_id();
+    send(t, to_self, a.int(2), || t.pass(&host::TGKILL, a))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `signal(7)`, "Standard signals".
-    #[test]
-    fn default_actions() {
-        assert!(kills_by_default(libc::SIGTERM) && kills_by_default(libc::SIGPWR) && kills_by_default(40));
-        assert!(!kills_by_default(libc::SIGWINCH) && !kills_by_default(libc::SIGTSTP));
-    }
+/// `signalfd4(fd, set, set_size, flags)`.
+pub(crate) fn signalfd4(t: &mut Thread, a: &Args) -> SysResult {
+    let mut set = (set_at(t, a.raw(1), a.raw(2))? & !SYNCHRONOUS_SET).to_le_bytes();
+    Ok(host::call(&host::SIGNALFD4, &mut [Arg::Int(a.raw(0)), Arg::Bytes(&mut set), Arg::Int(8), Arg::Int(a.raw(3))])?)
 }

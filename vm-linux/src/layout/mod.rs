@@ -84,6 +84,17 @@ macro_rules! layout {
                 Self { $($field: $crate::layout::Field::take(&bytes[std::mem::offset_of!(Self, $field)..]),)* }
             }
         }
+
+        impl $crate::layout::Field for $name {
+            fn put(&self, out: &mut [u8]) {
+                let bytes = $crate::layout::Layout::encode(self);
+                out[..bytes.len()].copy_from_slice(&bytes);
+            }
+
+            fn take(bytes: &[u8]) -> Self {
+                $crate::layout::Layout::decode(bytes)
+            }
+        }
     )* };
 }
 
@@ -101,17 +112,6 @@ layout! {
         sec: i64,
         nsec: u32,
         pad: u32,
-    }
-}
-
-impl Field for StatxTime {
-    fn put(&self, out: &mut [u8]) {
-        let bytes = self.encode();
-        out[..bytes.len()].copy_from_slice(&bytes);
-    }
-
-    fn take(bytes: &[u8]) -> Self {
-        Self::decode(bytes)
     }
 }
 

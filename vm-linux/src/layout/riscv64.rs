@@ -45,6 +45,45 @@ layout! {
         flags: i32,
         size: u64,
     }
+
+    /// `struct sigcontext` (`asm/sigcontext.h`): `struct user_regs_struct`, then the union of floating-point states, of
+    /// which the one with double precision is used.
+    SigContext {
+        pc: u64,
+        x: [u64; 31],
+        f: [u64; 32],
+        fcsr: u32,
+        pad: [u32; 3],
+        /// The rest of the union, and the end marker of extended states.
+        reserved: [u64; 32],
+    }
+
+    /// `struct ucontext` (`asm/ucontext.h`).
+    UContext {
+        flags: u64,
+        link: u64,
+        stack: StackT,
+        mask: u64,
+        mask_room: [u64; 15],
+        /// The context is aligned to 16 bytes.
+        pad: u64,
+        registers: SigContext,
+    }
+
+    /// `struct clone_args` (`linux/sched.h`), as of its version 2.
+    CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
 }
 
 /// Device numbers in `struct stat`: twelve bits of major, twenty of minor (`new_encode_dev`).
@@ -103,6 +142,13 @@ mod tests {
         assert_eq!(SigAction::SIZE, 24);
         assert_eq!(HwProbe::SIZE, 16);
         assert_eq!(StackT::SIZE, 24);
+        assert_eq!(UContext::SIZE, 960);
+        assert_eq!(offset_of!(UContext, mask), 40);
+        assert_eq!(offset_of!(UContext, registers), 176);
+        assert_eq!(offset_of!(SigContext, f), 256);
+        assert_eq!(offset_of!(SigContext, fcsr), 512);
+        assert_eq!(SigContext::SIZE, 784);
+        assert_eq!(CloneArgs::SIZE, 88);
     }
 
     #[test]

@@ -4,9 +4,18 @@
 //! unsound is checked against the call's shapes before it is made: a pointer is either guest memory, which nothing in
 //! this process but the guest relies on, or memory borrowed for the call that is as long as the kernel will think.
 
+mod process;
+pub(crate) mod signal;
+mod stub;
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+
+pub(crate) use process::{
+    Forked, clone_process, exit_now, fork, process_id, set_robust_list, sharing_process, thread_id,
+};
+pub use signal::die_by;
 
 use crate::errno::Errno;
 use crate::shape::Shape;
@@ -173,6 +182,7 @@ host_calls! {
     TIMERFD_GETTIME = SYS_timerfd_gettime [Fd, Ptr(32)];
     SIGNALFD4 = SYS_signalfd4 [Fd, Ptr(8), Size, Hex];
     FUTEX = SYS_futex [Ptr(4), Hex, Int, Ptr(16), Ptr(4), Hex];
+    FUTEX_WAITV = SYS_futex_waitv [In(1), Size, Hex, Ptr(16), Int];
     FUTEX_NUMBER = SYS_futex [Ptr(4), Hex, Int, Size, Ptr(4), Hex];
 
     // Time.
@@ -238,7 +248,19 @@ host_calls! {
     RT_SIGPROCMASK = SYS_rt_sigprocmask [Int, Ptr(8), Ptr(8), Size];
     RT_SIGPENDING = SYS_rt_sigpending [Ptr(8), Size];
     RT_SIGSUSPEND = SYS_rt_sigsuspend [Ptr(8), Size];
+    RT_SIGQUEUEINFO = SYS_rt_sigqueueinfo [Int, Signal, Ptr(128)];
+    RT_TGSIGQUEUEINFO = SYS_rt_tgsigqueueinfo [Int, Int, Signal, Ptr(128)];
     RT_SIGTIMEDWAIT = SYS_rt_sigtimedwait [Ptr(8), Ptr(128), Ptr(16), Size];
+
+    PIDFD_OPEN = SYS_pidfd_open [Int, Hex];
+    PIDFD_SEND_SIGNAL = SYS_pidfd_send_signal [Fd, Signal, Ptr(128), Hex];
+    PIDFD_GETFD = SYS_pidfd_getfd [Fd, Fd, Hex];
+    TIMER_CREATE = SYS_timer_create [Int, Ptr(64), Ptr(4)];
+    TIMER_SETTIME = SYS_timer_settime [Int, Hex, Ptr(32), Ptr(32)];
+    TIMER_GETTIME = SYS_timer_gettime [Int, Ptr(32)];
+    TIMER_GETOVERRUN = SYS_timer_getoverrun [Int];
+    TIMER_DELETE = SYS_timer_delete [Int];
+    MEMBARRIER = SYS_membarrier [Int, Hex, Int];
 
     // Information.
     UNAME = SYS_uname [Ptr(390)];
@@ -262,7 +284,7 @@ host_calls! {
     SHUTDOWN = SYS_shutdown [Fd, Int];
 }
 
-/// Makes a system call.
+/// Makes a system call that never waits for long, on behalf of a handler: no signal keeps it from being made.
 ///
 /// # Errors
 /// The kernel's error number.
@@ -270,6 +292,32 @@ host_calls! {
 /// # Panics
 /// If the arguments are not what the call's shapes say, which is a bug of the handler.
 pub(crate) fn call(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> {
+    let [a, b, c, d, e, f] = numbers(call, args);
+    // SAFETY: see `numbers`.
+    let result = unsafe { libc::syscall(call.number, a, b, c, d, e, f) };
+    if result == -1 { Err(io::Error::last_os_error().into()) } else { Ok(result as u64) }
+}
+
+/// Makes the system call that the guest asked for, which may wait: not if a signal is to be delivered first.
+///
+/// # Errors
+/// The kernel's error number, or [`Errno::NOT_MADE`].
+///
+/// # Panics
+/// As [`call`].
+pub(crate) fn wait(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> {
+    let numbers = numbers(call, args);
+    // SAFETY: see `numbers`.
+    let result = unsafe { stub::system_call(call.number, &numbers, signal::stop_word()) };
+    if (-4095..0).contains(&result) { Err(Errno::new(-result as i32)) } else { Ok(result as u64) }
+}
+
+/// The arguments as the kernel takes them. A call with them is sound:
+///
+/// * its number is one of the list above, none of which changes mappings or runs code in this process;
+/// * each pointer is guest memory (or faults), which no Rust reference covers, or is borrowed in `args` and as long as
+///   the shape, and so the kernel, takes it to be.
+fn numbers(call: &HostCall, args: &mut [Arg<'_>]) -> [u64; 6] {
     assert_eq!(args.len(), call.shapes.len(), "{call:?}");
     let mut numbers = [0; 6];
     for (number, arg) in numbers.iter_mut().zip(args.iter()) {
@@ -296,96 +344,15 @@ pub(crate) fn call(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> 
             }
         }
     }
-    let [a, b, c, d, e, f] = numbers;
-    // SAFETY:
-    // - the number is one of the list above, none of which changes mappings or runs code in this process;
-    // - pointers were checked in the loop: each is guest memory (or faults), which no Rust reference covers, or is
-    //   borrowed in `args` for the call and as long as the shape, and so the kernel, takes it to be.
-    let result = unsafe { libc::syscall(call.number, a, b, c, d, e, f) };
-    if result == -1 { Err(io::Error::last_os_error().into()) } else { Ok(result as u64) }
-}
-
-/// What the host does with a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    /// The signal's default action.
-    Default,
-    /// Nothing.
-    Ignore,
-}
-
-/// Signals whose host handler belongs to the engine, which recovers guest faults by them.
-pub(crate) const SYNCHRONOUS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
-
-/// Sets what the host does with `signal`; a signal that the engine handles is left alone.
-pub(crate) fn set_disposition(signal: i32, disposition: Disposition) {
-    if SYNCHRONOUS.contains(&signal) {
-        return;
-    }
-    let handler = match disposition {
-        Disposition::Default => libc::SIG_DFL,
-        Disposition::Ignore => libc::SIG_IGN,
-    };
-    // SAFETY: no handler function is installed, so nothing runs on a signal; an unknown number is refused.
-    unsafe { libc::signal(signal, handler) };
-}
-
-/// What the host does with `signal` now; a handler counts as the default action, since it is not the guest's.
-pub(crate) fn disposition(signal: i32) -> Disposition {
-    // SAFETY: a null new action only asks; the old action is written to memory of the right type.
-    let ignored = unsafe {
-        let mut old: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN
-    };
-    if ignored { Disposition::Ignore } else { Disposition::Default }
+    numbers
 }
 
 /// Lets `space` read mapped files in place, with faults recovered by the handlers that an engine has installed.
 pub(crate) fn spare_system_calls(space: &vm_mem::AddressSpace) {
     if let Some(copy) = vm_engine::fault::guarded_copy() {
         // SAFETY: called when an engine exists, whose handlers stay for the life of the process: `set_disposition` leaves
-        // their signals alone.
+        // their signals to a handler that asks them first.
         unsafe { space.set_guarded_copy(copy) };
-    }
-}
-
-/// Ends this process by `signal`, as its default action would, without a core dump of the emulator.
-/// Comes back only if the signal does not kill.
-pub fn die_by(signal: i32) {
-    // SAFETY: no handler function is installed, the signal set is initialised before it is used, and the limit is
-    // read from memory that lives for the call.
-    unsafe {
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        libc::setrlimit(libc::RLIMIT_CORE, &none);
-        libc::signal(signal, libc::SIG_DFL);
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, signal);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-        libc::raise(signal);
-    }
-}
-
-/// Which side of a [`fork`] this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forked {
-    /// The new process.
-    Child,
-    /// The old one, with the number of the new.
-    Parent(i32),
-}
-
-/// Makes a copy of this process, of which only the calling thread goes on.
-///
-/// # Errors
-/// The kernel's error number.
-pub(crate) fn fork() -> Result<Forked, Errno> {
-    // SAFETY: the C library's fork keeps its own locks usable in the child; the engine's threads are parked outside
-    // locks by the caller, and no other thread of this process exists that the child could wait for.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error().into()),
-        0 => Ok(Forked::Child),
-        pid => Ok(Forked::Parent(pid)),
     }
 }
 

@@ -1,0 +1,86 @@
+//! Futexes, and the lists of those that survive their owner.
+
+use crate::errno::Errno;
+use crate::futex::ROBUST_HEAD;
+use crate::host::{self, Arg};
+use crate::kernel::{Args, SysResult};
+use crate::layout::{Layout, layout};
+use crate::thread::Thread;
+
+/// `futex(address, operation, value, timeout, address2, value3)`: the host's futexes serve, for guest memory is host
+/// memory and threads have the host's numbers.
+pub(crate) fn futex(t: &mut Thread, a: &Args) -> SysResult {
+    // `linux/futex.h`; bit 7 is FUTEX_PRIVATE_FLAG, bit 8 FUTEX_CLOCK_REALTIME. The fourth argument of these is a number:
+    // WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAKE_BITSET, CMP_REQUEUE_PI.
+    const COUNTED: [u32; 6] = [1, 3, 4, 5, 10, 12];
+    let user = t.user();
+    let mut args = [
+        Arg::Guest(user.pointer(a.raw(0), 4)),
+        Arg::Int(a.raw(1)),
+        Arg::Int(a.raw(2)),
+        Arg::Int(a.raw(3)),
+        Arg::Guest(user.pointer(a.raw(4), 4)),
+        Arg::Int(a.raw(5)),
+    ];
+    if COUNTED.contains(&(a.uint(1) & 0x7f)) {
+        return Ok(host::wait(&host::FUTEX_NUMBER, &mut args)?);
+    }
+    args[3] = Arg::Guest(user.pointer(a.raw(3), 16));
+    Ok(host::wait(&host::FUTEX, &mut args)?)
+}
+
+layout! {
+    /// `struct futex_waitv`.
+    FutexWaitV {
+        value: u64,
+        addr: u64,
+        flags: u32,
+        reserved: u32,
+    }
+}
+
+/// `futex_waitv(waiters, count, flags, timeout, clock)`.
+pub(crate) fn futex_waitv(t: &mut Thread, a: &Args) -> SysResult {
+    /// `FUTEX_WAITV_MAX`.
+    const MOST: u32 = 128;
+    let count = a.uint(1);
+    if a.uint(2) != 0 || count == 0 || count > MOST || a.raw(0) == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let user = t.user();
+    let waiters = user.bytes(a.raw(0), count as usize * FutexWaitV::SIZE)?;
+    let mut waiters: Vec<u8> = waiters
+        .chunks_exact(FutexWaitV::SIZE)
+        .flat_map(|bytes| {
+            let one = FutexWaitV::decode(bytes);
+            FutexWaitV { addr: user.pointer(one.addr, 4).get(), ..one }.encode()
+        })
+        .collect();
+    let timeout = Arg::Guest(user.pointer(a.raw(3), 16));
+    let mut args = [Arg::Bytes(&mut waiters), Arg::Int(count.into()), Arg::Int(a.raw(2)), timeout, Arg::Int(a.raw(4))];
+    Ok(host::wait(&host::FUTEX_WAITV, &mut args)?)
+}
+
+/// `set_robust_list(head, size)`.
+///
+/// Where guest addresses are host addresses, the host's kernel knows the list too, and follows it if the process is killed.
+pub(crate) fn set_robust_list(t: &mut Thread, a: &Args) -> SysResult {
+    if a.raw(1) != ROBUST_HEAD {
+        return Err(Errno::EINVAL.into());
+    }
+    t.robust_list = a.raw(0);
+    if t.space.view().base == 0 && a.raw(0) < t.space.view().limit {
+        host::set_robust_list(a.raw(0), ROBUST_HEAD)?;
+    }
+    Ok(0)
+}
+
+/// `get_robust_list(thread, head, size)`.
+pub(crate) fn get_robust_list(t: &mut Thread, a: &Args) -> SysResult {
+    if a.int(0) != 0 && a.int(0) != host::thread_id() {
+        return Err(if a.int(0) < 0 { Errno::ESRCH } else { Errno::EPERM }.into());
+    }
+    t.user().put_bytes(a.raw(2), &ROBUST_HEAD.to_le_bytes())?;
+    t.user().put_bytes(a.raw(1), &t.robust_list.to_le_bytes())?;
+    Ok(0)
+}

@@ -1,0 +1,235 @@
+//! Threads and processes: how they begin and end.
+
+use std::sync::Arc;
+
+use crate::errno::Errno;
+use crate::host::{self, Arg, Forked};
+use crate::kernel::{Args, Kernel, Stop, SysResult};
+use crate::layout::Layout;
+use crate::layout::riscv64::CloneArgs;
+use crate::thread::{ChildNumbers, ChildRegisters, Thread};
+
+/// `exit(status)`: of the calling thread.
+pub(crate) fn exit(_: &mut Thread, a: &Args) -> SysResult {
+    Err(Stop::ThreadExit(a.raw(0) as u8))
+}
+
+/// `exit_group(status)`: of the process.
+pub(crate) fn exit_group(_: &mut Thread, a: &Args) -> SysResult {
+    Err(Stop::Exit(a.raw(0) as u8))
+}
+
+/// `set_tid_address(address)`.
+pub(crate) fn set_tid_address(t: &mut Thread, a: &Args) -> SysResult {
+    t.clear_child_tid = a.raw(0);
+    Ok(host::thread_id() as u64)
+}
+
+// `linux/sched.h`.
+const CSIGNAL: u64 = 0xff;
+const CLONE_VM: u64 = 0x100;
+const CLONE_FS: u64 = 0x200;
+const CLONE_FILES: u64 = 0x400;
+const CLONE_SIGHAND: u64 = 0x800;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_VFORK: u64 = 0x4000;
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_THREAD: u64 = 0x1_0000;
+const CLONE_SYSVSEM: u64 = 0x4_0000;
+const CLONE_SETTLS: u64 = 0x8_0000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+const CLONE_DETACHED: u64 = 0x40_0000;
+const CLONE_UNTRACED: u64 = 0x80_0000;
+const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+const CLONE_IO: u64 = 0x8000_0000;
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Flags that are acted on or that change nothing here.
+const CLONE_KNOWN: u64 = CLONE_VM
+    | CLONE_FS
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_PIDFD
+    | CLONE_VFORK
+    | CLONE_PARENT
+    | CLONE_THREAD
+    | CLONE_SYSVSEM
+    | CLONE_SETTLS
+    | CLONE_PARENT_SETTID
+    | CLONE_CHILD_CLEARTID
+    | CLONE_DETACHED
+    | CLONE_UNTRACED
+    | CLONE_CHILD_SETTID
+    | CLONE_IO
+    | CLONE_CLEAR_SIGHAND;
+
+/// `clone(flags, stack, parent_tid, tls, child_tid)`.
+pub(crate) fn clone(t: &mut Thread, a: &Args) -> SysResult {
+    let flags = a.raw(0) & 0xffff_ffff;
+    // The address of the descriptor is where the parent's copy of the number would be.
+    if flags & CLONE_PIDFD != 0 && flags & (CLONE_PARENT_SETTID | CLONE_DETACHED) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let args = CloneArgs {
+        flags: flags & !CSIGNAL,
+        pidfd: a.raw(2),
+        child_tid: a.raw(4),
+        parent_tid: a.raw(2),
+        exit_signal: flags & CSIGNAL,
+        stack: a.raw(1),
+        tls: a.raw(3),
+        ..CloneArgs::default()
+    };
+    begin(t, &args)
+}
+
+/// `clone3(arguments, size)`.
+pub(crate) fn clone3(t: &mut Thread, a: &Args) -> SysResult {
+    /// `CLONE_ARGS_SIZE_VER0`.
+    const LEAST: u64 = 64;
+    let size = a.raw(1);
+    if size > vm_core::PAGE_SIZE {
+        return Err(Errno::E2BIG.into());
+    }
+    if size < LEAST {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut bytes = t.user().bytes(a.raw(0), size as usize)?;
+    if bytes.iter().skip(CloneArgs::SIZE).any(|byte| *byte != 0) {
+        return Err(Errno::E2BIG.into());
+    }
+    bytes.resize(CloneArgs::SIZE, 0);
+    let mut args = CloneArgs::decode(&bytes);
+    if args.flags & (CSIGNAL | CLONE_DETACHED) != 0
+        || args.exit_signal > 64
+        || (args.stack == 0) != (args.stack_size == 0)
+        || args.flags & (CLONE_THREAD | CLONE_PARENT) != 0 && args.exit_signal != 0
+        || args.flags & CLONE_SIGHAND != 0 && args.flags & CLONE_CLEAR_SIGHAND != 0
+        || (args.set_tid == 0) != (args.set_tid_size == 0)
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    // Choosing a number takes a privilege in the namespace; nothing but checkpoint restorers does it.
+    if args.set_tid != 0 || args.flags & CLONE_INTO_CGROUP != 0 {
+        return Err(Errno::EPERM.into());
+    }
+    args.stack = args.stack.wrapping_add(args.stack_size);
+    begin(t, &args)
+}
+
+/// Starts what `args` describes.
+fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
+    let flags = args.flags;
+    let has = |flag| flags & flag != 0;
+    if has(CLONE_SIGHAND) && !has(CLONE_VM) || has(CLONE_THREAD) && !has(CLONE_SIGHAND) {
+        return Err(Errno::EINVAL.into());
+    }
+    // Namespaces would be the emulator's too.
+    if flags & !CLONE_KNOWN != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let child = Child {
+        registers: ChildRegisters {
+            stack: Some(args.stack).filter(|stack| *stack != 0),
+            thread: has(CLONE_SETTLS).then_some(args.tls),
+        },
+        numbers: ChildNumbers {
+            set_tid: [
+                has(CLONE_PARENT_SETTID).then_some(args.parent_tid),
+                has(CLONE_CHILD_SETTID).then_some(args.child_tid),
+            ],
+            clear_tid: if has(CLONE_CHILD_CLEARTID) { args.child_tid } else { 0 },
+        },
+    };
+    let pid = if has(CLONE_THREAD) {
+        if has(CLONE_PIDFD) {
+            return Err(Errno::EINVAL.into());
+        }
+        thread(t, &child)?
+    } else if has(CLONE_VM) {
+        sharing_process(t, args, &child)?
+    } else {
+        match copied_process(t, args, &child)? {
+            Forked::Child => return Ok(0),
+            Forked::Parent(pid) => pid,
+        }
+    };
+    if has(CLONE_PIDFD) {
+        let fd = host::call(&host::PIDFD_OPEN, &mut [Arg::Int(pid as u64), Arg::Int(0)])?;
+        t.user().put_bytes(args.pidfd, &(fd as i32).to_le_bytes())?;
+    }
+    Ok(pid as u64)
+}
+
+/// What differs between a child and its parent.
+struct Child {
+    registers: ChildRegisters,
+    numbers: ChildNumbers,
+}
+
+/// A thread of the same process.
+fn thread(t: &Thread, child: &Child) -> Result<i32, Errno> {
+    let thread = t.child(Arc::clone(&t.kernel), child.registers);
+    t.spawn(thread, child.numbers)
+}
+
+/// A process with a copy of this one's memory.
+fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<Forked, Stop> {
+    let flags = args.exit_signal | args.flags & (CLONE_PARENT | CLONE_FILES | CLONE_FS);
+    let forked = {
+        let kernel = Arc::clone(&t.kernel);
+        // In the order in which they are ever taken together.
+        let engine = kernel.engine.prepare_fork();
+        let frozen = kernel.space.freeze();
+        let held = kernel.hold();
+        let forked = if flags == libc::SIGCHLD as u64 { host::fork() } else { host::clone_process(flags) };
+        drop(held);
+        drop(frozen);
+        match forked {
+            Ok(Forked::Child) => engine.child(),
+            Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
+        }
+        forked?
+    };
+    match forked {
+        Forked::Child => {
+            t.become_only_thread();
+            if args.flags & CLONE_CLEAR_SIGHAND != 0 {
+                t.kernel.actions.table().clear_handlers();
+            }
+            child.numbers.announce(&t.kernel);
+            t.clear_child_tid = child.numbers.clear_tid;
+            crate::abi::set_child(t.vcpu.state_mut(), child.registers);
+        }
+        Forked::Parent(pid) => {
+            // The child has written its own copy of the word.
+            if let Some(addr) = child.numbers.set_tid[0] {
+                let _ = t.user().put_bytes(addr, &pid.to_le_bytes());
+            }
+        }
+    }
+    Ok(forked)
+}
+
+/// A process that shares this one's memory until it ends or runs another program.
+fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, Stop> {
+    let kernel = Arc::new(Kernel::sharing(&t.kernel));
+    let mut thread = t.child(kernel, child.registers);
+    thread.signals.stack = if args.flags & CLONE_VFORK != 0 { t.signals.stack } else { thread.signals.stack };
+    let numbers = child.numbers;
+    thread.clear_child_tid = numbers.clear_tid;
+    let clear = args.flags & CLONE_CLEAR_SIGHAND != 0;
+    let flags = args.exit_signal
+        | args.flags & (CLONE_FS | CLONE_FILES | CLONE_VFORK | CLONE_PARENT | CLONE_SYSVSEM | CLONE_IO);
+    let mask = host::signal::set_mask(u64::MAX);
+    let started = host::sharing_process(flags, move || {
+        if clear {
+            thread.kernel.actions.table().clear_handlers();
+        }
+        numbers.announce(&thread.kernel);
+        thread.run_process()
+    });
+    host::signal::set_mask(mask);
+    Ok(started?)
+}

@@ -1,0 +1,235 @@
+//! Host processes and threads: how they begin and end.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::ptr::null;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use crate::errno::Errno;
+
+/// Which side of a [`fork`] this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forked {
+    /// The new process.
+    Child,
+    /// The old one, with the number of the new.
+    Parent(i32),
+}
+
+/// Makes a copy of this process, of which only the calling thread goes on.
+///
+/// # Errors
+/// The kernel's error number.
+pub(crate) fn fork() -> Result<Forked, Errno> {
+    // SAFETY: the C library's fork keeps its own locks usable in the child; the caller holds the engine and the address
+    // space still, and what else the child uses of this crate is behind no lock that another thread may hold.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error().into()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+/// The calling thread's number.
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: a plain system call.
+    unsafe { libc::gettid() }
+}
+
+/// This process's number.
+pub(crate) fn process_id() -> i32 {
+    // SAFETY: a plain system call.
+    unsafe { libc::getpid() }
+}
+
+/// Replaces this process's program. Comes back only if that fails.
+pub(crate) fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([null()]).collect()
+    };
+    let (argv, envp) = (pointers(argv), pointers(envp));
+    // SAFETY: both arrays end with a null pointer and point to strings that live for the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    io::Error::last_os_error().into()
+}
+
+/// Ends this process at once, whatever its threads do.
+pub(crate) fn exit_now(status: u8) -> ! {
+    // SAFETY: ends the process without running anything in it.
+    unsafe { libc::_exit(status.into()) }
+}
+
+/// Hands the head of a list of robust futexes to the host's kernel, which walks it if this thread ends by force.
+pub(crate) fn set_robust_list(head: u64, size: u64) -> Result<(), Errno> {
+    // SAFETY: the kernel follows the list when the thread ends, through addresses that it checks; guest memory is all
+    // that a list of the guest's names.
+    let set = unsafe { libc::syscall(libc::SYS_set_robust_list, head, size) };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
+}
+
+/// As [`fork`], with flags of `clone` that the C library's `fork` does not offer.
+///
+/// # Errors
+/// The kernel's error number.
+pub(crate) fn clone_process(flags: u64) -> Result<Forked, Errno> {
+    // SAFETY: memory is copied (no `CLONE_VM` reaches this), so this is a fork. The C library's locks are as they were:
+    // free unless another thread holds one.
+    match unsafe { libc::syscall(libc::SYS_clone, flags & !(libc::CLONE_VM as u64), 0, 0, 0, 0) } {
+        -1 => Err(io::Error::last_os_error().into()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid as i32)),
+    }
+}
+
+/// Host stack of a process that shares this one's memory.
+const SHARING_STACK: usize = 1 << 20;
+
+/// What a process that shares this one's memory runs on: the thread-local storage of a host thread that waits for
+/// the process to leave that memory, and a stack.
+struct Lodging {
+    /// Cleared by the kernel when the process has left this one's memory.
+    occupied: AtomicI32,
+    stack: Box<[u8]>,
+}
+
+/// Runs `run` in a new process that shares this one's memory until it ends or runs another program. Returns its number.
+///
+/// `flags` are those of `clone` besides `CLONE_VM`; with `CLONE_VFORK` the call returns when the memory is left. All
+/// signals are to be blocked.
+///
+/// # Errors
+/// `EAGAIN` if the host has no room for a thread, and the kernel's error number.
+pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send + 'static) -> Result<i32, Errno> {
+    let (tell, told) = mpsc::sync_channel(1);
+    let (start, started) = mpsc::sync_channel::<bool>(1);
+    let lodging = Arc::new(Lodging { occupied: AtomicI32::new(1), stack: vec![0; SHARING_STACK].into_boxed_slice() });
+    let kept = Arc::clone(&lodging);
+    // Dropped by the waiting thread when the process has left: the process itself never returns from it.
+    let mut run: Box<Run> = Box::new(Box::new(run));
+    let address = std::ptr::from_mut(&mut *run) as usize;
+    let host = thread::Builder::new().spawn(move || {
+        let _ = tell.send(thread_pointer());
+        if started.recv() == Ok(true) {
+            kept.wait_until_left();
+        }
+        drop(run);
+    });
+    host.map_err(|_| Errno::EAGAIN)?;
+    let pointer = told.recv().map_err(|_| Errno::EAGAIN)?;
+    // The thread waits by now or soon, without touching its storage again before the process has left.
+    let _ = start.send(true);
+    let top = lodging.stack.as_ptr() as usize + lodging.stack.len();
+    let flags = flags | (libc::CLONE_VM | libc::CLONE_SETTLS | libc::CLONE_CHILD_CLEARTID) as u64;
+    // SAFETY:
+    // - the stack and the word are in `lodging`, which the waiting thread keeps until the kernel has cleared the word;
+    // - the storage is that thread's, which does nothing but wait meanwhile;
+    // - `address` is the box of `run`, which that thread keeps too, and which nobody else uses.
+    let pid = unsafe { tradux_clone(flags, top as u64, lodging.occupied.as_ptr(), pointer, address as u64) };
+    if pid < 0 {
+        lodging.occupied.store(0, Ordering::Release);
+        lodging.wake();
+        return Err(Errno::new(-pid as i32));
+    }
+    Ok(pid as i32)
+}
+
+impl Lodging {
+    fn wait_until_left(&self) {
+        loop {
+            let now = self.occupied.load(Ordering::Acquire);
+            if now == 0 {
+                return;
+            }
+            // SAFETY: waits on a word that lives as long as this; the kernel's own wake-up is not a private one.
+            unsafe { libc::syscall(libc::SYS_futex, self.occupied.as_ptr(), libc::FUTEX_WAIT, now, null::<u64>()) };
+        }
+    }
+
+    fn wake(&self) {
+        // SAFETY: wakes whoever waits on a word of ours.
+        unsafe { libc::syscall(libc::SYS_futex, self.occupied.as_ptr(), libc::FUTEX_WAKE, 1) };
+    }
+}
+
+/// What such a process runs.
+type Run = Box<dyn FnMut() -> Infallible + Send>;
+
+/// The new process's first function of ours.
+extern "C" fn tradux_run_sharing(run: *mut Run) -> ! {
+    // SAFETY: the address that `sharing_process` passed, used by this process alone while the waiting thread keeps it.
+    match unsafe { (*run)() } {}
+}
+
+unsafe extern "C" {
+    /// `clone(flags, stack, .., child_tid, tls)`, whose child calls [`tradux_run_sharing`] with `run` on the new stack.
+    fn tradux_clone(flags: u64, stack: u64, child_tid: *mut i32, tls: u64, run: u64) -> i64;
+}
+
+/// The calling thread's pointer to its thread-local storage, as `CLONE_SETTLS` takes it.
+fn thread_pointer() -> u64 {
+    let pointer: u64;
+    // SAFETY: reads a register, or the storage's own first word, which is its address (System V ABI for x86-64, "Thread
+    // Local Storage").
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, nomem, preserves_flags));
+    }
+    pointer
+}
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".text",
+    ".p2align 4",
+    ".globl tradux_clone",
+    ".hidden tradux_clone",
+    ".type tradux_clone, @function",
+    "tradux_clone:",
+    "mov r10, rdx",
+    "mov r9, r8",
+    "mov r8, rcx",
+    "and rsi, -16",
+    "mov eax, {clone}",
+    "syscall",
+    "test rax, rax",
+    "jz 2f",
+    "ret",
+    "2:",
+    "xor ebp, ebp",
+    "mov rdi, r9",
+    "call {run}",
+    "ud2",
+    ".size tradux_clone, . - tradux_clone",
+    clone = const libc::SYS_clone,
+    run = sym tradux_run_sharing,
+);
+
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    ".text",
+    ".p2align 4",
+    ".globl tradux_clone",
+    ".hidden tradux_clone",
+    ".type tradux_clone, @function",
+    "tradux_clone:",
+    "mov x9, x4",
+    "mov x4, x2",
+    "and x1, x1, #-16",
+    "mov x8, #{clone}",
+    "svc #0",
+    "cbz x0, 2f",
+    "ret",
+    "2:",
+    "mov x29, xzr",
+    "mov x0, x9",
+    "bl {run}",
+    "brk #1",
+    ".size tradux_clone, . - tradux_clone",
+    clone = const libc::SYS_clone,
+    run = sym tradux_run_sharing,
+);
