@@ -16,6 +16,10 @@ use crate::args::{Arguments, Command};
 /// Runs the command with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // A guest's next program: its arguments are not ours.
+    if let Some(handover) = vm_linux::Handover::take() {
+        return commands::run::resume(handover);
+    }
     let result = match Arguments::parse().command {
         Command::Run(options) => return commands::run::run(options),
         Command::Disasm(options) => commands::disasm::run(&options),

@@ -2,6 +2,7 @@
 //!
 //! Source: System V ABI, "Object Files" and "Program Loading"; `load_elf_binary` for what is refused.
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -104,12 +105,9 @@ pub enum ElfError {
         /// Index of the later one.
         second: usize,
     },
-    /// A dynamically linked program.
-    #[error("dynamically linked programs are not supported yet (interpreter {interpreter})")]
-    Dynamic {
-        /// The interpreter the program asks for.
-        interpreter: String,
-    },
+    /// The name of the program's interpreter is empty or does not end.
+    #[error("the interpreter's name is empty or does not end")]
+    InterpreterName,
 }
 
 fn file_type(kind: u16) -> &'static str {
@@ -206,6 +204,8 @@ pub struct Image {
     pub header_count: u16,
     /// Loadable segments by ascending address.
     pub segments: Vec<Segment>,
+    /// The program that links this one at run time, as the guest names its file.
+    pub interpreter: Option<CString>,
 }
 
 impl Image {
@@ -251,9 +251,8 @@ impl Image {
         let entries: Vec<ProgramHeader> = table.chunks_exact(PROGRAM_HEADER_SIZE).map(ProgramHeader::read).collect();
 
         let segments = load_segments(&entries, length, limit)?;
-        if let Some(interp) = entries.iter().find(|entry| entry.kind == PT_INTERP) {
-            return Err(ElfError::Dynamic { interpreter: interpreter(file, interp, length)? });
-        }
+        let interpreter = entries.iter().find(|entry| entry.kind == PT_INTERP);
+        let interpreter = interpreter.map(|entry| interpreter_name(file, entry, length)).transpose()?;
         Ok(Self {
             arch,
             position_independent: kind == ET_DYN,
@@ -261,6 +260,7 @@ impl Image {
             headers: GuestAddr::new(header_address(&entries, table_offset, table_size as u64)),
             header_count,
             segments: segments.into_iter().map(|(_, segment)| segment).collect(),
+            interpreter,
         })
     }
 
@@ -348,12 +348,16 @@ fn header_address(entries: &[ProgramHeader], table_offset: u64, table_size: u64)
     entries.iter().find(holds).map_or(0, |entry| entry.addr.wrapping_add(table_offset - entry.offset))
 }
 
-fn interpreter(file: &(impl ReadAt + ?Sized), entry: &ProgramHeader, length: u64) -> Result<String, ElfError> {
-    let what = "the interpreter's name";
-    let size = entry.file_len.min(MAX_INTERPRETER) as usize;
-    let name = read_block(file, entry.offset, size, length, what)?;
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    Ok(String::from_utf8_lossy(&name[..end]).into_owned())
+fn interpreter_name(file: &(impl ReadAt + ?Sized), entry: &ProgramHeader, length: u64) -> Result<CString, ElfError> {
+    if !(2..=MAX_INTERPRETER).contains(&entry.file_len) {
+        return Err(ElfError::InterpreterName);
+    }
+    let name = read_block(file, entry.offset, entry.file_len as usize, length, "the interpreter's name")?;
+    // As the kernel: the last byte has to be the end.
+    if name.last() != Some(&0) {
+        return Err(ElfError::InterpreterName);
+    }
+    CStr::from_bytes_until_nul(&name).map(CStr::to_owned).map_err(|_| ElfError::InterpreterName)
 }
 
 fn read_block(

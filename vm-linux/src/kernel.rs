@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use vm_engine::Engine;
 use vm_mem::AddressSpace;
 
 use crate::errno::Errno;
+use crate::handover::Settings;
 use crate::host::{self, Arg, GuestPtr, HostCall};
 use crate::layout::{Layout, OpenHow, Rlimit};
 use crate::shape::Shape;
@@ -76,6 +77,8 @@ pub(crate) struct Kernel {
     pub(crate) sigreturn: GuestAddr,
     /// Where absolute guest paths are looked up first.
     pub(crate) sysroot: Option<PathBuf>,
+    /// What the next program's emulator is told.
+    pub(crate) settings: Settings,
     /// Real path of the program.
     pub(crate) program: PathBuf,
     /// Arguments as the program got them.
@@ -95,6 +98,7 @@ pub(crate) struct Origin {
     pub(crate) engine: Arc<Engine>,
     pub(crate) sigreturn: GuestAddr,
     pub(crate) sysroot: Option<PathBuf>,
+    pub(crate) settings: Settings,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<Vec<u8>>,
     pub(crate) auxv: Vec<u8>,
@@ -105,7 +109,7 @@ pub(crate) struct Origin {
 impl Kernel {
     /// A process without threads.
     pub(crate) fn new(origin: Origin) -> Self {
-        let Origin { space, engine, sigreturn, sysroot, program, args, auxv, isa, tracer } = origin;
+        let Origin { space, engine, sigreturn, sysroot, settings, program, args, auxv, isa, tracer } = origin;
         Self {
             seen_changes: AtomicU64::new(space.code_watch().generation()),
             space,
@@ -114,6 +118,7 @@ impl Kernel {
             threads: Threads::default(),
             sigreturn,
             sysroot,
+            settings,
             program,
             args,
             auxv,
@@ -133,6 +138,7 @@ impl Kernel {
             threads: Threads::default(),
             sigreturn: parent.sigreturn,
             sysroot: parent.sysroot.clone(),
+            settings: parent.settings.clone(),
             program: parent.program.clone(),
             args: parent.args.clone(),
             auxv: parent.auxv.clone(),
@@ -206,13 +212,19 @@ impl Kernel {
         Ok(self.resolve(path, follow))
     }
 
-    /// An absolute name is looked up below the sysroot first, where neither `..` nor a symbolic link leads out of it.
+    /// The host's name for what the guest names `path`.
     pub(crate) fn resolve(&self, path: CString, follow: bool) -> CString {
-        let Some(sysroot) = &self.sysroot else { return path };
-        if !path.as_bytes().starts_with(b"/") {
-            return path;
+        resolve(self.sysroot.as_deref(), path, follow)
+    }
+}
+
+/// An absolute name is looked up below the sysroot first, where neither `..` nor a symbolic link leads out of it.
+pub(crate) fn resolve(sysroot: Option<&Path>, path: CString, follow: bool) -> CString {
+    match sysroot {
+        Some(sysroot) if path.as_bytes().starts_with(b"/") => {
+            in_sysroot(sysroot.as_os_str(), &path, follow).unwrap_or(path)
         }
-        in_sysroot(sysroot.as_os_str(), &path, follow).unwrap_or(path)
+        Some(_) | None => path,
     }
 }
 
@@ -255,6 +267,11 @@ pub(crate) fn name_of(fd: u64) -> Option<CString> {
     .ok()?;
     name.truncate(len as usize);
     CString::new(name).ok()
+}
+
+/// The path under which an open file of ours is known.
+pub(crate) fn name_of_file(file: &std::fs::File) -> Option<CString> {
+    name_of(std::os::fd::AsRawFd::as_raw_fd(file) as u64)
 }
 
 /// Closes a descriptor of ours; a failure leaves nothing to do.

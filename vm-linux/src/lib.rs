@@ -8,11 +8,14 @@ mod abi;
 mod calls;
 pub mod elf;
 mod errno;
+mod exec;
 mod futex;
+mod handover;
 #[allow(unsafe_code)] // Raw system calls, signal handlers, processes.
 mod host;
 mod kernel;
 mod layout;
+mod load;
 mod process;
 mod run;
 mod shape;
@@ -25,6 +28,7 @@ mod user;
 mod vdso;
 
 pub use errno::Errno;
+pub use handover::{Handover, InheritedSignals, environment};
 pub use host::die_by;
 pub use process::{LoadError, Options, Process, Status};
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::calls::{dir, file, futex, info, mem, poll, proc, signal, thread};
+use crate::calls::{dir, exec, file, futex, info, mem, poll, proc, signal, thread};
 use crate::errno::Errno;
 use crate::host::{self, HostCall};
 use crate::kernel::{Args, SysResult};
@@ -297,7 +297,7 @@ static ROWS: &[Row] = &[
     row("request_key", 218, 249, Refuse(Errno::ENOSYS), Refused("kernel keys are not supported yet")),
     row("keyctl", 219, 250, Refuse(Errno::ENOSYS), Refused("kernel keys are not supported yet")),
     row("clone", 220, 56, Own(thread::clone, &[Hex, Addr, Addr, Addr, Addr]), Partial("namespaces are refused")),
-    row("execve", 221, 59, Refuse(Errno::ENOSYS), Refused("the new program would not be run by the emulator")),
+    row("execve", 221, 59, Own(exec::execve, &[Path, Addr, Addr]), Partial("files that can be executed and not read are refused")),
     row("mmap", 222, 9, Own(mem::mmap, &[Addr, Size, Hex, Hex, Fd, Hex]), Partial("MAP_GROWSDOWN, MAP_HUGETLB and MAP_SYNC are ignored")),
     row("fadvise64", 223, 221, Pass(&host::FADVISE64), Full),
     row("swapon", 224, 167, Refuse(Errno::ENOSYS), Refused("system administration")),
@@ -343,7 +343,7 @@ static ROWS: &[Row] = &[
     row("getrandom", 278, 318, Pass(&host::GETRANDOM), Full),
     row("memfd_create", 279, 319, Pass(&host::MEMFD_CREATE), Full),
     row("bpf", 280, 321, Refuse(Errno::ENOSYS), Refused("system administration")),
-    row("execveat", 281, 322, Refuse(Errno::ENOSYS), Refused("the new program would not be run by the emulator")),
+    row("execveat", 281, 322, Own(exec::execveat, &[DirFd, Path, Addr, Addr, Hex]), Partial("files that can be executed and not read are refused")),
     row("userfaultfd", 282, 323, Refuse(Errno::ENOSYS), Refused("system administration")),
     row("membarrier", 283, 324, Pass(&host::MEMBARRIER), Partial("no test covers it yet")),
     row("mlock2", 284, 325, Pass(&host::MLOCK2), Full),

@@ -12,11 +12,13 @@ use vm_engine::{Vcpu, fault};
 use crate::abi;
 use crate::errno::Errno;
 use crate::futex;
-use crate::host::signal::{self, Mailbox};
+use crate::handover::InheritedSignals;
+use crate::host::signal::{self, Mailbox, SYNCHRONOUS, bit};
 use crate::host::{self, process_id, thread_id};
 use crate::kernel::Kernel;
+use crate::layout::riscv64::SigAction;
 use crate::process::Status;
-use crate::signal::ThreadSignals;
+use crate::signal::{SIG_IGN, ThreadSignals};
 
 /// Host stack of a guest thread: generated code and the emulator's own functions use it, the guest does not.
 const HOST_STACK: usize = 512 << 10;
@@ -87,6 +89,15 @@ impl Thread {
     /// The first thread of a process. Runs with the mask of the host thread that calls [`Thread::run`].
     pub(crate) fn first(kernel: Arc<Kernel>, vcpu: Vcpu) -> Self {
         Self::new(kernel, vcpu, ThreadSignals::new(signal::mask()))
+    }
+
+    /// Takes over what the program before this one left of signals.
+    pub(crate) fn inherit(&mut self, inherited: InheritedSignals) {
+        self.signals.mask = inherited.mask;
+        let ignore = SigAction { handler: SIG_IGN, ..SigAction::default() };
+        for signal in SYNCHRONOUS.into_iter().filter(|signal| inherited.ignored & bit(*signal) != 0) {
+            self.kernel.actions.table().set(signal, ignore);
+        }
     }
 
     fn new(kernel: Arc<Kernel>, vcpu: Vcpu, signals: ThreadSignals) -> Self {

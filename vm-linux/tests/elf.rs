@@ -100,12 +100,11 @@ fn what_is_wrong_is_said() {
     assert_eq!(refused(&[(1, 5, 0, LIMIT - 0x1000, 1, 0x1001)]), "segment 0 overflows the address space");
     assert_eq!(refused(&[CODE, (1, 6, 0, 0x10000, 8, 8)]), "segment 1 overlaps or precedes segment 0");
     assert_eq!(refused(&[DATA, CODE]), "segment 1 overlaps or precedes segment 0");
-    let mut dynamic = file(3, &[CODE, (3, 4, 0x200, 0x10200, 12, 12)], 0x1000);
-    dynamic[0x200..0x20c].copy_from_slice(b"/lib/ld.so.1");
-    assert_eq!(
-        parse(&dynamic).unwrap_err().to_string(),
-        "dynamically linked programs are not supported yet (interpreter /lib/ld.so.1)"
-    );
+    let mut dynamic = file(3, &[CODE, (3, 4, 0x200, 0x10200, 13, 13)], 0x1000);
+    dynamic[0x200..0x20d].copy_from_slice(b"/lib/ld.so.1\0");
+    assert_eq!(parse(&dynamic).unwrap().interpreter.as_deref(), Some(c"/lib/ld.so.1"));
+    dynamic[0x20c] = b'x';
+    assert_eq!(parse(&dynamic).unwrap_err().to_string(), "the interpreter's name is empty or does not end");
 }
 
 #[test]

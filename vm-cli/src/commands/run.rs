@@ -1,11 +1,12 @@
 //! `tradux run`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
+use clap::ValueEnum as _;
 use vm_engine::Config;
-use vm_linux::{Options, Process, Status};
+use vm_linux::{Handover, Options, Process, Status};
 
 use crate::args::{RunArgs, StatsFormat};
 use crate::{complain, say};
@@ -16,22 +17,29 @@ const CANNOT_EXECUTE: u8 = 126;
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
     let format = args.stats;
-    let mut process = match Process::load(&options(args)) {
+    start(options(args), format)
+}
+
+/// Runs a program in place of the one before, which asked for it.
+pub(crate) fn resume(handover: Handover) -> ExitCode {
+    let format = StatsFormat::from_str(&handover.carried, true).ok();
+    start(handover.options, format)
+}
+
+fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
+    let mut process = match Process::load(&options) {
         Ok(process) => process,
         Err(error) => {
             complain(&error);
             return ExitCode::from(error.exit_status());
         }
     };
-    let started_as = std::process::id();
+    // Children that the program forks do not come back from this.
     let status = process.run();
-    // A child that the program forked comes here too: it has its parent's numbers in its own.
-    if started_as == std::process::id() {
-        match format {
-            Some(StatsFormat::Text) => say(&text(&process)),
-            Some(StatsFormat::Json) => say(&json(&process)),
-            None => {}
-        }
+    match format {
+        Some(StatsFormat::Text) => say(&text(&process)),
+        Some(StatsFormat::Json) => say(&json(&process)),
+        None => {}
     }
     match status {
         Status::Exited(status) => ExitCode::from(status),
@@ -56,6 +64,11 @@ fn options(args: RunArgs) -> Options {
         env: environment(args.env),
         sysroot: args.sysroot,
         strace: args.strace,
+        emulator: Some("/proc/self/exe".into()),
+        carried: args
+            .stats
+            .and_then(|format| format.to_possible_value())
+            .map_or_else(String::new, |value| value.get_name().to_owned()),
         engine: Config {
             tier: args.tier,
             deterministic: args.deterministic,
@@ -68,8 +81,7 @@ fn options(args: RunArgs) -> Options {
 
 /// This process's environment in its order, with `changes`, `NAME=value` each.
 fn environment(changes: Vec<OsString>) -> Vec<OsString> {
-    let joined = |(name, value): (OsString, OsString)| [name, value].join(OsStr::new("="));
-    let mut variables: Vec<OsString> = std::env::vars_os().map(joined).collect();
+    let mut variables = vm_linux::environment();
     for change in changes {
         let Some(equals) = change.as_bytes().iter().position(|byte| *byte == b'=') else { continue };
         let name = change.as_bytes()[..=equals].to_owned();

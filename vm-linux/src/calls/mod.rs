@@ -4,6 +4,7 @@
 //! only in where pointers and names lead have no handler: their row names the host's call.
 
 pub(crate) mod dir;
+pub(crate) mod exec;
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod info;

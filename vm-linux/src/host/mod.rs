@@ -9,11 +9,12 @@ pub(crate) mod signal;
 mod stub;
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 pub(crate) use process::{
-    Forked, clone_process, exit_now, fork, process_id, set_robust_list, sharing_process, thread_id,
+    Forked, clone_process, environment, execve, exit_now, fork, process_id, set_robust_list, sharing_process, thread_id,
 };
 pub use signal::die_by;
 
@@ -245,7 +246,6 @@ host_calls! {
     KILL = SYS_kill [Int, Signal];
     TKILL = SYS_tkill [Int, Signal];
     TGKILL = SYS_tgkill [Int, Int, Signal];
-    RT_SIGPROCMASK = SYS_rt_sigprocmask [Int, Ptr(8), Ptr(8), Size];
     RT_SIGPENDING = SYS_rt_sigpending [Ptr(8), Size];
     RT_SIGSUSPEND = SYS_rt_sigsuspend [Ptr(8), Size];
     RT_SIGQUEUEINFO = SYS_rt_sigqueueinfo [Int, Signal, Ptr(128)];
@@ -364,6 +364,25 @@ pub(crate) fn duplicate(fd: i32) -> Result<OwnedFd, Errno> {
     let copy = call(&FCNTL, &mut [Arg::Int(fd as u64), Arg::Int(libc::F_DUPFD_CLOEXEC as u64), Arg::Int(0)])?;
     // SAFETY: the kernel has just made this descriptor, and its number is known here alone.
     Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
+}
+
+/// Opens a file of the host for reading.
+///
+/// # Errors
+/// The kernel's error number.
+pub(crate) fn open_file(dirfd: u64, path: &CStr, flags: i32) -> Result<File, Errno> {
+    let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let fd = call(&OPENAT, &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Int(flags as u64), Arg::Int(0)])?;
+    // SAFETY: the kernel has just made this descriptor, and its number is known here alone.
+    Ok(unsafe { File::from_raw_fd(fd as i32) })
+}
+
+/// Takes over a descriptor that this process was started with; `None` if it is not open.
+pub(crate) fn take_descriptor(fd: i32) -> Option<File> {
+    let set = [Arg::Int(fd as u64), Arg::Int(libc::F_SETFD as u64), Arg::Int(libc::FD_CLOEXEC as u64)];
+    call(&FCNTL, &mut { set }).ok()?;
+    // SAFETY: it is open, and whoever started this process left it for this purpose: nothing else here knows it.
+    Some(unsafe { File::from_raw_fd(fd) })
 }
 
 /// The soft limit on the size of the stack, in bytes; `None` if there is none.

@@ -1,8 +1,9 @@
 //! Host processes and threads: how they begin and end.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::ptr::null;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -54,6 +55,23 @@ pub(crate) fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Errno {
     // SAFETY: both arrays end with a null pointer and point to strings that live for the call.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
     io::Error::last_os_error().into()
+}
+
+/// This process's environment as it is, strings without `=` included.
+pub(crate) fn environment() -> Vec<OsString> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut out = Vec::new();
+    // SAFETY: nothing in this process changes the environment, which is an array of strings that a null pointer ends.
+    unsafe {
+        let mut at = environ;
+        while !at.is_null() && !(*at).is_null() {
+            out.push(OsString::from_vec(CStr::from_ptr(*at).to_bytes().to_vec()));
+            at = at.add(1);
+        }
+    }
+    out
 }
 
 /// Ends this process at once, whatever its threads do.

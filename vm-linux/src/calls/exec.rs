@@ -1,0 +1,164 @@
+//! Executing programs.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::errno::Errno;
+use crate::exec::{self, Open, Target};
+use crate::handover::Inherited;
+use crate::host::signal::{SYNCHRONOUS, bit, set_mask};
+use crate::host::{self, Arg};
+use crate::kernel::{Args, Kernel, SysResult, close, name_of_file};
+use crate::process::LoadError;
+use crate::signal::SIG_IGN;
+use crate::thread::Thread;
+use crate::user::PATH_MAX;
+
+/// Longest single argument or variable (`MAX_ARG_STRLEN`).
+const MAX_STRING: usize = 32 * 4096;
+/// Most arguments, and most variables (`MAX_ARG_STRINGS`).
+const MAX_STRINGS: usize = 0x7fff_ffff;
+/// Descriptors that the guest's program is unlikely to look at.
+const HIGH: u64 = 512;
+
+/// `execve(path, argv, envp)`.
+pub(crate) fn execve(t: &mut Thread, a: &Args) -> SysResult {
+    let path = t.user().string(a.raw(0), PATH_MAX)?;
+    execute(t, libc::AT_FDCWD as u64, path, 0, a.raw(1), a.raw(2))
+}
+
+/// `execveat(dirfd, path, argv, envp, flags)`.
+pub(crate) fn execveat(t: &mut Thread, a: &Args) -> SysResult {
+    let flags = a.uint(4);
+    if flags & !((libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) as u32) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    execute(t, a.raw(0), path, flags, a.raw(2), a.raw(3))
+}
+
+impl Open for Kernel {
+    fn open(&self, name: &CStr) -> io::Result<File> {
+        open(self, libc::AT_FDCWD as u64, name, 0).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
+    }
+}
+
+/// Opens a file to be executed.
+fn open(kernel: &Kernel, dirfd: u64, path: &CStr, flags: u32) -> Result<File, Errno> {
+    if path.is_empty() {
+        if flags & libc::AT_EMPTY_PATH as u32 == 0 {
+            return Err(Errno::ENOENT);
+        }
+        // The descriptor itself may be one that only names the file.
+        let again = CString::new(format!("/proc/self/fd/{}", dirfd as i32)).map_err(|_| Errno::EINVAL)?;
+        return host::open_file(libc::AT_FDCWD as u64, &again, 0).map_err(|errno| match errno {
+            Errno::ENOENT => Errno::EBADF,
+            other => other,
+        });
+    }
+    let follow = flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0;
+    let own = super::procfs::link(kernel, path);
+    let path = own.unwrap_or_else(|| kernel.resolve(path.to_owned(), follow));
+    host::open_file(dirfd, &path, if follow { 0 } else { libc::O_NOFOLLOW })
+}
+
+/// The strings of an array that ends with a null pointer.
+fn strings(t: &Thread, array: u64) -> Result<Vec<CString>, Errno> {
+    let mut out = Vec::new();
+    if array == 0 {
+        return Ok(out);
+    }
+    loop {
+        let at = array.wrapping_add(8 * out.len() as u64);
+        let bytes = t.user().bytes(at, 8)?;
+        let pointer = u64::from_le_bytes(bytes.try_into().map_err(|_| Errno::EFAULT)?);
+        if pointer == 0 {
+            return Ok(out);
+        }
+        if out.len() == MAX_STRINGS {
+            return Err(Errno::E2BIG);
+        }
+        let string = t.user().string(pointer, MAX_STRING).map_err(|errno| match errno {
+            Errno::ENAMETOOLONG => Errno::E2BIG,
+            other => other,
+        })?;
+        out.push(string);
+    }
+}
+
+fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, envp: u64) -> SysResult {
+    let Some(emulator) = t.settings.emulator.clone() else { return Err(Errno::ENOSYS.into()) };
+    let file = open(t, dirfd, &path, flags)?;
+    if exec::is_being_written(&file) {
+        return Err(Errno::ETXTBSY.into());
+    }
+    let args: Vec<Vec<u8>> = strings(t, argv)?.into_iter().map(CString::into_bytes).collect();
+    // As the kernel: a program has at least an empty name.
+    let args = if args.is_empty() { vec![Vec::new()] } else { args };
+    let mut env = strings(t, envp)?;
+    // The name of a file that is known by its descriptor alone (`execveat(2)`).
+    let name = match (path.as_bytes(), dirfd as i32) {
+        (name, libc::AT_FDCWD) => name.to_vec(),
+        ([b'/', ..], _) => path.as_bytes().to_vec(),
+        ([], fd) => format!("/dev/fd/{fd}").into_bytes(),
+        (name, fd) => [format!("/dev/fd/{fd}/").as_bytes(), name].concat(),
+    };
+    let target = exec::find(&*t.kernel, file, name, args).map_err(|error| errno(&error))?;
+    let (program, fd, args, mask) = match target {
+        Target::Guest(found) => {
+            let fd = keep(&found.program.file)?;
+            let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t) };
+            let variable = t.settings.variable(&found.name, inherited);
+            env.push(CString::new(variable).map_err(|_| Errno::EINVAL)?);
+            // From here on no signal is taken any more: the new program has to find it, or this one if the call fails.
+            (CString::new(emulator.into_os_string().as_bytes()), fd, found.args, u64::MAX)
+        }
+        // The host's kernel knows what is to be done, or that nothing can be.
+        Target::Foreign { file, args, .. } => {
+            let fd = keep(&file)?;
+            let name = name_of_file(&file).map_or_else(|| CString::new(format!("/proc/self/fd/{fd}")), Ok);
+            (name, fd, args, t.signals.mask)
+        }
+    };
+    let program = program.map_err(|_| Errno::EINVAL)?;
+    let args: Vec<CString> = args.into_iter().filter_map(|arg| CString::new(arg).ok()).collect();
+    let before = set_mask(mask);
+    let failure = if t.mailbox.is_stopped() { Errno::NOT_MADE } else { host::execve(&program, &args, &env) };
+    set_mask(before);
+    close(fd as u64);
+    Err(failure.into())
+}
+
+/// A copy of the file's descriptor that the next program inherits.
+fn keep(file: &File) -> Result<i32, Errno> {
+    let fd = Arg::Int(file.as_raw_fd() as u64);
+    Ok(host::call(&host::FCNTL, &mut [fd, Arg::Int(libc::F_DUPFD as u64), Arg::Int(HIGH)])? as i32)
+}
+
+/// Signals that the guest ignores, and that the host does not because the engine needs them.
+fn ignored(t: &Thread) -> u64 {
+    let table = t.kernel.actions.table();
+    SYNCHRONOUS.into_iter().filter(|signal| table.get(*signal).handler == SIG_IGN).map(bit).sum()
+}
+
+/// What `execve` fails with when a program cannot be loaded.
+fn errno(error: &LoadError) -> Errno {
+    let of = |source: &io::Error| source.raw_os_error().map_or(Errno::EIO, Errno::new);
+    match error {
+        LoadError::Open { source, .. } | LoadError::Interpreter { source, .. } => of(source),
+        LoadError::NotAFile { .. } => Errno::EACCES,
+        LoadError::TooManyInterpreters { .. } => Errno::ELOOP,
+        LoadError::TooManyArguments => Errno::E2BIG,
+        LoadError::Memory { .. } => Errno::ENOMEM,
+        LoadError::Host { errno, .. } => *errno,
+        LoadError::NotExecutable { .. }
+        | LoadError::Elf { .. }
+        | LoadError::NulByte
+        | LoadError::Sysroot { .. }
+        | LoadError::Pipeline(_)
+        | LoadError::Engine(_) => Errno::ENOEXEC,
+    }
+}

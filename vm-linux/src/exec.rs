@@ -1,0 +1,218 @@
+//! What is run when a file is executed: the file itself, or the interpreter that its first line names (`execve(2)`,
+//! "Interpreter scripts").
+
+use std::ffi::{CStr, CString, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::elf::{ElfError, Image, ReadAt};
+use crate::errno::Errno;
+use crate::host::{self, Arg};
+use crate::load::Executable;
+use crate::process::LoadError;
+
+/// Bytes at the start of a file that a kernel looks at (`BINPRM_BUF_SIZE`).
+const LOOKED_AT: u64 = 256;
+/// Interpreters of interpreters that are followed.
+const DEPTH: usize = 5;
+/// What guest addresses end below in the smallest address space that is used.
+const LIMIT: u64 = 1 << 46;
+
+/// Opens files that are to be executed, by the names that the guest has for them.
+pub(crate) trait Open {
+    /// Opens the file `name` for reading.
+    ///
+    /// # Errors
+    /// What the host's kernel says.
+    fn open(&self, name: &CStr) -> io::Result<File>;
+}
+
+/// A program of the guest, with everything that is needed to load it.
+pub(crate) struct Found {
+    pub(crate) program: Executable,
+    /// The program that links it at run time.
+    pub(crate) interpreter: Option<Executable>,
+    /// The name that it was executed by.
+    pub(crate) name: Vec<u8>,
+    pub(crate) args: Vec<Vec<u8>>,
+}
+
+impl Found {
+    /// The name that it was executed by, as a path.
+    pub(crate) fn path(&self) -> PathBuf {
+        OsString::from_vec(self.name.clone()).into()
+    }
+}
+
+/// What a file turned out to be.
+pub(crate) enum Target {
+    /// A program of the guest.
+    Guest(Box<Found>),
+    /// Something else, which the host's kernel may know how to run: the file that has to be executed, and its arguments.
+    Foreign {
+        /// The file.
+        file: File,
+        /// What is wrong with it as a program of the guest.
+        error: LoadError,
+        /// Its arguments.
+        args: Vec<Vec<u8>>,
+    },
+}
+
+/// Looks at `file`, which is executed by the name `name` with the arguments `args`, and at what it leads to.
+///
+/// # Errors
+/// [`LoadError`], with the file named that is at fault.
+pub(crate) fn find(
+    opener: &dyn Open,
+    mut file: File,
+    name: Vec<u8>,
+    mut args: Vec<Vec<u8>>,
+) -> Result<Target, LoadError> {
+    let mut looked_at = name.clone();
+    let path = |name: &[u8]| PathBuf::from(OsString::from_vec(name.to_vec()));
+    for _ in 0..DEPTH {
+        check(&file, &path(&looked_at))?;
+        let failed = |source| LoadError::Open { path: path(&looked_at), source };
+        let mut start = vec![0; file.length().map_err(failed)?.min(LOOKED_AT) as usize];
+        file.read_at(&mut start, 0).map_err(failed)?;
+        if !start.starts_with(b"#!") {
+            return target(opener, file, name, &path(&looked_at), args);
+        }
+        let script = script(&start).ok_or_else(|| LoadError::NotExecutable { path: path(&looked_at) })?;
+        // The script's name takes the place of the first argument.
+        let rest = args.into_iter().skip(1);
+        args = [script.interpreter.to_bytes().to_vec()]
+            .into_iter()
+            .chain(script.argument)
+            .chain([looked_at.clone()])
+            .chain(rest)
+            .collect();
+        file = open_interpreter(opener, &script.interpreter, &path(&looked_at))?;
+        looked_at = script.interpreter.into_bytes();
+    }
+    Err(LoadError::TooManyInterpreters { path: path(&name) })
+}
+
+fn target(
+    opener: &dyn Open,
+    file: File,
+    name: Vec<u8>,
+    path: &std::path::Path,
+    args: Vec<Vec<u8>>,
+) -> Result<Target, LoadError> {
+    let elf = |source| LoadError::Elf { path: path.to_owned(), source };
+    let image = match Image::parse(&file, LIMIT) {
+        Ok(image) => image,
+        Err(source @ (ElfError::NotElf | ElfError::WrongMachine { .. } | ElfError::WrongClass { .. })) => {
+            return Ok(Target::Foreign { file, error: elf(source), args });
+        }
+        Err(source) => return Err(elf(source)),
+    };
+    let interpreter = match &image.interpreter {
+        None => None,
+        Some(wanted) => {
+            let file = open_interpreter(opener, wanted, path)?;
+            let at = PathBuf::from(OsString::from_vec(wanted.to_bytes().to_vec()));
+            check(&file, &at)?;
+            let image = Image::parse(&file, LIMIT).map_err(|source| LoadError::Elf { path: at, source })?;
+            Some(Executable::new(file, image))
+        }
+    };
+    Ok(Target::Guest(Box::new(Found { program: Executable::new(file, image), interpreter, name, args })))
+}
+
+fn open_interpreter(opener: &dyn Open, name: &CStr, path: &std::path::Path) -> Result<File, LoadError> {
+    opener.open(name).map_err(|source| LoadError::Interpreter {
+        path: path.to_owned(),
+        interpreter: OsString::from_vec(name.to_bytes().to_vec()).into(),
+        source,
+    })
+}
+
+/// Whether a kernel would execute the file at all: a regular one, with a permission to execute it, open for writing
+/// nowhere.
+fn check(file: &File, path: &std::path::Path) -> Result<(), LoadError> {
+    let failed = |source| LoadError::Open { path: path.to_owned(), source };
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(LoadError::NotAFile { path: path.to_owned() });
+    }
+    let fd = Arg::Int(file.as_raw_fd() as u64);
+    let flags = Arg::Int((libc::AT_EMPTY_PATH | libc::AT_EACCESS) as u64);
+    host::call(&host::FACCESSAT2, &mut [fd, Arg::Str(c""), Arg::Int(libc::X_OK as u64), flags])
+        .map(drop)
+        .map_err(|errno| failed(io::Error::from_raw_os_error(errno.get())))
+}
+
+/// Whether `file` is open for writing somewhere, as far as the host tells this user: then a kernel does not execute it.
+pub(crate) fn is_being_written(file: &File) -> bool {
+    let lease = |kind: i32| {
+        let fd = Arg::Int(file.as_raw_fd() as u64);
+        host::call(&host::FCNTL, &mut [fd, Arg::Int(libc::F_SETLEASE as u64), Arg::Int(kind as u64)])
+    };
+    match lease(libc::F_RDLCK) {
+        Ok(_) => {
+            let _ = lease(libc::F_UNLCK);
+            false
+        }
+        Err(errno) => errno == Errno::EAGAIN,
+    }
+}
+
+/// The first line of a script.
+struct Script {
+    interpreter: CString,
+    argument: Option<Vec<u8>>,
+}
+
+/// Reads the line after `#!` as the kernel's `load_script`: the interpreter's name, then all the rest as one argument.
+fn script(start: &[u8]) -> Option<Script> {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let text = &start[2..];
+    let line = match text.iter().position(|byte| *byte == b'\n') {
+        Some(end) => &text[..end],
+        // Without an end the name may have been cut, unless something follows it or the file ends here.
+        None if (start.len() as u64) < LOOKED_AT => text,
+        None if text.iter().skip_while(|byte| blank(byte)).any(blank) => text,
+        None => return None,
+    };
+    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let line = line.trim_ascii_start();
+    let end = line.iter().rposition(|byte| !blank(byte))? + 1;
+    let line = &line[..end];
+    let name_end = line.iter().position(blank).unwrap_or(line.len());
+    let argument = line[name_end..].iter().position(|byte| !blank(byte)).map(|at| line[name_end + at..].to_vec());
+    Some(Script { interpreter: CString::new(&line[..name_end]).ok()?, argument })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `execve(2)`, "Interpreter scripts".
+    #[test]
+    fn first_lines_are_read_as_the_kernel_reads_them() {
+        let long = [b"#!/bin/".as_slice(), &[b'x'; 300]].concat();
+        let cases: &[(&[u8], Option<(&str, Option<&str>)>)] = &[
+            (b"#!/bin/sh\n", Some(("/bin/sh", None))),
+            (b"#!/bin/sh", Some(("/bin/sh", None))),
+            (b"#! \t/bin/sh \t\necho", Some(("/bin/sh", None))),
+            (b"#!/usr/bin/env python3 -u\n", Some(("/usr/bin/env", Some("python3 -u")))),
+            (b"#!/bin/awk\t-f \n", Some(("/bin/awk", Some("-f")))),
+            (b"#!\n/bin/sh\n", None),
+            (b"#!   \n", None),
+            (&long[..256], None),
+        ];
+        for (bytes, expected) in cases {
+            let found = script(bytes);
+            let found = found.as_ref().map(|script| {
+                let argument = script.argument.as_deref().map(|text| std::str::from_utf8(text).unwrap());
+                (script.interpreter.to_str().unwrap(), argument)
+            });
+            assert_eq!(found, *expected, "{}", bytes.escape_ascii());
+        }
+    }
+}

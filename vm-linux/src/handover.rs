@@ -1,0 +1,209 @@
+//! [`Handover`]: what an emulator tells the one that takes its place when the guest executes another program.
+//!
+//! The new emulator is started with the guest's own arguments and environment, so that they show in `/proc` as they are
+//! and are bounded as they are. One more variable, which the guest does not see, holds what else it has to know.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vm_engine::{Config, TierPolicy};
+
+use crate::host;
+use crate::process::Options;
+
+/// The variable.
+const VARIABLE: &[u8] = b"TRADUX_HANDOVER=";
+
+/// What the emulator that runs the guest's next program is started with.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// How to load and run the program.
+    pub options: Options,
+    /// What the embedder asked to be carried along (see [`Options::carried`]).
+    pub carried: String,
+}
+
+/// What a handover says beside the options.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Inherited {
+    /// The program's open file.
+    pub(crate) fd: i32,
+    /// The guest's blocked signals.
+    pub(crate) mask: u64,
+    /// Signals that the guest ignores and the host does not.
+    pub(crate) ignored: u64,
+}
+
+impl Handover {
+    /// The handover that this process was started with, if any.
+    ///
+    /// To be called once, before anything else that looks at arguments: the descriptor that it names is taken over.
+    #[must_use]
+    pub fn take() -> Option<Self> {
+        let mut env = host::environment();
+        let at = env.iter().position(|variable| variable.as_bytes().starts_with(VARIABLE))?;
+        let text = env.remove(at).into_vec().split_off(VARIABLE.len());
+        let mut args = std::env::args_os();
+        let argv0 = args.next();
+        let mut options = Options { argv0, args: args.collect(), env, ..Options::default() };
+        let mut inherited = Inherited { fd: -1, ..Inherited::default() };
+        let mut carried = String::new();
+        for field in text.split(|byte| *byte == b';') {
+            let mut parts = field.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (parts.next()?, decode(parts.next()?)?);
+            let word = || std::str::from_utf8(&value).ok();
+            match name {
+                b"fd" => inherited.fd = word()?.parse().ok()?,
+                b"mask" => inherited.mask = word()?.parse().ok()?,
+                b"ignored" => inherited.ignored = word()?.parse().ok()?,
+                b"name" => options.program = PathBuf::from(OsString::from_vec(value)),
+                b"sysroot" => options.sysroot = Some(OsString::from_vec(value).into()),
+                b"emulator" => options.emulator = Some(OsString::from_vec(value).into()),
+                b"strace" => options.strace = value == b"1",
+                b"tier" => options.engine.tier = word()?.parse().ok()?,
+                b"deterministic" => options.engine.deterministic = value == b"1",
+                b"count" => options.engine.count_instructions = value == b"1",
+                b"carried" => carried = String::from_utf8(value).ok()?,
+                _ => return None,
+            }
+        }
+        options.file = Some(Arc::new(host::take_descriptor(inherited.fd)?));
+        options.inherited = Some(InheritedSignals { mask: inherited.mask, ignored: inherited.ignored });
+        options.carried.clone_from(&carried);
+        Some(Self { options, carried })
+    }
+}
+
+/// Signals as the program before left them.
+#[derive(Clone, Copy, Debug)]
+pub struct InheritedSignals {
+    pub(crate) mask: u64,
+    pub(crate) ignored: u64,
+}
+
+/// What of [`Options`] goes on in the next program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) emulator: Option<PathBuf>,
+    sysroot: Option<PathBuf>,
+    strace: bool,
+    tier: TierPolicy,
+    deterministic: bool,
+    count: bool,
+    carried: String,
+}
+
+impl Settings {
+    pub(crate) fn of(options: &Options) -> Self {
+        let Config { tier, deterministic, count_instructions, .. } = options.engine;
+        Self {
+            emulator: options.emulator.clone(),
+            // The guest may change its directory meanwhile.
+            sysroot: options.sysroot.as_deref().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into())),
+            strace: options.strace,
+            tier,
+            deterministic,
+            count: count_instructions,
+            carried: options.carried.clone(),
+        }
+    }
+
+    /// The variable for a program that is executed by the name `name`.
+    pub(crate) fn variable(&self, name: &[u8], inherited: Inherited) -> Vec<u8> {
+        let flag = |value: bool| if value { b"1".to_vec() } else { b"0".to_vec() };
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.as_os_str().as_bytes().to_vec());
+        let fields = [
+            ("fd", Some(inherited.fd.to_string().into_bytes())),
+            ("mask", Some(inherited.mask.to_string().into_bytes())),
+            ("ignored", Some(inherited.ignored.to_string().into_bytes())),
+            ("name", Some(name.to_vec())),
+            ("sysroot", path(&self.sysroot)),
+            ("emulator", path(&self.emulator)),
+            ("strace", Some(flag(self.strace))),
+            ("tier", Some(self.tier.name().as_bytes().to_vec())),
+            ("deterministic", Some(flag(self.deterministic))),
+            ("count", Some(flag(self.count))),
+            ("carried", Some(self.carried.clone().into_bytes())),
+        ];
+        let mut out = VARIABLE.to_vec();
+        for (name, value) in fields {
+            let Some(value) = value else { continue };
+            if out.len() > VARIABLE.len() {
+                out.push(b';');
+            }
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            encode(&value, &mut out);
+        }
+        out
+    }
+}
+
+/// Writes bytes so that no separator is among them.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => out.push(*byte),
+            _ => out.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+        }
+    }
+}
+
+/// The inverse of [`encode`].
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            out.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            out.push(*first);
+        }
+    }
+    Some(out)
+}
+
+/// The environment of this process without a handover.
+#[must_use]
+pub fn environment() -> Vec<OsString> {
+    let is_handover = |variable: &&OsString| variable.as_bytes().starts_with(VARIABLE);
+    host::environment().into_iter().filter(|variable| !is_handover(&variable)).collect()
+}
+
+/// Names this thread, and so its process, after the program that it runs, as a kernel does (`PR_SET_NAME`).
+pub(crate) fn set_name(program: &OsStr) {
+    let bytes = program.as_bytes();
+    let base = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
+    let mut name = [0; 16];
+    let len = base.len().min(15);
+    name[..len].copy_from_slice(&base[..len]);
+    let mut args = [
+        host::Arg::Int(libc::PR_SET_NAME as u64),
+        host::Arg::Bytes(&mut name),
+        host::Arg::Int(0),
+        host::Arg::Int(0),
+        host::Arg::Int(0),
+    ];
+    let _ = host::call(&host::PRCTL_PTR, &mut args);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_come_through() {
+        let bytes: Vec<u8> = (1..=255).collect();
+        let mut text = Vec::new();
+        encode(&bytes, &mut text);
+        assert!(!text.contains(&b';') && !text.contains(&b'=') && text.is_ascii());
+        assert_eq!(decode(&text), Some(bytes));
+        assert_eq!(decode(b"%4"), None);
+        assert_eq!(decode(b"%zz"), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! A program's first address space: segments, interpreter, stack and vDSO where a kernel puts them.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use vm_core::{GuestAddr, GuestArch, PAGE_SIZE, Perms};
+use vm_mem::{AddressSpace, FileIdentity, Gap, MapRequest, MemError, Place, Placement};
+
+use crate::abi;
+use crate::elf::{Image, Segment};
+use crate::exec::Found;
+use crate::host;
+use crate::process::LoadError;
+use crate::stack::{Contents, Stack, at};
+use crate::user::User;
+use crate::vdso;
+
+/// Where position-independent programs are loaded: two thirds of a 39-bit address space, as on riscv64.
+const LOAD_ADDRESS: u64 = 0x2a_aaaa_a000;
+/// Stack of a process whose limit says nothing useful.
+const DEFAULT_STACK: u64 = 8 << 20;
+/// Largest and smallest stack that is set aside.
+const STACK_RANGE: (u64, u64) = (256 << 10, 256 << 20);
+/// Unmapped bytes kept between stack and other mappings, as the kernel's `stack_guard_gap`.
+const STACK_GUARD: u64 = 1 << 20;
+/// Size of guest memory where it cannot be at its own addresses.
+const RESERVATION: u64 = 1 << 40;
+/// Ticks of `times` in a second.
+const CLOCK_TICKS: u64 = 100;
+
+/// An executable file that is ready to be mapped.
+pub(crate) struct Executable {
+    pub(crate) file: File,
+    pub(crate) image: Image,
+    pub(crate) identity: Arc<FileIdentity>,
+}
+
+impl Executable {
+    /// A file and what its headers say.
+    pub(crate) fn new(file: File, image: Image) -> Self {
+        let (device, inode) = file.metadata().map_or((0, 0), |meta| (meta.dev(), meta.ino()));
+        let path = crate::kernel::name_of_file(&file)
+            .map_or_else(PathBuf::new, |name| OsString::from_vec(name.into_bytes()).into());
+        Self { file, image, identity: Arc::new(FileIdentity { path, device, inode }) }
+    }
+}
+
+/// An address space with a program in it.
+pub(crate) struct Loaded {
+    pub(crate) space: AddressSpace,
+    /// The first instruction to run: the interpreter's, if there is one.
+    pub(crate) entry: GuestAddr,
+    pub(crate) stack: GuestAddr,
+    /// Address of the code that returns from a signal handler.
+    pub(crate) sigreturn: GuestAddr,
+    /// The auxiliary vector.
+    pub(crate) auxv: Vec<u8>,
+}
+
+impl Loaded {
+    /// Loads `found` at the addresses that its file asks for, or, if the host has them in use, away from them.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn new(found: &Found, env: &[Vec<u8>], hwcap: u64) -> Result<Self, LoadError> {
+        match Self::at(Placement::Direct, found, env, hwcap) {
+            Err(LoadError::Memory { source: MemError::Exists { .. } | MemError::Occupied { .. }, .. }) => {
+                Self::at(Placement::Reserved { size: RESERVATION }, found, env, hwcap)
+            }
+            other => other,
+        }
+    }
+
+    fn at(placement: Placement, found: &Found, env: &[Vec<u8>], hwcap: u64) -> Result<Self, LoadError> {
+        let memory = |source| LoadError::Memory { path: found.path(), source };
+        let space = AddressSpace::new(placement).map_err(memory)?;
+        let program = &found.program;
+        let bias = map_image(&space, program, Gap::Above(GuestAddr::new(LOAD_ADDRESS))).map_err(memory)?;
+        space.set_heap(program.image.span().end().offset(bias));
+        let (bottom, top) = map_stack(&space).map_err(memory)?;
+        let (vdso, sigreturn) = map_vdso(&space, program.image.arch).map_err(memory)?;
+        let entry = program.image.entry.offset(bias);
+        let (base, first) = match &found.interpreter {
+            None => (0, entry),
+            Some(interpreter) => {
+                let below = Gap::Below(bottom.offset(-(STACK_GUARD as i64)));
+                let bias = map_image(&space, interpreter, below).map_err(memory)?;
+                (interpreter.image.span().start().offset(bias).get(), interpreter.image.entry.offset(bias))
+            }
+        };
+
+        let headers = if program.image.headers.get() == 0 { 0 } else { program.image.headers.offset(bias).get() };
+        let id = |call, what| host::call(call, &mut []).map_err(|errno| LoadError::Host { what, errno });
+        let auxv = [
+            (at::SYSINFO_EHDR, vdso.get()),
+            (at::MINSIGSTKSZ, abi::MIN_SIGNAL_STACK),
+            (at::HWCAP, hwcap),
+            (at::PAGESZ, PAGE_SIZE),
+            (at::CLKTCK, CLOCK_TICKS),
+            (at::PHDR, headers),
+            (at::PHENT, 56),
+            (at::PHNUM, program.image.header_count.into()),
+            (at::BASE, base),
+            (at::FLAGS, 0),
+            (at::ENTRY, entry.get()),
+            (at::UID, id(&host::GETUID, "getuid")?),
+            (at::EUID, id(&host::GETEUID, "geteuid")?),
+            (at::GID, id(&host::GETGID, "getgid")?),
+            (at::EGID, id(&host::GETEGID, "getegid")?),
+            (at::SECURE, 0),
+        ];
+        let random = host::random_bytes().map_err(|errno| LoadError::Host { what: "getrandom", errno })?;
+        let args = &found.args;
+        let contents = Contents { args, env, file_name: &found.name, random, auxv: &auxv };
+        // As the kernel: strings take a quarter of the stack at most.
+        let lowest = GuestAddr::new(top.get() - (top.get() - bottom.get()) / 4);
+        let stack: Stack = contents.lay_out(top, lowest).ok_or(LoadError::TooManyArguments)?;
+        User(&space)
+            .put_bytes(stack.pointer.get(), &stack.bytes)
+            .map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
+        let auxv = stack.auxv(args.len(), env.len());
+        Ok(Self { space, entry: first, stack: stack.pointer, sigreturn, auxv })
+    }
+}
+
+/// Maps the segments of `executable`, in `gap` if it may be anywhere; returns how far they are from the addresses in
+/// the file.
+fn map_image(space: &AddressSpace, executable: &Executable, gap: Gap) -> Result<i64, MemError> {
+    let Executable { file, image, identity } = executable;
+    let span = image.span();
+    let bias = if image.position_independent {
+        let at = space.find_gap(span.len() + STACK_GUARD, PAGE_SIZE, gap)?;
+        at.offset_from(span.start())
+    } else {
+        0
+    };
+    // Taken as a whole first, so that nothing foreign is between segments.
+    let start = span.start().offset(bias);
+    let hold = MapRequest { noreserve: true, ..MapRequest::anonymous(span.len(), Perms::NONE) };
+    space.map(hold.at(Place::FixedNoReplace(start)))?;
+    space.unmap(start, span.len())?;
+    for segment in &image.segments {
+        map_segment(space, segment, bias, file, identity)?;
+    }
+    Ok(bias)
+}
+
+fn map_segment(
+    space: &AddressSpace,
+    segment: &Segment,
+    bias: i64,
+    file: &File,
+    identity: &Arc<FileIdentity>,
+) -> Result<(), MemError> {
+    let start = segment.range.start().offset(bias);
+    let file_end = start.offset(segment.file_len as i64);
+    let pages = segment.range.whole_pages();
+    let mut zeros_from = pages.start().offset(bias);
+    if segment.file_len > 0 {
+        let within = start.get() % PAGE_SIZE;
+        let request = MapRequest::file(
+            file.as_fd(),
+            segment.offset - within,
+            identity.clone(),
+            segment.file_len + within,
+            segment.perms,
+        );
+        space.map(request.at(Place::Fixed(start.page_start())))?;
+        zeros_from = file_end.page_end().unwrap_or(file_end);
+        let end = segment.range.end().offset(bias).get();
+        if end > file_end.get() {
+            // The rest of the last page shows what follows in the file. Programs rely on all of it being cleared, beyond
+            // their own end too. A segment that cannot be written keeps it, as it does under a kernel.
+            let tail = vec![0; (zeros_from.get() - file_end.get()) as usize];
+            let _ = User(space).put_bytes(file_end.get(), &tail);
+        }
+    }
+    let end = pages.end().offset(bias);
+    if end > zeros_from {
+        let request = MapRequest::anonymous(end.get() - zeros_from.get(), segment.perms);
+        space.map(request.at(Place::Fixed(zeros_from)))?;
+    }
+    Ok(())
+}
+
+/// Maps the stack; returns its bottom and top.
+fn map_stack(space: &AddressSpace) -> Result<(GuestAddr, GuestAddr), MemError> {
+    let size = host::stack_limit().unwrap_or(DEFAULT_STACK);
+    let size = size.clamp(STACK_RANGE.0, STACK_RANGE.1) & !(PAGE_SIZE - 1);
+    let request = MapRequest { noreserve: true, ..MapRequest::anonymous(size, Perms::READ | Perms::WRITE) };
+    let bottom = space.map(request.named("[stack]"))?;
+    space.set_mmap_top(GuestAddr::new(bottom.get().saturating_sub(STACK_GUARD)));
+    Ok((bottom, bottom.offset(size as i64)))
+}
+
+/// Maps the vDSO; returns its address and that of the code that returns from a signal handler.
+fn map_vdso(space: &AddressSpace, arch: GuestArch) -> Result<(GuestAddr, GuestAddr), MemError> {
+    let vdso::Vdso { image, sigreturn } = vdso::build(arch);
+    let len = image.len() as u64;
+    let addr = space.map(MapRequest::anonymous(len, Perms::READ | Perms::WRITE).named("[vdso]"))?;
+    // Just mapped writable.
+    let _ = User(space).put_bytes(addr.get(), &image);
+    space.protect(addr, len, Perms::READ | Perms::EXECUTE)?;
+    Ok((addr, addr.offset(sigreturn as i64)))
+}
