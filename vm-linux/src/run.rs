@@ -78,7 +78,7 @@ impl Thread {
                 if let Some(tracer) = &self.tracer {
                     tracer.trap(signal, trap, pc);
                 }
-                self.force(signal, code, addr)?;
+                self.raise(signal, code, addr)?;
             }
             Exit::Interrupted | Exit::BudgetSpent => {}
             Exit::Uncompilable => {

@@ -215,7 +215,7 @@ impl Thread {
     /// Does what a kernel does for a thread that ends: futexes that it owns, the word that others wait on.
     fn release(&mut self) {
         // No signal that is meant for the process may choose this thread any more.
-        signal::set_mask(u64::MAX);
+        self.return_signal();
         futex::release_robust(&self.kernel, self.tid, self.robust_list);
         if self.kernel.space.view().base == 0 {
             let _ = host::set_robust_list(0, futex::ROBUST_HEAD);
@@ -230,6 +230,9 @@ impl Thread {
     pub(crate) fn become_only_thread(&mut self) {
         self.forked = true;
         self.tid = process_id();
+        // A signal that arrived before is the parent's.
+        self.mailbox.clear();
+        self.set_mask(self.signals.mask);
         let mut registry = self.kernel.threads.registry();
         registry.live.clear();
         registry.live.insert(self.tid, Arc::clone(&self.mailbox));

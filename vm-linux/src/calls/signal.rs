@@ -76,7 +76,7 @@ pub(crate) fn rt_sigprocmask(t: &mut Thread, a: &Args) -> SysResult {
             libc::SIG_SETMASK => set,
             _ => return Err(Errno::EINVAL.into()),
         };
-        t.set_mask(mask);
+        t.try_set_mask(mask)?;
     }
     if a.raw(2) != 0 {
         t.user().put_bytes(a.raw(2), &old.to_le_bytes())?;

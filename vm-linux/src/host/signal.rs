@@ -130,6 +130,12 @@ impl Mailbox {
         self.sent_set.load(Ordering::Acquire)
     }
 
+    /// Forgets everything that waits: it was meant for another process.
+    pub(crate) fn clear(&self) {
+        self.stop.store(0, Ordering::Release);
+        self.sent_set.store(0, Ordering::Release);
+    }
+
     /// Takes a kick.
     pub(crate) fn take_kick(&self) {
         self.stop.fetch_and(!KICKED, Ordering::AcqRel);
@@ -338,6 +344,20 @@ pub(crate) fn set_mask(set: u64) -> u64 {
     old
 }
 
+/// As [`set_mask`], unless a signal has arrived at this thread and waits to be delivered.
+///
+/// # Errors
+/// [`Errno::NOT_MADE`].
+pub(crate) fn try_set_mask(set: u64) -> Result<(), Errno> {
+    let set = set & !SYNCHRONOUS_SET;
+    let args = [libc::SIG_SETMASK as u64, &raw const set as u64, 0, 8, 0, 0];
+    // SAFETY: the set is 8 bytes that live for the call.
+    match unsafe { stub::system_call(libc::SYS_rt_sigprocmask, &args, stop_word()) } {
+        stub::NOT_MADE => Err(Errno::NOT_MADE),
+        _ => Ok(()),
+    }
+}
+
 /// The calling thread's host mask.
 pub(crate) fn mask() -> u64 {
     let mut old = 0u64;
@@ -352,6 +372,15 @@ pub(crate) fn resend(signal: i32, info: &SigInfo) -> Result<(), Errno> {
     let sent =
         unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, libc::getpid(), libc::gettid(), signal, info.as_ptr()) };
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
+}
+
+/// Sends a signal with its whole record to this process, for whichever thread takes it.
+pub(crate) fn resend_to_process(info: &SigInfo) {
+    let [a, b, c, d, ..] = *info;
+    // SAFETY: the record is 128 bytes; the kernel checks its content. A refusal leaves nothing to do.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigqueueinfo, libc::getpid(), i32::from_le_bytes([a, b, c, d]), info.as_ptr())
+    };
 }
 
 /// Ends this process by `signal`, as its default action would, without a core dump of the emulator.

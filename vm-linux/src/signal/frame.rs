@@ -79,13 +79,17 @@ pub(crate) fn push(
     Ok(())
 }
 
-/// Takes the registers back from the frame at the stack pointer. Nothing is changed on failure.
+/// Reads the frame at the stack pointer.
 ///
 /// # Errors
 /// `EFAULT`.
-pub(crate) fn pop(state: &mut CpuState, space: &AddressSpace) -> Result<Saved, Errno> {
-    let context: UContext = User(space).get(crate::abi::stack_pointer(state).wrapping_add(INFO))?;
-    let registers = &context.registers;
+pub(crate) fn read(state: &CpuState, space: &AddressSpace) -> Result<UContext, Errno> {
+    User(space).get(crate::abi::stack_pointer(state).wrapping_add(INFO))
+}
+
+/// Takes the registers back from a frame.
+pub(crate) fn restore(state: &mut CpuState, frame: &UContext) {
+    let registers = &frame.registers;
     state.set_pc(GuestAddr::new(registers.pc));
     for (index, value) in registers.x.iter().enumerate() {
         state.set(x(index as u8 + 1), *value);
@@ -96,7 +100,6 @@ pub(crate) fn pop(state: &mut CpuState, space: &AddressSpace) -> Result<Saved, E
     state.set_fp_flags(u64::from(registers.fcsr & 0x1f));
     state.set_mode(Mode::new(registers.fcsr >> 5 & 7));
     state.set(RESERVATION_ADDRESS, u64::MAX);
-    Ok(Saved { mask: context.mask, stack: context.stack })
 }
 
 #[cfg(test)]
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_is_popped() {
+    fn what_is_pushed_is_restored() {
         let space = AddressSpace::new(Placement::Reserved { size: 1 << 24 }).unwrap();
         let page = space.map(MapRequest::anonymous(4096, Perms::READ | Perms::WRITE)).unwrap().get();
         let mut state = CpuState::new();
@@ -125,7 +128,9 @@ mod tests {
         assert_eq!((state.pc().get(), state.get(x(1)), state.get(x(10))), (0x4000, 0x5000, 11));
         assert_eq!(state.get(x(2)) % 16, 0);
         assert_eq!(User(&space).bytes(state.get(x(11)), 128).unwrap(), [7; 128]);
-        assert_eq!(pop(&mut state, &space).unwrap().mask, 0x55);
+        let frame = read(&state, &space).unwrap();
+        assert_eq!(frame.mask, 0x55);
+        restore(&mut state, &frame);
         assert_eq!(state.slots()[..64], before.slots()[..64]);
         assert_eq!((state.pc(), state.fp_flags(), state.mode()), (before.pc(), 0x15, before.mode()));
         assert_eq!(push(&mut state, &space, 64, &[0; 128], &saved, handler), Err(Errno::EFAULT));

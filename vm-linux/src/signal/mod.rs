@@ -201,11 +201,27 @@ pub(crate) fn report(trap: Trap, pc: u64) -> (i32, i32, u64) {
 }
 
 impl Thread {
-    /// Blocks `mask` from now on, here and on the host.
+    /// Blocks `mask` from now on, here and on the host. No signal may have arrived that is not delivered yet, and none
+    /// may arrive meanwhile: see [`Thread::try_set_mask`].
     pub(crate) fn set_mask(&mut self, mask: u64) {
+        self.note_mask(mask);
+        host::set_mask(self.signals.mask);
+    }
+
+    /// Blocks `mask` from now on, unless a signal has arrived: that one is to be delivered first, for the guest does not
+    /// expect it any more once the call has returned that blocks it.
+    ///
+    /// # Errors
+    /// [`Errno::NOT_MADE`].
+    pub(crate) fn try_set_mask(&mut self, mask: u64) -> Result<(), Errno> {
+        host::try_set_mask(mask & !UNBLOCKABLE)?;
+        self.note_mask(mask);
+        Ok(())
+    }
+
+    fn note_mask(&mut self, mask: u64) {
         self.signals.mask = mask & !UNBLOCKABLE;
         self.mailbox.set_blocked(self.signals.mask);
-        host::set_mask(self.signals.mask);
         if self.mailbox.sent_set() & !self.signals.mask != 0 {
             self.mailbox.stop();
         }
@@ -216,34 +232,56 @@ impl Thread {
     /// # Errors
     /// [`Stop::Kill`].
     pub(crate) fn deliver(&mut self) -> Result<(), Stop> {
-        loop {
+        while self.mailbox.is_stopped() {
+            // What arrives from here on stays with the host until the frames are built.
+            host::set_mask(u64::MAX);
             self.mailbox.take_kick();
-            let mask = self.signals.waiting_mask.unwrap_or(self.signals.mask);
-            let Some(info) = self.mailbox.take_sent(!mask).or_else(|| self.mailbox.take_signal()) else { break };
-            let [a, b, c, d, ..] = info;
-            let signal = i32::from_le_bytes([a, b, c, d]);
-            let action = self.kernel.actions.table().get(signal);
-            match action.handler {
-                SIG_IGN => {}
-                SIG_DFL if SYNCHRONOUS.contains(&signal) => return Err(Stop::Kill(signal)),
-                // The action was changed after the signal arrived: it arrives again, to take the new one.
-                SIG_DFL => host::resend(signal, &info).unwrap_or_default(),
-                _ => {
-                    self.call_handler(signal, &info, action)?;
-                    continue;
-                }
+            if let Some(info) = self.mailbox.take_signal() {
+                self.handle(&info)?;
             }
+            let mask = self.signals.waiting_mask.unwrap_or(self.signals.mask);
+            if let Some(info) = self.mailbox.take_sent(!mask) {
+                self.handle(&info)?;
+            }
+            self.signals.waiting_mask = None;
             self.set_mask(self.signals.mask);
         }
-        self.signals.waiting_mask = None;
         Ok(())
     }
 
-    /// Delivers the signal of a trap, which nothing holds off: blocked or ignored, it kills.
+    /// Does what the guest asked for on a signal that is not blocked.
+    fn handle(&mut self, info: &SigInfo) -> Result<(), Stop> {
+        let [a, b, c, d, ..] = *info;
+        let signal = i32::from_le_bytes([a, b, c, d]);
+        let action = self.kernel.actions.table().get(signal);
+        match action.handler {
+            SIG_IGN => Ok(()),
+            SIG_DFL if SYNCHRONOUS.contains(&signal) => Err(Stop::Kill(signal)),
+            // The action was changed after the signal arrived: it arrives again, to take the new one.
+            SIG_DFL => {
+                host::resend(signal, info).unwrap_or_default();
+                Ok(())
+            }
+            _ => self.call_handler(signal, info, action),
+        }
+    }
+
+    /// Delivers the signal of a trap. One that has arrived before comes first: then the instruction traps again.
     ///
     /// # Errors
     /// [`Stop::Kill`].
-    pub(crate) fn force(&mut self, signal: i32, code: i32, addr: u64) -> Result<(), Stop> {
+    pub(crate) fn raise(&mut self, signal: i32, code: i32, addr: u64) -> Result<(), Stop> {
+        host::set_mask(u64::MAX);
+        if self.mailbox.is_stopped() {
+            return self.deliver();
+        }
+        self.force(signal, code, addr)?;
+        self.set_mask(self.signals.mask);
+        Ok(())
+    }
+
+    /// Delivers a signal that nothing holds off: blocked or ignored, it kills.
+    fn force(&mut self, signal: i32, code: i32, addr: u64) -> Result<(), Stop> {
         let action = self.kernel.actions.table().get(signal);
         if matches!(action.handler, SIG_DFL | SIG_IGN) || self.signals.mask & bit(signal) != 0 {
             return Err(Stop::Kill(signal));
@@ -251,7 +289,8 @@ impl Thread {
         self.call_handler(signal, &raised(signal, code, addr), action)
     }
 
-    /// Lets the guest go on in its handler of `signal`, with a frame to come back by.
+    /// Lets the guest go on in its handler of `signal`, with a frame to come back by. The host's mask is the caller's to
+    /// set.
     fn call_handler(&mut self, signal: i32, info: &SigInfo, action: SigAction) -> Result<(), Stop> {
         let pointer = crate::abi::stack_pointer(self.vcpu.state());
         let on_stack = self.signals.is_on_stack(pointer);
@@ -281,25 +320,32 @@ impl Thread {
         }
         let base = self.signals.waiting_mask.take().unwrap_or(self.signals.mask);
         let own = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
-        self.set_mask(base | action.mask | own);
+        self.note_mask(base | action.mask | own);
         Ok(())
     }
 
     /// Takes the registers and the mask back from the frame on the guest's stack.
     ///
     /// # Errors
-    /// [`Stop::Kill`] if the frame cannot be read and the guest does not handle SIGSEGV.
+    /// [`Stop::Kill`] if the frame cannot be read and the guest does not handle SIGSEGV; [`Errno::NOT_MADE`].
     pub(crate) fn return_from_handler(&mut self) -> Result<(), Stop> {
-        let space = std::sync::Arc::clone(&self.kernel.space);
-        match frame::pop(self.vcpu.state_mut(), &space) {
-            Ok(saved) => {
-                let pointer = crate::abi::stack_pointer(self.vcpu.state());
-                // As the kernel: a stack that is refused is no error here.
-                let _ = self.signals.set_stack(saved.stack, pointer);
-                self.set_mask(saved.mask);
-                Ok(())
-            }
-            Err(_) => self.force(libc::SIGSEGV, 0x80, 0),
+        let frame = match frame::read(self.vcpu.state(), &self.kernel.space) {
+            Ok(frame) => frame,
+            Err(_) => return self.raise(libc::SIGSEGV, 0x80, 0), // SI_KERNEL
+        };
+        self.try_set_mask(frame.mask)?;
+        frame::restore(self.vcpu.state_mut(), &frame);
+        let pointer = crate::abi::stack_pointer(self.vcpu.state());
+        // As the kernel: a stack that is refused is no error here.
+        let _ = self.signals.set_stack(frame.stack, pointer);
+        Ok(())
+    }
+
+    /// Gives the process back a signal that has arrived at this thread, which ends before it could be delivered.
+    pub(crate) fn return_signal(&mut self) {
+        host::set_mask(u64::MAX);
+        if let Some(info) = self.mailbox.take_signal() {
+            host::resend_to_process(&info);
         }
     }
 

@@ -77,7 +77,12 @@ fn futexes(g: &mut Guest) {
     g.fails("futex", &[word, 128, 5, short, 0, 0], Errno::ETIMEDOUT);
     assert_eq!(g.ok("futex", &[word, 129, 1, 0, 0, 0]), 0);
     g.fails("futex", &[WILD, 128, 5, short, 0, 0], Errno::EFAULT);
-    g.fails("futex", &[word, 6, 0, 0, 0, 0], Errno::ENOSYS);
+    g.fails("futex", &[word, 99, 0, 0, 0, 0], Errno::ENOSYS);
+    let lock = g.room(4);
+    assert_eq!(g.ok("futex", &[lock, 6, 0, 0, 0, 0]), 0); // FUTEX_LOCK_PI
+    assert_eq!(u64::from(g.get32(lock)), g.ok("gettid", &[]));
+    assert_eq!(g.ok("futex", &[lock, 7, 0, 0, 0, 0]), 0); // FUTEX_UNLOCK_PI
+    assert_eq!(g.get32(lock), 0);
 }
 
 /// The name of a socket in the file system, in guest memory, and its length.
