@@ -131,8 +131,8 @@ struct Bench {
 /// Measures and prints the table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let (riscv64, native) = (tools::riscv64_compiler()?, tools::native_compiler()?);
-    guests::build_all(workspace, &riscv64)?;
-    guests::build_all(workspace, &native)?;
+    guests::build_all(workspace, &riscv64, PROGRAMS)?;
+    guests::build_all(workspace, &native, PROGRAMS)?;
     let tradux = match &options.tradux {
         Some(path) => fs::canonicalize(path).with_context(|| format!("{} is missing", path.display()))?,
         None => workspace.build_tradux(true)?,

@@ -12,7 +12,7 @@ use anyhow::Result;
 
 use crate::child::{Ending, Invocation, Outcome};
 use crate::guests;
-use crate::programs::{COMMITTED, Case, PROGRAMS, Program, Role};
+use crate::programs::{Build, COMMITTED, Case, Program, Role};
 use crate::report::Tally;
 use crate::tools::Qemu;
 use crate::workspace::Workspace;
@@ -20,8 +20,13 @@ use crate::workspace::Workspace;
 /// A kernel runs this part of its default rounds in tests: about 20 ms of native work.
 const TEST_SHARE: u64 = 40;
 
-/// The tiers that every program runs on.
-const TIERS: &[&str] = &["interp", "jit", "auto"];
+/// The tiers that a program runs on. Dynamic builds have the loader on top of what their static twins test.
+fn tiers(build: Build) -> &'static [&'static str] {
+    match build {
+        Build::Static | Build::Bare | Build::BarePie => &["interp", "jit", "auto"],
+        Build::Dynamic => &["auto"],
+    }
+}
 
 /// Who runs the riscv64 programs.
 pub(crate) struct Runners {
@@ -29,6 +34,8 @@ pub(crate) struct Runners {
     pub(crate) qemu: Option<Qemu>,
     /// The `tradux` binary, if it could be built.
     pub(crate) tradux: Option<PathBuf>,
+    /// Where dynamic riscv64 programs find their loader and libraries.
+    pub(crate) sysroot: PathBuf,
 }
 
 /// One program with one list of arguments: run natively once, then elsewhere.
@@ -37,14 +44,15 @@ struct Job {
     arguments: Vec<String>,
     native: PathBuf,
     guest: PathBuf,
+    build: Build,
     not_qemu: Option<&'static str>,
 }
 
-/// Compares every program whose name contains `pattern`.
-pub(crate) fn run(workspace: &Workspace, runners: &Runners, pattern: &str) -> Result<Tally> {
+/// Compares those of these programs whose name contains `pattern`.
+pub(crate) fn run(workspace: &Workspace, runners: &Runners, programs: &[Program], pattern: &str) -> Result<Tally> {
     let scratch = workspace.target.join("guests/scratch");
     fs::create_dir_all(&scratch)?;
-    let jobs = jobs(workspace, pattern)?;
+    let jobs = jobs(workspace, programs, pattern)?;
     let tally = Mutex::new(Tally::default());
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -66,29 +74,31 @@ pub(crate) fn run(workspace: &Workspace, runners: &Runners, pattern: &str) -> Re
     Ok(tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-fn jobs(workspace: &Workspace, pattern: &str) -> Result<Vec<Job>> {
+fn jobs(workspace: &Workspace, programs: &[Program], pattern: &str) -> Result<Vec<Job>> {
     let native = workspace.guests(std::env::consts::ARCH);
     let guest = workspace.guests("riscv64");
     let mut jobs = Vec::new();
-    for program in PROGRAMS.iter().filter(|program| program.name.contains(pattern)) {
+    for program in programs.iter().filter(|program| program.name.contains(pattern)) {
         for case in program.cases {
             jobs.push(Job {
                 label: label(program.name, case),
                 arguments: arguments(workspace, program, case)?,
                 native: native.join(program.name),
                 guest: guest.join(program.name),
+                build: program.build,
                 not_qemu: case.not_qemu,
             });
         }
     }
     for (file, row) in COMMITTED.iter().filter(|(file, _)| file.contains(pattern)) {
-        for program in PROGRAMS.iter().filter(|program| program.name == *row) {
+        for program in programs.iter().filter(|program| program.name == *row) {
             for case in program.cases {
                 jobs.push(Job {
                     label: format!("committed {}", label(file, case)),
                     arguments: arguments(workspace, program, case)?,
                     native: native.join(row),
                     guest: guests::committed_folder(workspace).join(file),
+                    build: program.build,
                     not_qemu: case.not_qemu,
                 });
             }
@@ -128,14 +138,18 @@ fn compare(job: &Job, runners: &Runners, scratch: &Path) -> Tally {
         true => Err(format!("{}: checks fail in the native run", job.label)),
         false => Ok(()),
     });
-    let guest = OsString::from(&job.guest);
+    let guest: Vec<OsString> = match job.build {
+        Build::Static | Build::Bare | Build::BarePie => vec![OsString::from(&job.guest)],
+        Build::Dynamic => vec!["-L".into(), OsString::from(&runners.sysroot), OsString::from(&job.guest)],
+    };
     if let (Some(qemu), None) = (&runners.qemu, job.not_qemu) {
-        let words = [qemu.path.clone().into(), guest.clone()];
+        let words = [vec![qemu.path.clone().into()], guest.clone()].concat();
         tally.count(agree(job, "qemu-user", &invocation(job, &words, scratch, 120), &expected));
     }
     if let Some(tradux) = &runners.tradux {
-        for tier in TIERS {
-            let words = [tradux.clone().into(), "run".into(), "--tier".into(), (*tier).into(), guest.clone()];
+        for tier in tiers(job.build) {
+            let words = ["run", "--tier", tier].map(OsString::from).to_vec();
+            let words = [vec![tradux.clone().into()], words, guest.clone()].concat();
             tally.count(agree(job, &format!("tier {tier}"), &invocation(job, &words, scratch, 300), &expected));
         }
     }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::programs::{Build, COMMITTED, PROGRAMS, Program};
+use crate::programs::{Build, COMMITTED, PROGRAMS, Program, SYSTEM};
 use crate::tools::{self, Compiler};
 use crate::workspace::Workspace;
 
@@ -35,12 +37,15 @@ const COMMON: &[&str] = &[
 /// Builds everything that is out of date.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let riscv64 = tools::riscv64_compiler()?;
-    build_all(workspace, &riscv64)?;
-    println!("built {} programs in {}", PROGRAMS.len(), workspace.shown(&workspace.guests(riscv64.architecture)));
     let native = tools::native_compiler()?;
-    if native.architecture != riscv64.architecture {
-        build_all(workspace, &native)?;
-        println!("built {} programs in {}", PROGRAMS.len(), workspace.shown(&workspace.guests(native.architecture)));
+    for compiler in [&riscv64, &native] {
+        build_all(workspace, compiler, PROGRAMS)?;
+        build_all(workspace, compiler, SYSTEM)?;
+        let count = PROGRAMS.len() + SYSTEM.len();
+        println!("built {count} programs in {}", workspace.shown(&workspace.guests(compiler.architecture)));
+        if native.architecture == riscv64.architecture {
+            break;
+        }
     }
     if options.commit {
         for (file, name) in COMMITTED {
@@ -57,24 +62,35 @@ pub(crate) fn committed_folder(workspace: &Workspace) -> PathBuf {
     workspace.root.join("guests/bin/riscv64")
 }
 
-/// Builds every program with `compiler`; files newer than all sources are kept.
-pub(crate) fn build_all(workspace: &Workspace, compiler: &Compiler) -> Result<()> {
+/// Builds these programs with `compiler`; files newer than all sources are kept.
+pub(crate) fn build_all(workspace: &Workspace, compiler: &Compiler, programs: &[Program]) -> Result<()> {
     let sources = workspace.root.join("guests/src");
     let folder = workspace.guests(compiler.architecture);
     fs::create_dir_all(&folder)?;
     let newest_header = newest(&sources.join("lib"))?;
     // The table itself decides flags, and it is compiled into this program.
     let this_program = modified(&std::env::current_exe()?)?;
-    for program in PROGRAMS {
+    let mut stale = Vec::new();
+    for program in programs {
         let source = sources.join(program.source);
         let output = folder.join(program.name);
         let newest_input = modified(&source)?.max(newest_header).max(this_program);
-        if output.is_file() && modified(&output)? > newest_input {
-            continue;
+        if !output.is_file() || modified(&output)? <= newest_input {
+            stale.push((program, source, output));
         }
-        compile(compiler, program, &source, &output)?;
     }
-    Ok(())
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(stale.len());
+    thread::scope(|scope| {
+        let work = || -> Result<()> {
+            while let Some((program, source, output)) = stale.get(next.fetch_add(1, Ordering::Relaxed)) {
+                compile(compiler, program, source, output)?;
+            }
+            Ok(())
+        };
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        running.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a build thread panicked")))
+    })
 }
 
 fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path) -> Result<()> {
@@ -83,6 +99,7 @@ fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path)
     let bare = ["-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wl,--build-id=none", "-s"];
     match program.build {
         Build::Static => command.arg("-static"),
+        Build::Dynamic => &mut command,
         Build::Bare => command.args(bare).args(["-static", "-fno-pie", "-no-pie"]),
         Build::BarePie => command.args(bare).args(["-pie", "-fPIE", "-Wl,--no-dynamic-linker"]),
     };
@@ -93,7 +110,7 @@ fn compile(compiler: &Compiler, program: &Program, source: &Path, output: &Path)
         command.arg("-fno-tree-vectorize");
     }
     command.arg("-o").arg(output).arg(source);
-    if program.build == Build::Static {
+    if matches!(program.build, Build::Static | Build::Dynamic) {
         command.args(["-lm", "-latomic"]);
     }
     let result = command.output().with_context(|| format!("{} could not be started", compiler.command))?;

@@ -1,10 +1,16 @@
 //! The guest programs: one row each, with how it is built and which cases are run.
 
+mod system;
+
+pub(crate) use system::SYSTEM;
+
 /// How a program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Build {
     /// With the C library, statically linked at a fixed address.
     Static,
+    /// With the C library and the dynamic loader, position independent.
+    Dynamic,
     /// Without a C library, at a fixed address.
     Bare,
     /// Without a C library, position independent. (Debian's riscv64 C library has no start files for such programs.)
@@ -203,9 +209,10 @@ mod tests {
     #[test]
     fn names_are_unique_and_sources_exist() {
         let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/src");
-        for (index, program) in PROGRAMS.iter().enumerate() {
+        let all: Vec<Program> = PROGRAMS.iter().chain(SYSTEM).copied().collect();
+        for (index, program) in all.iter().enumerate() {
             assert!(sources.join(program.source).is_file(), "{} has no source", program.name);
-            assert!(PROGRAMS[..index].iter().all(|other| other.name != program.name), "{} twice", program.name);
+            assert!(all[..index].iter().all(|other| other.name != program.name), "{} twice", program.name);
         }
         for (_, name) in COMMITTED {
             assert!(PROGRAMS.iter().any(|program| program.name == *name && program.build == Build::Bare), "{name}");

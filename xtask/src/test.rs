@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::compare::{self, Runners};
 use crate::guests;
+use crate::programs::{PROGRAMS, Program, SYSTEM};
 use crate::report::{Report, Tally};
 use crate::steps;
 use crate::tools;
@@ -33,6 +34,8 @@ enum Step {
     Lints,
     /// Guest programs on this machine, qemu-user and every tier of tradux
     Guests,
+    /// Guest programs that hold the kernel's rules, static and dynamic; runs only when it is named
+    System,
     /// Unit, table, property, golden and documentation tests
     Tests,
     /// Documentation without warnings
@@ -55,10 +58,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         if !options.only.is_empty() && !options.only.contains(step) {
             continue;
         }
+        if options.only.is_empty() && *step == Step::System {
+            continue;
+        }
         match step {
             Step::Format => report.step("format", || steps::format(workspace)),
             Step::Lints => report.step("lints", || steps::lints(workspace)),
-            Step::Guests => report.step("guests", || guest_programs(workspace, options)),
+            Step::Guests => report.step("guests", || guest_programs(workspace, options, PROGRAMS)),
+            Step::System => report.step("system", || guest_programs(workspace, options, SYSTEM)),
             Step::Tests => report.step("tests", || steps::tests(workspace)),
             Step::Docs => report.step("docs", || steps::documentation(workspace)),
             Step::Pages => report.step("pages", || crate::docs::check(workspace)),
@@ -71,7 +78,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
 }
 
 /// Builds the guest programs and compares their runs; what is missing is skipped and said.
-fn guest_programs(workspace: &Workspace, options: &Options) -> Tally {
+fn guest_programs(workspace: &Workspace, options: &Options, programs: &[Program]) -> Tally {
     let mut tally = Tally::default();
     let compilers = tools::riscv64_compiler().and_then(|riscv64| Ok((riscv64, tools::native_compiler()?)));
     let (riscv64, native) = match compilers {
@@ -82,11 +89,18 @@ fn guest_programs(workspace: &Workspace, options: &Options) -> Tally {
         }
     };
     for compiler in [&riscv64, &native] {
-        if let Err(error) = guests::build_all(workspace, compiler) {
+        if let Err(error) = guests::build_all(workspace, compiler, programs) {
             tally.count(Err(format!("{error:#}")));
             return tally;
         }
     }
+    let sysroot = match tools::sysroot(&riscv64) {
+        Ok(sysroot) => sysroot,
+        Err(error) => {
+            tally.count(Err(format!("{error:#}")));
+            return tally;
+        }
+    };
     let qemu = match tools::qemu(workspace) {
         Ok(qemu) => {
             println!("reference: {}", qemu.version);
@@ -104,7 +118,7 @@ fn guest_programs(workspace: &Workspace, options: &Options) -> Tally {
             None
         }
     };
-    match compare::run(workspace, &Runners { qemu, tradux }, &options.program) {
+    match compare::run(workspace, &Runners { qemu, tradux, sysroot }, programs, &options.program) {
         Ok(compared) => tally.merge(compared),
         Err(error) => tally.count(Err(format!("{error:#}"))),
     }

@@ -53,6 +53,23 @@ pub(crate) fn riscv64_compiler() -> Result<Compiler> {
     Ok(Compiler { command: command.into(), architecture: "riscv64" })
 }
 
+/// The folder that a program built dynamically by `compiler` finds its loader and its C library under, as an emulator's
+/// option `-L` wants it: the compiler's own sysroot, or where it finds its C library.
+pub(crate) fn sysroot(compiler: &Compiler) -> Result<PathBuf> {
+    let ask = |question: &str| -> Result<PathBuf> {
+        Ok(output_of(Command::new(&compiler.command).arg(question))?.trim().into())
+    };
+    let configured = ask("-print-sysroot")?;
+    if configured.components().count() > 1 && configured.join("lib").is_dir() {
+        return Ok(configured);
+    }
+    // A path for a file that is found, the bare name for one that is not.
+    let library = ask("-print-file-name=libc.so.6")?;
+    let library = library.canonicalize().with_context(|| format!("{} has no shared C library", compiler.command))?;
+    let root = library.ancestors().find(|folder| folder.ends_with("lib")).and_then(Path::parent);
+    root.map(Path::to_owned).with_context(|| format!("{} lies in no lib folder", library.display()))
+}
+
 /// The reference emulator: a static qemu-user of the newest suite in `target/tools`, fetched once through a private apt
 /// root, or else the machine's own.
 pub(crate) fn qemu(workspace: &Workspace) -> Result<Qemu> {

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static unsigned checks_done;
-static unsigned checks_failed;
+static _Atomic unsigned checks_done; /* atomic, since threads may check too */
+static _Atomic unsigned checks_failed;
 
 #define CHECK(condition) check_that((condition) != 0, #condition, __LINE__)
 #define CHECK_U64(actual, expected) check_u64((uint64_t)(actual), (uint64_t)(expected), #actual, __LINE__)

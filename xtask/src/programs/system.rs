@@ -1,0 +1,70 @@
+//! Programs that hold rules of the kernel, one subject each, under `guests/src/sys/`. Each is built twice: static and
+//! dynamic, the latter with `.dyn` at the end of its name.
+
+use super::{Build, Case, PLAIN, Program, check};
+
+/// Rows of source names without `.c`; a text in `not_qemu` is why qemu-user is not asked.
+macro_rules! system {
+    ($($name:literal $(, not_qemu: $why:expr)?;)*) => {
+        /// Every program under `guests/src/sys/`, static and dynamic.
+        pub(crate) const SYSTEM: &[Program] = &[$(
+            row(concat!("sys-", $name), concat!("sys/", $name, ".c"), Build::Static, system!(@cases $($why)?)),
+            row(concat!("sys-", $name, ".dyn"), concat!("sys/", $name, ".c"), Build::Dynamic, system!(@cases $($why)?)),
+        )*];
+    };
+    (@cases) => { PLAIN };
+    (@cases $why:expr) => { &[Case { arguments: &[], not_qemu: Some($why) }] };
+}
+
+const fn row(name: &'static str, source: &'static str, build: Build, cases: &'static [Case]) -> Program {
+    Program { build, cases, ..check(name, source) }
+}
+
+const OWN_THREAD: &str = "qemu-user has a thread of its own in the process, which /proc shows";
+const NO_SHARED_MEMORY: &str = "qemu-user makes vfork and CLONE_VM without CLONE_THREAD a fork or refuses them";
+
+system! {
+    // Threads and futexes.
+    "thread_lives";
+    "thread_sync";
+    "thread_exits";
+    "thread_clone", not_qemu: "qemu-user has no clone3";
+    "thread_ids", not_qemu: OWN_THREAD;
+    "thread_rseq", not_qemu: NO_SHARED_MEMORY;
+    "thread_fork", not_qemu: OWN_THREAD;
+    "thread_storm";
+    "futex_wait";
+    "futex_requeue";
+    "futex_shared";
+    "futex_waitv";
+    "robust_mutex", not_qemu: "qemu-user has no robust futex lists";
+    "pi_mutex", not_qemu: "qemu-user has no robust futex lists";
+    "vfork_shares", not_qemu: NO_SHARED_MEMORY;
+    "clone_process", not_qemu: NO_SHARED_MEMORY;
+    // Signals.
+    "sig_info";
+    "sig_masks";
+    "sig_rtqueue";
+    "sig_altstack", not_qemu: "qemu-user has no SS_AUTODISARM";
+    "sig_restart";
+    "sig_interrupts";
+    "sig_suspend";
+    "sig_wait";
+    "sig_fd";
+    "sig_flags";
+    "sig_jump";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_is_listed() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/src/sys");
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            let name = format!("sys/{}", entry.expect("it can be listed").file_name().to_string_lossy());
+            assert_eq!(SYSTEM.iter().filter(|program| program.source == name).count(), 2, "{name}");
+        }
+    }
+}
