@@ -122,3 +122,10 @@ fn nothing_names_the_machine_it_was_written_on() {
         }
     }
 }
+
+#[test]
+fn the_embedding_example_is_as_short_as_the_readme_says() {
+    let text = std::fs::read_to_string(root().join("vm-engine/examples/embed.rs")).unwrap();
+    let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert!(code.count() <= 40);
+}

@@ -18,7 +18,7 @@ pub use arch::GuestArch;
 pub use error::VmError;
 pub use exit::Exit;
 pub use key::{BlockKey, Mode};
-pub use memory::{Access, FlatView, GuestMemory, MemFault, Perms};
+pub use memory::{Access, ByteMemory, FlatView, GuestMemory, MemFault, Perms};
 pub use state::{CpuState, SLOT_COUNT, Slot, WORD_COUNT};
 pub use trap::{Trap, TrapKind};
 

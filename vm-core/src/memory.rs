@@ -1,4 +1,5 @@
-//! [`GuestMemory`]: what the engine and the translators ask of guest memory, whoever provides it.
+//! [`GuestMemory`]: what the engine and the translators ask of guest memory, whoever provides it; [`ByteMemory`]: the
+//! short way to one, for memory whose bytes can be borrowed.
 
 use std::fmt;
 
@@ -175,5 +176,160 @@ pub trait GuestMemory: Send + Sync {
     /// (by way of the engine's `invalidate`). The default does nothing, as guests that announce code changes need.
     fn watch_code(&self, page: GuestAddr) {
         let _ = page;
+    }
+}
+
+/// Guest memory whose bytes can be borrowed: a vector behind a lock, a mapped file, the RAM of an emulated machine.
+///
+/// Whatever implements this is a [`GuestMemory`], without [`flat`](GuestMemory::flat) and without watching code: every
+/// access borrows the bytes, and a refused one is [`MemFault::Unmapped`]. Memory that can do more, or that is to say
+/// more about faults, implements `GuestMemory` itself.
+///
+/// # Example
+/// One vector, every access permitted, at guest address 0x8000_0000:
+///
+/// ```
+/// use std::sync::Mutex;
+/// use vm_core::{Access, ByteMemory, GuestAddr, GuestMemory};
+///
+/// struct Ram(Mutex<Vec<u8>>);
+///
+/// impl ByteMemory for Ram {
+///     fn borrow(&self, addr: GuestAddr, _: Access, use_bytes: &mut dyn FnMut(&mut [u8])) {
+///         let start = addr.get().wrapping_sub(0x8000_0000) as usize;
+///         use_bytes(self.0.lock().unwrap().get_mut(start..).unwrap_or_default());
+///     }
+/// }
+///
+/// let ram = Ram(Mutex::new(vec![0; 16]));
+/// ram.write(GuestAddr::new(0x8000_0008), &[1, 2, 3])?;
+/// assert_eq!(ram.0.lock().unwrap()[8..12], [1, 2, 3, 0]);
+///
+/// let fault = ram.write(GuestAddr::new(0x8000_000e), &[1, 2, 3]).unwrap_err();
+/// assert_eq!(fault.addr(), GuestAddr::new(0x8000_0010));
+/// # Ok::<(), vm_core::MemFault>(())
+/// ```
+pub trait ByteMemory: Send + Sync {
+    /// Calls `use_bytes` once with all bytes from `addr` upwards that permit `access`, up to the first that does not:
+    /// an empty slice, or no call at all, where there is none.
+    ///
+    /// Accesses of other guest threads wait until `use_bytes` has returned, so it needs a lock that is held for the
+    /// call. `use_bytes` copies at most as many bytes as the access is long and does not come back to this memory.
+    fn borrow(&self, addr: GuestAddr, access: Access, use_bytes: &mut dyn FnMut(&mut [u8]));
+}
+
+impl<M: ByteMemory + ?Sized> GuestMemory for M {
+    fn fetch(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<usize, MemFault> {
+        let mut copied = 0;
+        self.borrow(addr, Access::Execute, &mut |bytes| {
+            copied = bytes.len().min(buf.len());
+            buf[..copied].copy_from_slice(&bytes[..copied]);
+        });
+        if copied == 0 && !buf.is_empty() {
+            return Err(MemFault::Unmapped { addr, access: Access::Execute });
+        }
+        Ok(copied)
+    }
+
+    fn read(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<(), MemFault> {
+        borrow_exact(self, addr, buf.len(), Access::Read, |bytes| buf.copy_from_slice(bytes))
+    }
+
+    fn write(&self, addr: GuestAddr, bytes: &[u8]) -> Result<(), MemFault> {
+        borrow_exact(self, addr, bytes.len(), Access::Write, |to| to.copy_from_slice(bytes))
+    }
+
+    fn compare_exchange(&self, addr: GuestAddr, size: usize, expected: u128, new: u128) -> Result<u128, MemFault> {
+        borrow_exact(self, addr, size, Access::Write, |bytes| {
+            let mut old = [0; 16];
+            old[..size].copy_from_slice(bytes);
+            let old = u128::from_le_bytes(old);
+            if old == expected {
+                bytes.copy_from_slice(&new.to_le_bytes()[..size]);
+            }
+            old
+        })
+    }
+}
+
+/// What `f` makes of the `len` bytes at `addr`.
+fn borrow_exact<R>(
+    memory: &(impl ByteMemory + ?Sized),
+    addr: GuestAddr,
+    len: usize,
+    access: Access,
+    mut f: impl FnMut(&mut [u8]) -> R,
+) -> Result<R, MemFault> {
+    let mut result = Err(MemFault::Unmapped { addr, access });
+    memory.borrow(addr, access, &mut |bytes| {
+        let have = bytes.len() as i64;
+        result = match bytes.get_mut(..len) {
+            Some(bytes) => Ok(f(bytes)),
+            None => Err(MemFault::Unmapped { addr: addr.offset(have), access }),
+        };
+    });
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Eight bytes at 0x1000, of which the second half refuses to be written.
+    struct Half(Mutex<[u8; 8]>);
+
+    impl ByteMemory for Half {
+        fn borrow(&self, addr: GuestAddr, access: Access, use_bytes: &mut dyn FnMut(&mut [u8])) {
+            let mut bytes = self.0.lock().unwrap();
+            let end = if access == Access::Write { 4 } else { 8 };
+            if let Some(bytes) = bytes[..end].get_mut(addr.get().wrapping_sub(0x1000) as usize..) {
+                use_bytes(bytes);
+            }
+        }
+    }
+
+    fn half() -> Half {
+        Half(Mutex::new([0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17]))
+    }
+
+    fn at(offset: u64) -> GuestAddr {
+        GuestAddr::new(0x1000 + offset)
+    }
+
+    fn unmapped(offset: u64, access: Access) -> MemFault {
+        MemFault::Unmapped { addr: at(offset), access }
+    }
+
+    #[test]
+    fn a_fetch_stops_early_and_fails_only_on_its_first_byte() {
+        let (memory, mut buf) = (half(), [0; 4]);
+        assert_eq!((memory.fetch(at(4), &mut buf), buf), (Ok(4), [0x14, 0x15, 0x16, 0x17]));
+        assert_eq!((memory.fetch(at(7), &mut buf), buf[0]), (Ok(1), 0x17));
+        assert_eq!(memory.fetch(at(8), &mut buf), Err(unmapped(8, Access::Execute)));
+        assert_eq!(memory.fetch(GuestAddr::new(0), &mut buf).unwrap_err().addr(), GuestAddr::new(0));
+        assert_eq!(memory.fetch(at(8), &mut []), Ok(0));
+    }
+
+    #[test]
+    fn data_accesses_are_whole_or_name_the_first_byte_that_failed() {
+        let (memory, mut buf) = (half(), [0; 4]);
+        assert_eq!((memory.read(at(4), &mut buf), buf), (Ok(()), [0x14, 0x15, 0x16, 0x17]));
+        assert_eq!(memory.read(at(6), &mut buf), Err(unmapped(8, Access::Read)));
+        assert_eq!(memory.read(at(9), &mut buf), Err(unmapped(9, Access::Read)));
+        assert_eq!(memory.write(at(2), &[1, 2, 3]), Err(unmapped(4, Access::Write)));
+        assert_eq!(memory.write(at(2), &[1, 2]), Ok(()));
+        assert_eq!(*memory.0.lock().unwrap(), [0x10, 0x11, 1, 2, 0x14, 0x15, 0x16, 0x17]);
+    }
+
+    #[test]
+    fn an_exchange_compares_and_says_what_was_there() {
+        let memory = half();
+        assert_eq!(memory.compare_exchange(at(2), 2, 0x1312, 0xa1a2), Ok(0x1312));
+        assert_eq!(memory.compare_exchange(at(2), 2, 0x1312, 0xffff), Ok(0xa1a2));
+        assert_eq!(memory.compare_exchange(at(0), 4, 0xa1a2_1110, 0xb1b2_b3b4), Ok(0xa1a2_1110));
+        assert_eq!(memory.0.lock().unwrap()[..5], [0xb4, 0xb3, 0xb2, 0xb1, 0x14]);
+        assert_eq!(memory.compare_exchange(at(0), 8, 0, 0), Err(unmapped(4, Access::Write)));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use vm_core::{Access, BlockKey, GuestAddr, GuestMemory, MemFault, Slot, TrapKind};
+use vm_core::{Access, BlockKey, ByteMemory, GuestAddr, GuestMemory, Slot, TrapKind};
 use vm_ir::{Block, BlockSource, Effort, End, Helper, IrBuilder, SlotInfo, Target};
 
 /// One readable, writable and executable stretch of memory behind a lock.
@@ -16,51 +16,12 @@ impl VecMemory {
     pub(crate) fn new(start: u64, len: usize) -> Arc<Self> {
         Arc::new(Self { start, bytes: Mutex::new(vec![0; len]) })
     }
-
-    fn with<R>(
-        &self,
-        addr: GuestAddr,
-        len: usize,
-        access: Access,
-        f: impl FnOnce(&mut [u8]) -> R,
-    ) -> Result<R, MemFault> {
-        let mut bytes = self.bytes.lock().unwrap();
-        let fault = |addr| MemFault::Unmapped { addr, access };
-        let start = addr.get().checked_sub(self.start).ok_or(fault(addr))? as usize;
-        let end = start.checked_add(len).ok_or(fault(addr))?;
-        if end > bytes.len() {
-            return Err(fault(GuestAddr::new(addr.get().max(self.start + bytes.len() as u64))));
-        }
-        Ok(f(&mut bytes[start..end]))
-    }
 }
 
-impl GuestMemory for VecMemory {
-    fn fetch(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<usize, MemFault> {
-        let end = self.start + self.bytes.lock().unwrap().len() as u64;
-        let len = buf.len().min(end.saturating_sub(addr.get()) as usize);
-        self.with(addr, len.max(1), Access::Execute, |bytes| buf[..len].copy_from_slice(&bytes[..len]))?;
-        Ok(len)
-    }
-
-    fn read(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<(), MemFault> {
-        self.with(addr, buf.len(), Access::Read, |bytes| buf.copy_from_slice(bytes))
-    }
-
-    fn write(&self, addr: GuestAddr, bytes: &[u8]) -> Result<(), MemFault> {
-        self.with(addr, bytes.len(), Access::Write, |to| to.copy_from_slice(bytes))
-    }
-
-    fn compare_exchange(&self, addr: GuestAddr, size: usize, expected: u128, new: u128) -> Result<u128, MemFault> {
-        self.with(addr, size, Access::Write, |bytes| {
-            let mut old = [0; 16];
-            old[..size].copy_from_slice(bytes);
-            let old = u128::from_le_bytes(old);
-            if old == expected {
-                bytes.copy_from_slice(&new.to_le_bytes()[..size]);
-            }
-            old
-        })
+impl ByteMemory for VecMemory {
+    fn borrow(&self, addr: GuestAddr, _: Access, use_bytes: &mut dyn FnMut(&mut [u8])) {
+        let start = addr.get().wrapping_sub(self.start) as usize;
+        use_bytes(self.bytes.lock().unwrap().get_mut(start..).unwrap_or_default());
     }
 }
 

@@ -4,6 +4,7 @@ use vm_core::{GuestAddr, Mode};
 use vm_ir::{End, IrBuilder, Target};
 
 use super::*;
+use crate::testing::VecMemory;
 
 /// `ret` on x86-64: enough for code that is published but never entered.
 const RET: u8 = 0xc3;
@@ -123,40 +124,16 @@ fn a_better_region_replaces_the_old_one() {
     assert_eq!((cache.bytes(), cache.len(), cache.waiting()), ([0, 32], 1, 0));
 }
 
-/// Guest memory with one page, for comparing sources.
-struct Page(Vec<u8>);
-
-impl GuestMemory for Page {
-    fn fetch(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<usize, vm_core::MemFault> {
-        let fault = vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Execute };
-        let start = addr.get().checked_sub(0x1000).ok_or(fault)? as usize;
-        let bytes = self.0.get(start..start + buf.len()).ok_or(fault)?;
-        buf.copy_from_slice(bytes);
-        Ok(buf.len())
-    }
-
-    fn read(&self, addr: GuestAddr, buf: &mut [u8]) -> Result<(), vm_core::MemFault> {
-        self.fetch(addr, buf).map(drop)
-    }
-
-    fn write(&self, addr: GuestAddr, _: &[u8]) -> Result<(), vm_core::MemFault> {
-        Err(vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Write })
-    }
-
-    fn compare_exchange(&self, addr: GuestAddr, _: usize, _: u128, _: u128) -> Result<u128, vm_core::MemFault> {
-        Err(vm_core::MemFault::Unmapped { addr, access: vm_core::Access::Write })
-    }
-}
-
 #[test]
 fn revalidation_believes_bytes_only() {
     let cache = cache(1 << 20);
-    let mut memory = Page([0x13, 0, 0, 0].repeat(16));
+    let memory = VecMemory::new(0x1000, 64);
+    memory.write(GuestAddr::new(0x1000), &[0x13, 0, 0, 0].repeat(16)).unwrap();
     cache.publish(vec![region(&cache, 0x1000, 16, &[]), region(&cache, 0x1008, 16, &[])]).unwrap();
-    cache.revalidate(&memory);
+    cache.revalidate(&*memory);
     assert_eq!(cache.len(), 2);
-    memory.0[9] = 1;
-    cache.revalidate(&memory);
+    memory.write(GuestAddr::new(0x1009), &[1]).unwrap();
+    cache.revalidate(&*memory);
     assert!(cache.tier(key(0x1000)).is_some() && cache.tier(key(0x1008)).is_none());
 }
 
