@@ -3,7 +3,7 @@
 //! Threads start with the first request and take the hottest entry first. They hold no lock while they work, and they
 //! can be parked between two regions, which is how a process that is compiling forks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -54,12 +54,16 @@ pub(crate) enum Accepted {
 /// Most regions that are sealed in one piece of memory.
 const BATCH: usize = 16;
 
+/// Most entries remembered as hopeless. One more, and all are forgotten: each may then fail once again.
+const MAX_HOPELESS: usize = 4096;
+
 #[derive(Default)]
 struct Queue {
     waiting: HashMap<BlockKey, Request>,
     /// Being compiled now.
     working: Vec<BlockKey>,
-    hopeless: Vec<BlockKey>,
+    /// Not to be tried again.
+    hopeless: HashSet<BlockKey>,
     threads: usize,
     busy: usize,
     parked: bool,
@@ -211,7 +215,12 @@ impl Queue {
     fn note(&mut self, key: BlockKey, failure: Failure) {
         match failure {
             Failure::NotNow => {}
-            Failure::Never => self.hopeless.push(key),
+            Failure::Never => {
+                if self.hopeless.len() >= MAX_HOPELESS {
+                    self.hopeless.clear();
+                }
+                self.hopeless.insert(key);
+            }
         }
     }
 }
