@@ -333,22 +333,24 @@ impl NativeVcpu {
                     let kind = TrapKind::ALL[value as usize];
                     return Went::Out(Exit::Trap(Trap::Instruction { kind, addr }));
                 }
-                ExitCode::Poll => None,
+                ExitCode::Poll => return Went::On,
                 ExitCode::Flush => {
                     engine.flush_code();
-                    None
+                    return Went::On;
                 }
                 ExitCode::Fault => {
                     let access = if value == 0 { Access::Read } else { Access::Write };
-                    match fault::explain(&*engine.memory, addr, access) {
-                        Some(fault) => return Went::Out(Exit::Trap(Trap::Memory(fault))),
-                        None => None,
-                    }
+                    return match fault::explain(&*engine.memory, addr, access) {
+                        Some(fault) => Went::Out(Exit::Trap(Trap::Memory(fault))),
+                        None => Went::On,
+                    };
                 }
             };
             match next {
                 Some(next) => code = next,
-                None => return Went::On,
+                // The run loop has the code made first.
+                None if engine.config.tier == TierPolicy::Compile => return Went::On,
+                None => return Went::Cold,
             }
         }
     }

@@ -46,6 +46,7 @@ impl Vcpu {
             if may_compile {
                 match self.run_compiled() {
                     Went::Nowhere => {}
+                    Went::Cold => way = None,
                     Went::On => {
                         way = None;
                         continue;
@@ -202,6 +203,8 @@ impl Vcpu {
 pub(crate) enum Went {
     /// There is no code for the state's key.
     Nowhere,
+    /// It ran, to a state for whose key there is no code.
+    Cold,
     /// It ran; the run loop goes on from the state.
     On,
     /// It ran to something that the caller of the run handles.
