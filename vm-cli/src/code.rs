@@ -130,10 +130,18 @@ fn hex(digits: &str) -> Result<Vec<u8>> {
     Ok(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
 }
 
+/// The content of a file. Others are refused: a pipe might keep us waiting, and a device might never end.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        bail!("not a regular file");
+    }
+    Ok(fs::read(path)?)
+}
+
 fn from_file(path: &Path, args: &CodeArgs) -> Result<Code> {
     let name = path.display();
-    let bytes = fs::read(path).with_context(|| format!("{name}"))?;
-    let file = object::File::parse(&*bytes).with_context(|| format!("{name}"))?;
+    let bytes = read(path).with_context(|| format!("{name}"))?;
+    let file = object::File::parse(&*bytes).with_context(|| format!("{name}: not an object file"))?;
     let arch = match file.architecture() {
         object::Architecture::Riscv64 => GuestArch::Riscv64,
         object::Architecture::Aarch64 => GuestArch::Aarch64,

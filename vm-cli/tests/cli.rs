@@ -1,5 +1,6 @@
 //! The command as its users meet it: what it prints, and with which status it ends.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -59,6 +60,11 @@ fn bad_files_get_one_line_and_the_shells_status() {
         ("cut", good[..360].to_vec(), "truncated: the file ends inside a segment"),
         ("class", changed(4, 1), "ELF class 1 is not supported: only 64-bit programs are"),
         ("order", changed(5, 2), "byte order 2 is not supported: only little-endian programs are"),
+        ("huge", tiny_with(104, 1 << 46), "segment 0 overflows the address space"),
+        ("wraps", tiny_with(80, 0xffff_ffff_ffff_f000), "segment 0 overflows the address space"),
+        ("shrinks", tiny_with(104, 1), "segment 0 has more bytes in the file than in memory"),
+        ("crooked", tiny_with(80, 0x10001), "segment 0: file offset and address differ within a page"),
+        ("headless", tiny_with(32, u64::MAX - 7), "truncated: the file ends inside the program headers"),
         ("object", changed(16, 1), "file type 1 is not executable (a relocatable object file)"),
         ("x86", changed(18, 62), "built for machine 62 (x86-64), not for riscv64"),
     ];
@@ -75,6 +81,59 @@ fn bad_files_get_one_line_and_the_shells_status() {
     assert_eq!((err(&output).as_str(), output.status.code()), ("tradux: /: not a regular file\n", Some(126)));
     let output = tradux(&["run", "-L", "/no/such/dir", &program("hello")]);
     assert_eq!(err(&output), "tradux: sysroot /no/such/dir: not a directory\n");
+}
+
+/// A pipe that nobody writes to keeps nobody waiting.
+#[test]
+fn a_pipe_is_refused_at_once() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("pipe-{}", std::process::id()));
+    let path = path.to_str().unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    for (args, status) in [(&["run", path][..], 126), (&["disasm", path], 1), (&["ir", path], 1)] {
+        let output = tradux(args);
+        assert_eq!(err(&output), format!("tradux: {path}: not a regular file\n"), "{args:?}");
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(status), ""), "{args:?}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+/// Whoever may not read a file may not run it either. Whether we may is up to the host: its superuser may.
+#[test]
+fn a_file_that_cannot_be_read_is_refused() {
+    let path = file("unreadable", &std::fs::read(program("hello")).unwrap());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
+    let output = tradux(&["run", &path]);
+    if std::fs::File::open(&path).is_ok() {
+        assert_eq!((out(&output).as_str(), output.status.code()), ("Hello, world!\n", Some(0)));
+    } else {
+        assert_eq!(err(&output), format!("tradux: {path}: Permission denied\n"));
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(126), ""));
+    }
+}
+
+/// What cannot be shown is refused in one line that names the file.
+#[test]
+fn files_without_code_are_not_shown() {
+    let good = std::fs::read(program("hello")).unwrap();
+    for (name, bytes) in [
+        ("none", Vec::new()),
+        ("words", b"no object at all".to_vec()),
+        ("start", good[..40].to_vec()),
+        ("part", good[..360].to_vec()),
+        ("halved", [&good[..4], &[1], &good[5..]].concat()),
+    ] {
+        let path = file(name, &bytes);
+        for command in ["disasm", "ir"] {
+            let output = tradux(&[command, &path]);
+            let message = err(&output);
+            assert!(message.starts_with(&format!("tradux: {path}: not an object file: ")), "{message}");
+            assert_eq!((message.lines().count(), output.status.code(), out(&output).as_str()), (1, Some(1), ""));
+        }
+    }
+    let output = tradux(&["disasm", "/no/such/file"]);
+    assert!(err(&output).starts_with("tradux: /no/such/file: No such file or directory"));
+    let output = tradux(&["disasm", "/"]);
+    assert_eq!(err(&output), "tradux: /: not a regular file\n");
 }
 
 #[test]
@@ -139,6 +198,13 @@ fn tiny(code: &[u32]) -> Vec<u8> {
     out[68..72].copy_from_slice(&5u32.to_le_bytes());
     out.extend(code.iter().flat_map(|word| word.to_le_bytes()));
     out
+}
+
+/// A tiny executable with one of its 64-bit words changed.
+fn tiny_with(at: usize, value: u64) -> Vec<u8> {
+    let mut bytes = tiny(&[0x0010_0073; 4]);
+    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    bytes
 }
 
 /// A program forks; the child ends with status 5, and the parent with what it waited for.
