@@ -3,7 +3,7 @@
 //! *Steady state* is CPU(2n) - CPU(n) for work of n rounds, so that start-up and translation cancel out. Emulators that
 //! are many times slower run fewer rounds of the same kernel; every time is taken per round of the kernel.
 
-mod table;
+pub(crate) mod table;
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,21 +1,27 @@
-//! The project's own chores: `cargo xtask test`, `cargo xtask guests`, `cargo xtask bench` and `cargo xtask docs`.
+//! The project's own chores: `cargo xtask test`, `cargo xtask guests`, `cargo xtask bench`,
+//! `cargo xtask userland` and `cargo xtask docs`.
 
+mod apt;
 mod bench;
 #[allow(unsafe_code)] // `wait4`, for the CPU time and peak memory of one child process
 mod child;
 mod compare;
 mod docs;
 mod guests;
+#[allow(unsafe_code)] // namespaces, mounts and what else makes a tree of packages look like a machine
+mod jail;
 mod programs;
 mod report;
 mod statistics;
 mod steps;
 mod test;
 mod tools;
+mod userland;
 mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
@@ -36,18 +42,30 @@ enum Chore {
     Guests(guests::Options),
     /// Measure guest kernels: native, qemu-user and tradux in interleaved rounds
     Bench(bench::Options),
+    /// Run Debian packages of a guest architecture and compare with the same packages of this machine's
+    Userland(userland::Options),
+    /// Run a command in namespaces of its own; `userland` calls this
+    #[command(hide = true)]
+    Inside(jail::Inside),
     /// Print the pages that are generated from tables, or write them to docs/generated
     Docs(docs::Options),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = Workspace::find().and_then(|workspace| match arguments.chore {
-        Chore::Test(options) => test::run(&workspace, &options),
-        Chore::Guests(options) => guests::run(&workspace, &options),
-        Chore::Bench(options) => bench::run(&workspace, &options),
-        Chore::Docs(options) => docs::run(&workspace, &options),
-    });
+    let within = |chore: &dyn Fn(&Workspace) -> Result<bool>| Workspace::find().and_then(|workspace| chore(&workspace));
+    let outcome = match &arguments.chore {
+        Chore::Test(options) => within(&|workspace| test::run(workspace, options)),
+        Chore::Guests(options) => within(&|workspace| guests::run(workspace, options)),
+        Chore::Bench(options) => within(&|workspace| bench::run(workspace, options)),
+        Chore::Userland(options) => within(&|workspace| userland::run(workspace, options)),
+        Chore::Docs(options) => within(&|workspace| docs::run(workspace, options)),
+        // It knows all folders already, and ends as its command does.
+        Chore::Inside(inside) => match jail::run(inside) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+    };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

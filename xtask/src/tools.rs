@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt::{self, AptRoot, Selection};
 use crate::workspace::Workspace;
 
 /// The suite that the reference emulator is taken from: always the newest.
@@ -104,113 +105,30 @@ fn describe(path: PathBuf) -> Result<Qemu> {
     Ok(Qemu { path, version: version.to_owned() })
 }
 
-/// Downloads the package through an apt root of its own below `tools` and unpacks one program of it into `folder`.
+/// Downloads the package through an apt root of its own below `tools` and takes one program out of it into `folder`: the
+/// whole of it is hundreds of megabytes.
 fn fetch_qemu(tools: &Path, folder: &Path) -> Result<()> {
-    let root = tools.join("apt");
-    for part in ["state/lists/partial", "cache/archives/partial", "parts", "download"] {
-        fs::create_dir_all(root.join(part))?;
-    }
-    fs::write(root.join("status"), "")?;
-    let architecture = output_of(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
-    let keyring = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
-    let signed = if keyring.is_file() { format!(" signed-by={}", keyring.display()) } else { String::new() };
-    let mut refused = Vec::new();
-    for mirror in mirrors()? {
-        fs::write(
-            root.join("sources.list"),
-            format!("deb [arch={architecture}{signed}] {mirror} {NEWEST_SUITE} main\n"),
-        )?;
-        let attempt = fetch_from_mirror(&root, &architecture);
-        match attempt {
-            Ok(package) => return unpack(&package, folder),
-            Err(error) => refused.push(format!("{error:#}")),
-        }
-    }
-    bail!("no mirror in this machine's apt configuration has it: {}", refused.join("; "))
-}
-
-fn fetch_from_mirror(root: &Path, architecture: &str) -> Result<PathBuf> {
-    let apt = |arguments: &[&str]| -> Result<()> {
-        let mut command = Command::new("apt-get");
-        let option = |name: &str, value: &OsStr| {
-            let mut text = std::ffi::OsString::from(format!("{name}="));
-            text.push(value);
-            text
-        };
-        for (name, value) in [
-            ("Dir::Etc::SourceList", root.join("sources.list").as_os_str()),
-            ("Dir::Etc::SourceParts", root.join("parts").as_os_str()),
-            ("Dir::State", root.join("state").as_os_str()),
-            ("Dir::State::status", root.join("status").as_os_str()),
-            ("Dir::Cache", root.join("cache").as_os_str()),
-            ("APT::Architecture", OsStr::new(architecture)),
-            ("APT::Architectures::", OsStr::new(architecture)),
-            ("APT::Sandbox::User", OsStr::new("root")),
-            ("Acquire::Languages", OsStr::new("none")),
-            ("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", OsStr::new("false")),
-            ("Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled", OsStr::new("false")),
-        ] {
-            command.arg("-o").arg(option(name, value));
-        }
-        command.arg("-q").args(arguments).current_dir(root.join("download"));
-        output_of(&mut command).map(drop)
-    };
-    apt(&["update"])?;
-    apt(&["download", "qemu-user"])?;
-    let newest = fs::read_dir(root.join("download"))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension() == Some(OsStr::new("deb")))
-        .max();
-    newest.context("apt-get download left no package")
-}
-
-/// Takes the program for riscv64 out of the package: the whole of it is hundreds of megabytes.
-fn unpack(package: &Path, folder: &Path) -> Result<()> {
+    const PACKAGE: &str = "qemu-user";
+    let root = AptRoot::open(&tools.join("apt"), NEWEST_SUITE, &apt::host_architecture()?, &[])?;
+    root.update()?;
+    root.download(&[PACKAGE])?;
+    let plan = root.closure(&[PACKAGE])?;
+    let archive = plan.iter().find(|archive| archive.package == PACKAGE).context("apt-get plans no qemu-user")?;
+    let archive = root.archives().join(&archive.file);
     let unpacked = folder.with_extension("new");
     if unpacked.exists() {
         fs::remove_dir_all(&unpacked)?;
     }
     fs::create_dir_all(&unpacked)?;
-    let mut archive = Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
-    let stream = archive.stdout.take().context("dpkg-deb has no output")?;
-    let status = Command::new("tar")
-        .args(["-x", "--strip-components=3", "-C"])
-        .arg(&unpacked)
-        .arg("./usr/bin/qemu-riscv64")
-        .stdin(stream)
-        .status()?;
-    let archived = archive.wait()?;
-    if !status.success() || !archived.success() {
-        bail!("{} does not unpack", package.display());
-    }
+    let selection = Selection { only: &["./usr/bin/qemu-riscv64"], strip: 3, ..Selection::default() };
+    apt::unpack(&archive, &unpacked, &selection)?;
     describe(unpacked.join("qemu-riscv64"))?;
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
     fs::rename(&unpacked, folder)?;
-    fs::remove_file(package)?;
+    fs::remove_file(archive)?;
     Ok(())
-}
-
-/// The addresses of the machine's own package mirrors, as its apt configuration has them, without those for updates of
-/// security alone.
-fn mirrors() -> Result<Vec<String>> {
-    let targets = output_of(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)",
-    ]))?;
-    let mut found: Vec<String> = Vec::new();
-    for line in targets.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let ["Packages", "main", address] = words[..]
-            && !address.contains("security")
-            && !found.iter().any(|known| known == address)
-        {
-            found.push(address.to_owned());
-        }
-    }
-    Ok(found)
 }
 
 /// Installs Debian packages as root or through a sudo that asks nothing.
@@ -266,7 +184,7 @@ fn has_static_library(compiler: &str) -> bool {
 }
 
 /// The standard output of a command that must succeed; its standard error is the reason when it does not.
-fn output_of(command: &mut Command) -> Result<String> {
+pub(crate) fn output_of(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{name} could not be started"))?;
     if !output.status.success() {

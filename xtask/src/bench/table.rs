@@ -138,7 +138,8 @@ fn commit(workspace: &Workspace) -> String {
     }
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+/// A number with so many digits after the point, or a dash.
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| "-".into(), |value| format!("{value:.digits$}"))
 }
 
@@ -148,6 +149,7 @@ fn shares(result: &KernelResult) -> String {
     format!("{:.1} %, {:.1} %", result.compiled * 100.0, result.compiled_steady.min(1.0) * 100.0)
 }
 
-fn mebibytes(kib: u64) -> String {
+/// KiB as MiB.
+pub(crate) fn mebibytes(kib: u64) -> String {
     format!("{:.1}", kib as f64 / 1024.0)
 }
