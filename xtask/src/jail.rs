@@ -112,9 +112,8 @@ pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
         )
     };
     checked(separated, "new namespaces (the kernel, a container or a policy may forbid them)")?;
-    fs::write("/proc/self/setgroups", "deny").context("/proc/self/setgroups")?;
-    fs::write("/proc/self/uid_map", format!("{} {} 1", inside.user, ids.0)).context("/proc/self/uid_map")?;
-    fs::write("/proc/self/gid_map", format!("{} {} 1", inside.user, ids.1)).context("/proc/self/gid_map")?;
+    // Root for the mounts; what only root may touch in them, such as the register of formats, needs a root to be there.
+    map_user(0, ids)?;
     let (mut reader, writer) = pipe()?;
     // SAFETY: a single thread, so the child may go on with everything; it leaves through `exit` and never returns.
     let child = checked(unsafe { libc::fork() }, "fork")?;
@@ -162,6 +161,11 @@ fn first_process(inside: &Inside) -> Result<i32> {
     let name = b"userland";
     // SAFETY: pointer and length of a constant.
     checked(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }, "host name")?;
+    if inside.user != 0 {
+        // SAFETY: the call has no pointers, and this process has a single thread.
+        checked(unsafe { libc::unshare(libc::CLONE_NEWUSER) }, "a user namespace for another user")?;
+        map_user(inside.user, (0, 0))?;
+    }
     if inside.chroot {
         std::os::unix::fs::chroot(&root).context("chroot")?;
         std::env::set_current_dir("/work")?;
@@ -295,6 +299,13 @@ fn wait_for(pid: libc::pid_t) -> Result<i32> {
             return Err(error).context("waitpid");
         }
     }
+}
+
+/// Makes `user` the only user of this process's new user namespace, standing for these user and group outside.
+fn map_user(user: u32, outside: (u32, u32)) -> Result<()> {
+    fs::write("/proc/self/setgroups", "deny").context("/proc/self/setgroups")?;
+    fs::write("/proc/self/uid_map", format!("{user} {} 1", outside.0)).context("/proc/self/uid_map")?;
+    fs::write("/proc/self/gid_map", format!("{user} {} 1", outside.1)).context("/proc/self/gid_map")
 }
 
 fn own_ids() -> (u32, u32) {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -189,7 +190,8 @@ fn alone(options: &Options, case: &Case) -> String {
         Kind::Tradux => "tradux",
     };
     let guest = options.guest.architecture();
-    format!("cargo xtask userland {guest} --only {} --runner {kind} --tier {} --keep", case.name, options.tier)
+    let tier = if options.runner == Kind::Tradux { format!(" --tier {}", options.tier) } else { String::new() };
+    format!("cargo xtask userland {guest} --only {} --runner {kind}{tier} --keep", case.name)
 }
 
 fn run_all<'a>(
@@ -248,11 +250,17 @@ fn one(
         let why = format!("  the reference ended with {} instead of status {}", expected.ending, case.status);
         return (Verdict::Failed(format!("{why}{}", last_errors(&expected))), String::new());
     }
+    let started = Instant::now();
     let actual = match job("run").run(runner) {
         Ok(run) => run,
         Err(error) => return (Verdict::Failed(format!("  no run: {error:#}")), String::new()),
     };
-    let times = format!("cpu {:.2} s, reference {:.2} s", actual.cpu.as_secs_f64(), expected.cpu.as_secs_f64());
+    let times = format!(
+        "{:>6.2} s, cpu {:.2} s, native cpu {:.2} s",
+        started.elapsed().as_secs_f64(),
+        actual.cpu.as_secs_f64(),
+        expected.cpu.as_secs_f64()
+    );
     let verdict = match differences(case, &expected, &actual) {
         None => Verdict::Passed,
         Some(text) => Verdict::Failed(text),

@@ -36,6 +36,8 @@ pub(crate) struct Case {
     pub(crate) interpreter: Vec<String>,
     /// Whether the script is standard input; otherwise its name is the last argument.
     pub(crate) from_input: bool,
+    /// Names of files in `xtask/userland/files` that stand beside the script.
+    pub(crate) shared: Vec<String>,
     /// Name and text: the script first, with its `#!` line taken out where it is standard input.
     pub(crate) files: Vec<(String, String)>,
 }
@@ -111,6 +113,13 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Case>> {
         cases.extend(parse(&text).with_context(|| file.display().to_string())?);
     }
     let mut names = BTreeSet::new();
+    for case in &mut cases {
+        for name in &case.shared {
+            let file = folder.join("files").join(name);
+            let text = fs::read_to_string(&file).with_context(|| format!("{} of {}", file.display(), case.name))?;
+            case.files.push((name.clone(), text));
+        }
+    }
     for case in &cases {
         if !names.insert(case.name.as_str()) {
             bail!("two cases are called {}", case.name);
@@ -152,6 +161,7 @@ fn parse_case(section: &str) -> Result<Case> {
         status: 0,
         interpreter: Vec::new(),
         from_input: false,
+        shared: Vec::new(),
         files: Vec::new(),
     };
     let mut script_name = "case".to_owned();
@@ -165,6 +175,7 @@ fn parse_case(section: &str) -> Result<Case> {
             "timeout" => case.timeout = value.parse().context("timeout")?,
             "status" => case.status = value.parse().context("status")?,
             "not-qemu" => case.not_qemu = Some(value.to_owned()),
+            "files" => case.shared = words().map(str::to_owned).collect(),
             "file" => script_name = value.to_owned(),
             "normalise" => {
                 let named = words().map(|name| Normalisation::named(name).with_context(|| format!("normalise {name}")));

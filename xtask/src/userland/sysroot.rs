@@ -17,7 +17,10 @@ use crate::workspace::Workspace;
 pub(crate) const SUITE: &str = "trixie";
 
 /// What every tree has, whatever its cases ask for.
-const ALWAYS: &[&str] = &["base-files", "base-passwd", "bash", "coreutils", "dash", "libc-bin", "netbase", "tzdata"];
+const ALWAYS: &[&str] = &[
+    "base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "gawk", "grep", "libc-bin", "netbase", "sed",
+    "tzdata",
+];
 
 /// Dependencies that nothing here runs: the database server's own compiler, 120 MB.
 const UNNEEDED: &[&str] = &["libllvm19"];
