@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestRange};
@@ -85,6 +85,8 @@ pub(crate) struct Kernel {
     pub(crate) args: Vec<Vec<u8>>,
     /// The auxiliary vector as the program got it.
     pub(crate) auxv: Vec<u8>,
+    /// Kinds of memory barriers that the guest has registered for.
+    pub(crate) barriers: AtomicU32,
     /// Limits that would hit the emulator rather than the guest, as the guest set them.
     pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
     /// The guest's extensions, as `/proc/cpuinfo` words them.
@@ -122,6 +124,7 @@ impl Kernel {
             program,
             args,
             auxv,
+            barriers: AtomicU32::new(0),
             limits: Mutex::default(),
             isa,
             tracer,
@@ -142,6 +145,7 @@ impl Kernel {
             program: parent.program.clone(),
             args: parent.args.clone(),
             auxv: parent.auxv.clone(),
+            barriers: AtomicU32::new(parent.barriers.load(Ordering::Acquire)),
             limits: Mutex::new(parent.limits().clone()),
             isa: parent.isa.clone(),
             tracer: parent.tracer.clone(),

@@ -345,7 +345,7 @@ static ROWS: &[Row] = &[
     row("bpf", 280, 321, Refuse(Errno::ENOSYS), Refused("system administration")),
     row("execveat", 281, 322, Own(exec::execveat, &[DirFd, Path, Addr, Addr, Hex]), Partial("files that can be executed and not read are refused")),
     row("userfaultfd", 282, 323, Refuse(Errno::ENOSYS), Refused("system administration")),
-    row("membarrier", 283, 324, Pass(&host::MEMBARRIER), Partial("no test covers it yet")),
+    row("membarrier", 283, 324, Own(thread::membarrier, &[Int, Hex, Int]), Partial("no test covers it yet")),
     row("mlock2", 284, 325, Pass(&host::MLOCK2), Full),
     row("copy_file_range", 285, 326, Pass(&host::COPY_FILE_RANGE), Full),
     row("preadv2", 286, 327, Own(file::preadv2, &[Fd, Array(16, 2), Size, Long, Long, Hex]), Full),

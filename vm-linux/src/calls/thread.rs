@@ -1,6 +1,7 @@
 //! Threads and processes: how they begin and end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg, Forked};
@@ -232,4 +233,42 @@ fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, S
     });
     host::signal::set_mask(mask);
     Ok(started?)
+}
+
+/// Commands of `membarrier` (`linux/membarrier.h`): the barrier, and the registration that it asks for.
+const BARRIERS: [(u32, u32); 4] = [
+    (1 << 1, 1 << 2), // GLOBAL_EXPEDITED
+    (1 << 3, 1 << 4), // PRIVATE_EXPEDITED
+    (1 << 5, 1 << 6), // PRIVATE_EXPEDITED_SYNC_CORE
+    (1 << 7, 1 << 8), // PRIVATE_EXPEDITED_RSEQ
+];
+
+/// `membarrier(command, flags, cpu)`: the host's barriers serve. What is registered is the guest's affair: the emulator
+/// itself may have registered its process.
+pub(crate) fn membarrier(t: &mut Thread, a: &Args) -> SysResult {
+    const GET_REGISTRATIONS: u32 = 1 << 9;
+    let command = a.uint(0);
+    let registered = &t.kernel.barriers;
+    let made = || host::wait(&host::MEMBARRIER, &mut [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Int(a.raw(2))]);
+    if command == GET_REGISTRATIONS {
+        made()?;
+        return Ok(registered.load(Ordering::Acquire).into());
+    }
+    let barrier = BARRIERS.iter().find(|(barrier, _)| *barrier == command);
+    if let Some((_, registration)) = barrier
+        && a.uint(1) == 0
+        && *registration != 1 << 2
+        && registered.load(Ordering::Acquire) & registration == 0
+    {
+        return Err(Errno::EPERM.into());
+    }
+    let result = made()?;
+    if BARRIERS.iter().any(|(_, registration)| *registration == command) {
+        registered.fetch_or(command, Ordering::AcqRel);
+    }
+    // Other vCPUs fetch anew what this one wrote before (`MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE`).
+    if command == 1 << 5 {
+        t.engine.flush_code();
+    }
+    Ok(result)
 }
