@@ -76,6 +76,9 @@ pub(crate) struct RunArgs {
     /// Compile at once on the thread that runs the program, so that equal runs take equal steps
     #[arg(long)]
     pub(crate) deterministic: bool,
+    /// Interrupt, evict, invalidate and delay at random, to find what a program should not notice
+    #[arg(long, value_name = "SEED", hide = true)]
+    pub(crate) disturb: Option<u64>,
     /// Look absolute file names of the program up below this directory first
     #[arg(short = 'L', long, value_name = "DIR")]
     pub(crate) sysroot: Option<PathBuf>,

@@ -95,6 +95,9 @@ pub struct Config {
     /// Guest instructions that a vCPU executes before it passes its run loop, where statistics and the clock of the
     /// hotspot detector are brought up to date. Default 1 million; 0 is taken as 1.
     pub slice_instructions: u64,
+    /// For tests: interruptions, evictions, invalidations, code flushes and slow compilation at random times, which this
+    /// seed chooses. A guest runs slower and must not notice. `None`, no disturbance, by default.
+    pub disturb: Option<u64>,
 }
 
 impl Default for Config {
@@ -113,6 +116,7 @@ impl Default for Config {
             tier0_bytes: 64 << 20,
             count_instructions: false,
             slice_instructions: 1_000_000,
+            disturb: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
 use vm_ir::{BlockSource, Helper};
 
 use crate::config::{Config, Exact, TierPolicy};
+use crate::disturb;
 use crate::fault;
 use crate::frame::{Frame, OwnFrame};
 use crate::hot::HotspotDetector;
@@ -103,6 +104,7 @@ impl Engine {
         if let Some(native) = Native::new(&engine)? {
             let _ = engine.native.set(native); // the cell is empty: nobody else has the engine yet
         }
+        disturb::start(&engine);
         Ok(engine)
     }
 
@@ -219,12 +221,20 @@ impl Engine {
 
     /// Brings the engine into a state that a child process can go on from. To be called by the thread that forks;
     /// nobody else can change the engine's tables until the guard has been told where it is.
-    pub fn prepare_fork(&self) -> ForkGuard<'_> {
+    pub fn prepare_fork(self: &Arc<Self>) -> ForkGuard<'_> {
         ForkGuard {
             #[cfg(feature = "jit")]
             native: self.native().map(Native::hold),
             engine: self,
             caches: self.caches(),
+        }
+    }
+
+    /// Lets every vCPU that runs compiled code pass its run loop.
+    pub(crate) fn nudge(&self) {
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.epochs.advance();
         }
     }
 
@@ -271,7 +281,7 @@ impl std::fmt::Debug for Engine {
 pub struct ForkGuard<'a> {
     #[cfg(feature = "jit")]
     native: Option<Hold<'a>>,
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     caches: MutexGuard<'a, Caches>,
 }
 
@@ -293,6 +303,7 @@ impl ForkGuard<'_> {
         if let Some(native) = self.native {
             native.in_child();
         }
+        disturb::start(self.engine);
     }
 }
 

@@ -13,6 +13,7 @@
 #[cfg(feature = "jit")]
 mod cache;
 mod config;
+mod disturb;
 mod engine;
 #[allow(unsafe_code, reason = "signal handlers, and the index of generated code that they read")]
 pub mod fault;

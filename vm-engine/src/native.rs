@@ -9,6 +9,7 @@ use vm_ir::{Block, Effort, End};
 use crate::cache::quiesce::Reader;
 use crate::cache::{Held, TieredCodeCache};
 use crate::config::TierPolicy;
+use crate::disturb;
 use crate::engine::{Engine, EngineError};
 use crate::fault;
 use crate::frame::{ExitCode, JUMP_CACHE_LEN, JumpEntry, OwnFrame};
@@ -154,6 +155,7 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let plan = discover(request.key, options(engine), max_guest_len, &profile).ok_or(Failure::NotNow)?;
     cache.allocate_links(&mut ticket, plan.links().len()).map_err(|_| Failure::NotNow)?;
     let shown = ShownOnPanic { plan: &plan };
+    disturb::dawdle(engine, request.key);
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
     drop(shown);
     match made {
@@ -286,6 +288,7 @@ impl NativeVcpu {
             None => match compile_first(engine, native, key) {
                 First::Code(code) => code,
                 First::Unfetchable => return Went::Nowhere,
+                First::Gone => return Went::On,
                 First::Refused => return Went::Out(Exit::Uncompilable),
             },
         };
@@ -360,6 +363,8 @@ impl NativeVcpu {
 enum First {
     Code(CodePtr),
     Unfetchable,
+    /// The code was dropped before it could be entered: somebody invalidated what it was made from.
+    Gone,
     Refused,
 }
 
@@ -368,9 +373,8 @@ fn compile_first(engine: &Engine, native: &Native, key: BlockKey) -> First {
     if is_unfetchable(&block) {
         return First::Unfetchable;
     }
-    let compiled = native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 });
-    match native.cache.lookup(key).filter(|_| compiled) {
-        Some(code) => First::Code(code),
-        None => First::Refused,
+    if !native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 }) {
+        return First::Refused;
     }
+    native.cache.lookup(key).map_or(First::Gone, First::Code)
 }

@@ -65,6 +65,7 @@ impl Handover {
                 b"tier" => options.engine.tier = word()?.parse().ok()?,
                 b"deterministic" => options.engine.deterministic = value == b"1",
                 b"count" => options.engine.count_instructions = value == b"1",
+                b"disturb" => options.engine.disturb = Some(word()?.parse().ok()?),
                 b"carried" => carried = String::from_utf8(value).ok()?,
                 _ => return None,
             }
@@ -92,12 +93,13 @@ pub(crate) struct Settings {
     tier: TierPolicy,
     deterministic: bool,
     count: bool,
+    disturb: Option<u64>,
     carried: String,
 }
 
 impl Settings {
     pub(crate) fn of(options: &Options) -> Self {
-        let Config { tier, deterministic, count_instructions, .. } = options.engine;
+        let Config { tier, deterministic, count_instructions, disturb, .. } = options.engine;
         Self {
             emulator: options.emulator.clone(),
             // The guest may change its directory meanwhile.
@@ -106,6 +108,7 @@ impl Settings {
             tier,
             deterministic,
             count: count_instructions,
+            disturb,
             carried: options.carried.clone(),
         }
     }
@@ -125,6 +128,7 @@ impl Settings {
             ("tier", Some(self.tier.name().as_bytes().to_vec())),
             ("deterministic", Some(flag(self.deterministic))),
             ("count", Some(flag(self.count))),
+            ("disturb", self.disturb.map(|seed| seed.to_string().into_bytes())),
             ("carried", Some(self.carried.clone().into_bytes())),
         ];
         let mut out = VARIABLE.to_vec();

@@ -186,12 +186,9 @@ pub(crate) fn unpack(archive: &Path, folder: &Path, selection: &Selection<'_>) -
 /// The addresses of the machine's own package mirrors, as its apt configuration has them, without those for updates of
 /// security alone.
 fn mirrors() -> Result<Vec<String>> {
-    let targets = output_of(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)",
-    ]))
-    .context("apt-get is needed to fetch Debian packages")?;
+    let targets =
+        output_of(Command::new("apt-get").args(["indextargets", "--format", "$(IDENTIFIER) $(COMPONENT) $(REPO_URI)"]))
+            .context("apt-get is needed to fetch Debian packages")?;
     let mut found: Vec<String> = Vec::new();
     for line in targets.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -61,14 +61,7 @@ pub(crate) fn words(inside: &Inside) -> Result<Vec<OsString>> {
 impl Inside {
     /// A run of `words` with the tree `lower`, whose changes go to `upper(scratch)`.
     pub(crate) fn new(lower: &Path, scratch: &Path, user: u32, words: Vec<OsString>) -> Inside {
-        Inside {
-            lower: lower.to_owned(),
-            scratch: scratch.to_owned(),
-            user,
-            chroot: false,
-            binfmt: None,
-            words,
-        }
+        Inside { lower: lower.to_owned(), scratch: scratch.to_owned(), user, chroot: false, binfmt: None, words }
     }
 
     /// The same with the tree as root folder of the command.
@@ -226,7 +219,8 @@ fn mount_system(root: &Path) -> Result<()> {
     mount("tmpfs", &dev.join("shm"), Some("tmpfs"), libc::MS_NOSUID | libc::MS_NODEV, "mode=1777")?;
     fs::create_dir(dev.join("pts"))?;
     mount("devpts", &dev.join("pts"), Some("devpts"), libc::MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")?;
-    let links = [("pts/ptmx", "ptmx"), ("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr")];
+    let links =
+        [("pts/ptmx", "ptmx"), ("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr")];
     for (to, at) in links {
         symlink(to, dev.join(at))?;
     }
@@ -279,9 +273,7 @@ fn mount(
     let kind_pointer = kind.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
     // SAFETY: every pointer is null where the call allows it or to a terminated string that lives until the end of this
     // function.
-    let done = unsafe {
-        libc::mount(source.as_ptr(), place.as_ptr(), kind_pointer, flags, options.as_ptr().cast())
-    };
+    let done = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind_pointer, flags, options.as_ptr().cast()) };
     checked(done, &format!("mount on {}", target.display())).map(drop)
 }
 

@@ -134,12 +134,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     Ok(counts[1] == 0)
 }
 
-fn guest_runner(
-    workspace: &Workspace,
-    options: &Options,
-    kind: Kind,
-    packages: &BTreeSet<String>,
-) -> Result<Runner> {
+fn guest_runner(workspace: &Workspace, options: &Options, kind: Kind, packages: &BTreeSet<String>) -> Result<Runner> {
     let tree = |architecture: &str| sysroot::prepare(workspace, architecture, packages);
     match kind {
         Kind::Native => Ok(Runner::native(tree(&apt::host_architecture()?)?)),

@@ -72,6 +72,7 @@ fn options(args: RunArgs) -> Options {
         engine: Config {
             tier: args.tier,
             deterministic: args.deterministic,
+            disturb: args.disturb,
             count_instructions: args.stats.is_some(),
             ..Config::default()
         },

@@ -340,7 +340,6 @@ impl TieredCodeCache {
     }
 
     /// Drops everything.
-    #[cfg(test)]
     pub(crate) fn clear(&self) {
         self.invalidate(GuestRange::everything());
     }

@@ -137,7 +137,9 @@ fn parse(text: &str) -> Result<Vec<Case>> {
     {
         bail!("`{line}` before the first `=== NAME`");
     }
-    sections.map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned())).collect()
+    sections
+        .map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned()))
+        .collect()
 }
 
 fn parse_case(section: &str) -> Result<Case> {
@@ -197,7 +199,8 @@ fn parse_case(section: &str) -> Result<Case> {
     let mut files = rest.split("\n--- ");
     let script = files.next().unwrap_or("");
     // Some interpreters know no comments that begin with #, and line numbers in messages stay as in an editor.
-    let kept = if case.from_input || line.ends_with("java") { format!("{script}\n") } else { format!("#!{line}\n{script}\n") };
+    let kept =
+        if case.from_input || line.ends_with("java") { format!("{script}\n") } else { format!("#!{line}\n{script}\n") };
     case.files.push((script_name, kept));
     for file in files {
         let (name, text) = file.split_once('\n').unwrap_or((file, ""));

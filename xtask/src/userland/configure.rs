@@ -120,10 +120,9 @@ fn settings(sysroot: &Path) -> Result<()> {
     fs::write(sysroot.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost ip6-localhost\n")?;
     fs::write(sysroot.join("etc/hostname"), "userland\n")?;
     fs::write(sysroot.join("etc/shells"), "/bin/sh\n/bin/bash\n/bin/dash\n")?;
-    for (from, to) in [
-        ("usr/share/libc-bin/nsswitch.conf", "etc/nsswitch.conf"),
-        ("usr/share/base-files/profile", "etc/profile"),
-    ] {
+    for (from, to) in
+        [("usr/share/libc-bin/nsswitch.conf", "etc/nsswitch.conf"), ("usr/share/base-files/profile", "etc/profile")]
+    {
         if sysroot.join(from).is_file() {
             fs::copy(sysroot.join(from), sysroot.join(to))?;
         }
@@ -222,7 +221,9 @@ fn from_script(script: &str) -> Vec<Alternative> {
             }
         }
     }
-    found.retain(|alternative| ![&alternative.link, &alternative.name, &alternative.path].iter().any(|s| s.contains('$')));
+    found.retain(|alternative| {
+        ![&alternative.link, &alternative.name, &alternative.path].iter().any(|s| s.contains('$'))
+    });
     found
 }
 

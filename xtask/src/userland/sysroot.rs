@@ -18,7 +18,17 @@ pub(crate) const SUITE: &str = "trixie";
 
 /// What every tree has, whatever its cases ask for.
 const ALWAYS: &[&str] = &[
-    "base-files", "base-passwd", "bash", "coreutils", "dash", "findutils", "gawk", "grep", "libc-bin", "netbase", "sed",
+    "base-files",
+    "base-passwd",
+    "bash",
+    "coreutils",
+    "dash",
+    "findutils",
+    "gawk",
+    "grep",
+    "libc-bin",
+    "netbase",
+    "sed",
     "tzdata",
 ];
 
@@ -114,8 +124,7 @@ fn extend(
     }
     fs::create_dir_all(sysroot)?;
     let database = configure::Database::open(sysroot)?;
-    let missing: Vec<Archive> =
-        plan.iter().filter(|archive| !record.unpacked.contains(archive)).cloned().collect();
+    let missing: Vec<Archive> = plan.iter().filter(|archive| !record.unpacked.contains(archive)).cloned().collect();
     println!("unpacking {} packages into {}", missing.len(), workspace.shown(sysroot));
     for archive in &missing {
         let file = root.archives().join(&archive.file);
