@@ -56,8 +56,8 @@ int main(int argc, char **argv) {
     pid = start(writes_memory, CLONE_VM);
     CHECK(FAILS(waitpid(pid, NULL, 0), ECHILD));
     CHECK(status_all(pid) == 21);
-    pid = start(writes_memory, CLONE_VM | SIGUSR1); /* any signal but SIGCHLD counts as a clone child */
     signal(SIGUSR1, SIG_IGN);
+    pid = start(writes_memory, CLONE_VM | SIGUSR1); /* any signal but SIGCHLD counts as a clone child */
     CHECK(FAILS(waitpid(pid, NULL, 0), ECHILD));
     int status;
     CHECK(waitpid(pid, &status, __WCLONE) == pid && WEXITSTATUS(status) == 21);

@@ -63,7 +63,7 @@ int main(void) {
     int none = 0, one = 1;
     CHECK(pthread_create(&blocked, NULL, blocked_thread, &none) == 0);
     CHECK(pthread_create(&open, NULL, open_thread, &open_tid) == 0);
-    while (!open_tid) sched_yield();
+    while (!open_tid || inherited < 2) sched_yield();
     CHECK(kill(getpid(), SIGUSR1) == 0);
     while (!handled) sleep_ms(1);
     CHECK(handled == 1 && handled_by == open_tid);

@@ -17,11 +17,16 @@ macro_rules! system {
 }
 
 const fn row(name: &'static str, source: &'static str, build: Build, cases: &'static [Case]) -> Program {
-    Program { build, cases, ..check(name, source) }
+    Program { build, cases, riscv64: UNWIND_TABLES, ..check(name, source) }
 }
+
+/// Other compilers write them unasked; cancellation and unwinding out of handlers need them.
+const UNWIND_TABLES: &[&str] = &["-fasynchronous-unwind-tables"];
 
 const OWN_THREAD: &str = "qemu-user has a thread of its own in the process, which /proc shows";
 const NO_SHARED_MEMORY: &str = "qemu-user makes vfork and CLONE_VM without CLONE_THREAD a fork or refuses them";
+const NO_EXEC: &str =
+    "qemu-user hands what is executed to the kernel, which has no interpreter for it without binfmt_misc";
 
 system! {
     // Threads and futexes.
@@ -53,6 +58,41 @@ system! {
     "sig_fd";
     "sig_flags";
     "sig_jump";
+    "sig_context";
+    "sig_fault";
+    "sig_trap";
+    "sig_retry";
+    "sig_unwind";
+    "sig_storm";
+    "sig_itimer";
+    "sig_timers";
+    "sig_default", not_qemu: "qemu-user writes core files whatever RLIMIT_CORE says";
+    "sig_child", not_qemu: "qemu-user keeps SA_NOCLDWAIT, SA_NOCLDSTOP and an ignored SIGCHLD from the kernel";
+    "sig_orphan";
+    "sig_pipe";
+    // Processes.
+    "exec_self", not_qemu: NO_EXEC;
+    "exec_script", not_qemu: NO_EXEC;
+    "exec_errors", not_qemu: NO_EXEC;
+    "exec_at", not_qemu: NO_EXEC;
+    "exec_keeps", not_qemu: NO_EXEC;
+    "exec_thread", not_qemu: NO_EXEC;
+    "wait_options";
+    "pidfd";
+    "groups_sessions", not_qemu: NO_EXEC;
+    "prctl_own";
+    "limits", not_qemu: "qemu-user does not hold RLIMIT_AS";
+    "proc_self", not_qemu: "qemu-user shows its own comm and stat";
+    // Memory.
+    "map_shared";
+    "map_errors";
+    "map_remap", not_qemu: "qemu-user has no MREMAP_DONTUNMAP";
+    "map_advice", not_qemu: "qemu-user ignores most advice";
+    "map_stack", not_qemu: NO_EXEC;
+    "map_memfd";
+    "efault", not_qemu: "qemu-user looks at some buffers before descriptors";
+    "code_rewrite";
+    "code_aliases", not_qemu: "qemu-user does not see code that is written through another mapping";
 }
 
 #[cfg(test)]
