@@ -93,6 +93,32 @@ system! {
     "efault", not_qemu: "qemu-user looks at some buffers before descriptors";
     "code_rewrite";
     "code_aliases", not_qemu: "qemu-user does not see code that is written through another mapping";
+    // Files, and waiting for input and output.
+    "file_open";
+    "file_locks";
+    "file_stat";
+    "file_names";
+    "file_dents";
+    "file_xattr";
+    "file_large";
+    "file_vectors";
+    "file_copy";
+    "file_events";
+    "io_eventfd";
+    "io_epoll";
+    "io_poll";
+    "io_pipes";
+    "io_uring";
+    "tty_pair";
+    // Sockets, communication between processes, clocks, scheduling.
+    "net_tcp";
+    "net_udp";
+    "net_unix";
+    "net_link", not_qemu: "qemu-user passes on only the netlink messages that it knows";
+    "ipc_sysv";
+    "ipc_posix", not_qemu: "qemu-user has no mq_notify";
+    "time_calls";
+    "sched_calls";
 }
 
 #[cfg(test)]
