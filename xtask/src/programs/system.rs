@@ -41,7 +41,7 @@ system! {
     "futex_wait";
     "futex_requeue";
     "futex_shared";
-    "futex_waitv";
+    "futex_waitv", not_qemu: "qemu-user has no futex_waitv";
     "robust_mutex", not_qemu: "qemu-user has no robust futex lists";
     "pi_mutex", not_qemu: "qemu-user has no robust futex lists";
     "vfork_shares", not_qemu: NO_SHARED_MEMORY;
