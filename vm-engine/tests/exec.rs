@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use vm_core::{CpuState, Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, MemFault, Mode, Perms, Slot, Trap};
+use vm_core::{Access, ByteMemory, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, MemFault, Mode, Perms, Slot, Trap};
+use vm_cross_arch_support::riscv64::x;
 use vm_cross_arch_support::{TranslationOptions, TranslationPipeline, registry};
 use vm_engine::{Config, Engine, Exact, TierPolicy, Vcpu};
 use vm_ir::{BlockSource, SlotInfo};
@@ -321,4 +322,39 @@ fn every_riscv64_row_has_a_case() {
     }
     let unseen: Vec<_> = table.rows().zip(seen).filter(|(_, seen)| !seen).map(|(row, _)| row.name).collect();
     assert!(unseen.is_empty(), "rows without a case: {unseen:?}");
+}
+
+/// Memory from address 0, as machines without an operating system may have it.
+struct Low(Mutex<Vec<u8>>);
+
+impl ByteMemory for Low {
+    fn borrow(&self, addr: GuestAddr, _: Access, use_bytes: &mut dyn FnMut(&mut [u8])) {
+        use_bytes(self.0.lock().expect("nothing panics").get_mut(addr.get() as usize..).unwrap_or_default());
+    }
+}
+
+/// "A" extension, "Load-Reserved/Store-Conditional Instructions": without a reservation SC fails, at address 0 too, and
+/// with one it succeeds there.
+#[test]
+fn a_new_vcpu_has_no_reservation() {
+    let code: [u32; 4] = [
+        0x1870_22af, // sc.w x5, x7, (x0)
+        0x1000_232f, // lr.w x6, (x0)
+        0x1870_24af, // sc.w x9, x7, (x0)
+        0x0000_0073, // ecall
+    ];
+    for &tier in Tier::ALL {
+        let memory = Arc::new(Low(Mutex::new(vec![0; 2 * PAGE])));
+        memory.write(CODE, code.map(u32::to_le_bytes).as_flattened()).expect("code");
+        let source = TranslationPipeline::new(GuestArch::Riscv64, TranslationOptions::default()).expect("riscv64");
+        let engine = Engine::new(Arc::new(source), memory.clone(), tier.config()).expect("engine");
+        let mut vcpu = engine.vcpu();
+        vcpu.state_mut().set_pc(CODE);
+        vcpu.state_mut().set(x(7), 0x1122_3344);
+        vcpu.state_mut().set(x(9), 5);
+        assert_eq!(vcpu.run(), Exit::Syscall, "{tier:?}");
+        let [first, read, second] = [5, 6, 9].map(|n| vcpu.state().get(x(n)));
+        assert_eq!((first, read, second), (1, 0, 0), "{tier:?}");
+        assert_eq!(memory.0.lock().expect("nothing panics")[..4], [0x44, 0x33, 0x22, 0x11], "{tier:?}");
+    }
 }

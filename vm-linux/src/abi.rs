@@ -42,7 +42,7 @@ pub(crate) fn set_result(state: &mut CpuState, value: u64) {
 pub(crate) fn start(state: &mut CpuState, entry: GuestAddr, stack: GuestAddr) {
     state.set_pc(entry);
     state.set(x(STACK_POINTER), stack.get());
-    state.set(RESERVATION_ADDRESS, u64::MAX);
+    state.set(RESERVATION_ADDRESS, 0);
 }
 
 /// Sets what a child process has in place of its parent's registers.

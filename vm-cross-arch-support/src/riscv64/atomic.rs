@@ -66,6 +66,12 @@ fn check_alignment(cx: &mut Lift, addr: Value, ty: Type, kind: TrapKind) {
     cx.ir.trap_if(misaligned, kind, addr);
 }
 
+/// What [`RESERVATION_ADDRESS`] holds while `addr`, a multiple of the access size, is reserved.
+fn reservation(cx: &mut Lift, addr: Value) -> Value {
+    let valid = cx.ir.i64(1);
+    cx.ir.or(addr, valid)
+}
+
 /// `LR.{W,D} rd, (rs1)`: loads, sign-extends and reserves. A release alone, which the manual discourages on LR, is
 /// taken as both orders.
 fn load_reserved(cx: &mut Lift, f: Fields, ty: Type) -> Flow {
@@ -77,7 +83,8 @@ fn load_reserved(cx: &mut Lift, f: Fields, ty: Type) -> Flow {
     };
     let value = cx.ir.load(ty, addr, 0, order);
     let wide = cx.ir.sign_extend(value, Type::I64);
-    cx.ir.set(RESERVATION_ADDRESS, addr);
+    let reservation = reservation(cx, addr);
+    cx.ir.set(RESERVATION_ADDRESS, reservation);
     cx.ir.set(RESERVATION_VALUE, wide);
     cx.set_x(f.d(), wide);
     Flow::Next
@@ -89,19 +96,20 @@ fn store_conditional(cx: &mut Lift, f: Fields, ty: Type) -> Flow {
     let (addr, wide) = (cx.x(f.a()), cx.x(f.b()));
     check_alignment(cx, addr, ty, TrapKind::MisalignedStore);
     let stored = cx.ir.truncate(wide, ty);
-    let reserved_addr = cx.ir.get(RESERVATION_ADDRESS, Type::I64);
-    let reserved = cx.ir.eq(reserved_addr, addr);
+    let asked = reservation(cx, addr);
+    let present = cx.ir.get(RESERVATION_ADDRESS, Type::I64);
+    let reserved = cx.ir.eq(present, asked);
     let reserved_wide = cx.ir.get(RESERVATION_VALUE, Type::I64);
     let reserved_value = cx.ir.truncate(reserved_wide, ty);
-    let present = cx.ir.load(ty, addr, 0, Order::Plain);
-    let expected = cx.ir.select(reserved, reserved_value, present);
-    let new = cx.ir.select(reserved, stored, present);
+    let held = cx.ir.load(ty, addr, 0, Order::Plain);
+    let expected = cx.ir.select(reserved, reserved_value, held);
+    let new = cx.ir.select(reserved, stored, held);
     let old = cx.ir.atomic_cas(addr, expected, new, order(f));
     let unchanged = cx.ir.eq(old, expected);
     let success = cx.ir.and(reserved, unchanged);
     let one = cx.ir.i8(1);
     let failure = cx.ir.xor(success, one);
-    let none = cx.ir.i64(-1);
+    let none = cx.ir.i64(0);
     cx.ir.set(RESERVATION_ADDRESS, none);
     cx.set_x_unsigned(f.d(), failure);
     Flow::Next

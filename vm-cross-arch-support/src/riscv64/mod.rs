@@ -58,7 +58,7 @@ pub const fn f(n: u8) -> Slot {
     Slot::new(32 + n as u16)
 }
 
-/// Slot of the address that LR reserved; all ones when there is no reservation.
+/// Slot of the address that LR reserved, its bit 0 set (reserved addresses are even); 0 when there is no reservation.
 pub const RESERVATION_ADDRESS: Slot = Slot::new(64);
 /// Slot of the value that LR read, sign-extended from 32 bits for LR.W.
 pub const RESERVATION_VALUE: Slot = Slot::new(65);

@@ -99,7 +99,7 @@ pub(crate) fn restore(state: &mut CpuState, frame: &UContext) {
     }
     state.set_fp_flags(u64::from(registers.fcsr & 0x1f));
     state.set_mode(Mode::new(registers.fcsr >> 5 & 7));
-    state.set(RESERVATION_ADDRESS, u64::MAX);
+    state.set(RESERVATION_ADDRESS, 0);
 }
 
 #[cfg(test)]
