@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use vm_core::{Access, ByteMemory, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, MemFault, Mode, Perms, Slot, Trap};
+use vm_core::{
+    Access, ByteMemory, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, MemFault, Mode, Perms, Slot,
+    Trap,
+};
 use vm_cross_arch_support::riscv64::x;
 use vm_cross_arch_support::{TranslationOptions, TranslationPipeline, registry};
 use vm_engine::{Config, Engine, Exact, TierPolicy, Vcpu};

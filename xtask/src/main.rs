@@ -1,5 +1,4 @@
-//! The project's own chores: `cargo xtask test`, `cargo xtask guests`, `cargo xtask bench`,
-//! `cargo xtask userland` and `cargo xtask docs`.
+//! The project's own chores: `cargo xtask test`, `guests`, `bench`, `userland`, `fuzz` and `docs`.
 
 mod apt;
 mod bench;
@@ -7,6 +6,7 @@ mod bench;
 mod child;
 mod compare;
 mod docs;
+mod fuzz;
 mod guests;
 #[allow(unsafe_code)] // namespaces, mounts and what else makes a tree of packages look like a machine
 mod jail;
@@ -47,6 +47,8 @@ enum Chore {
     /// Run a command in namespaces of its own; `userland` calls this
     #[command(hide = true)]
     Inside(jail::Inside),
+    /// Run the fuzz targets, each for a while
+    Fuzz(fuzz::Options),
     /// Print the pages that are generated from tables, or write them to docs/generated
     Docs(docs::Options),
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Chore::Guests(options) => within(&|workspace| guests::run(workspace, options)),
         Chore::Bench(options) => within(&|workspace| bench::run(workspace, options)),
         Chore::Userland(options) => within(&|workspace| userland::run(workspace, options)),
+        Chore::Fuzz(options) => within(&|workspace| fuzz::run(workspace, options)),
         Chore::Docs(options) => within(&|workspace| docs::run(workspace, options)),
         // It knows all folders already, and ends as its command does.
         Chore::Inside(inside) => match jail::run(inside) {
