@@ -17,10 +17,11 @@ fn program(name: &str) -> String {
     repository(&format!("guests/bin/riscv64/{name}"))
 }
 
-/// A file of this test's own.
+/// A file of this test's own, executable.
 fn file(name: &str, content: &[u8]) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     std::fs::write(&path, content).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -55,7 +56,8 @@ fn bad_files_get_one_line_and_the_shells_status() {
     };
     let cases: &[(&str, Vec<u8>, &str)] = &[
         ("empty", Vec::new(), "not an ELF file"),
-        ("script", b"#!/bin/sh\necho\n".to_vec(), "not an ELF file"),
+        ("prose", b"echo\n".to_vec(), "not an ELF file"),
+        ("script", b"#! \necho\n".to_vec(), "the first line names no interpreter"),
         ("short", good[..50].to_vec(), "truncated: the file ends inside the ELF header"),
         ("cut", good[..360].to_vec(), "truncated: the file ends inside a segment"),
         ("class", changed(4, 1), "ELF class 1 is not supported: only 64-bit programs are"),
@@ -97,18 +99,49 @@ fn a_pipe_is_refused_at_once() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Whoever may not read a file may not run it either. Whether we may is up to the host: its superuser may.
+/// A file that nobody may execute is refused, and so is one that we may not read: the host's superuser may read it.
 #[test]
-fn a_file_that_cannot_be_read_is_refused() {
-    let path = file("unreadable", &std::fs::read(program("hello")).unwrap());
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
-    let output = tradux(&["run", &path]);
-    if std::fs::File::open(&path).is_ok() {
-        assert_eq!((out(&output).as_str(), output.status.code()), ("Hello, world!\n", Some(0)));
-    } else {
+fn permissions_of_files_are_kept() {
+    let path = file("permissions", &std::fs::read(program("hello")).unwrap());
+    let with = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        tradux(&["run", &path])
+    };
+    let refused = |output: Output| {
         assert_eq!(err(&output), format!("tradux: {path}: Permission denied\n"));
         assert_eq!((output.status.code(), out(&output).as_str()), (Some(126), ""));
+    };
+    refused(with(0o644));
+    let output = with(0o111);
+    match std::fs::File::open(&path) {
+        Ok(_) => assert_eq!((out(&output).as_str(), output.status.code()), ("Hello, world!\n", Some(0))),
+        Err(_) => refused(output),
     }
+}
+
+/// What a file says about its interpreter is shown in the message's one line, whatever it is.
+#[test]
+fn a_missing_interpreter_is_named_in_one_line() {
+    let path = file("script-of-nobody", b"#!/no/such/interpreter -x\n");
+    let output = tradux(&["run", &path]);
+    assert!(
+        err(&output).starts_with(&format!("tradux: {path}: its interpreter /no/such/interpreter cannot be opened: "))
+    );
+    assert_eq!((err(&output).lines().count(), output.status.code()), (1, Some(127)));
+    // A program header of type PT_INTERP beside the one of type PT_LOAD, and its string behind both.
+    let name = b"/no/such\n\x1b[31minterpreter\0";
+    let mut bytes = tiny(&[0x0010_0073; 64]);
+    bytes[56..58].copy_from_slice(&2u16.to_le_bytes());
+    bytes[120..124].copy_from_slice(&3u32.to_le_bytes());
+    for (at, value) in [(128, 0x100u64), (152, name.len() as u64), (160, name.len() as u64)] {
+        bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes[0x100..0x100 + name.len()].copy_from_slice(name);
+    let path = file("program-of-nobody", &bytes);
+    let output = tradux(&["run", &path]);
+    let start = format!("tradux: {path}: its interpreter /no/such\\n\\u{{1b}}[31minterpreter cannot be opened: ");
+    assert!(err(&output).starts_with(&start), "{}", err(&output));
+    assert_eq!((err(&output).lines().count(), output.status.code()), (1, Some(127)));
 }
 
 /// What cannot be shown is refused in one line that names the file.

@@ -87,7 +87,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The interpreter of a script or of a dynamically linked program cannot be opened.
-    #[error("{}: its interpreter {} cannot be opened: {}{}", path.display(), interpreter.display(), os_text(source), SYSROOT_HINT)]
+    #[error("{}: its interpreter {} cannot be opened: {}{}", path.display(), on_one_line(interpreter), os_text(source), SYSROOT_HINT)]
     Interpreter {
         /// The file.
         path: PathBuf,
@@ -144,6 +144,12 @@ const SYSROOT_HINT: &str = " (the directory that holds it can be given as sysroo
 /// The operating system's sentence for `error`, without its number.
 fn os_text(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::new(number).text())
+}
+
+/// A name that a file gives, with what would break or colour the line of a message written out.
+fn on_one_line(path: &Path) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    path.to_string_lossy().chars().map(escaped).collect()
 }
 
 impl LoadError {
