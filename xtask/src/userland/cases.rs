@@ -34,12 +34,22 @@ pub(crate) struct Case {
     pub(crate) status: i32,
     /// The words of the `#!` line.
     pub(crate) interpreter: Vec<String>,
-    /// Whether the script is standard input; otherwise its name is the last argument.
-    pub(crate) from_input: bool,
+    pub(crate) script: Script,
     /// Names of files in `xtask/userland/files` that stand beside the script.
     pub(crate) shared: Vec<String>,
-    /// Name and text: the script first, with its `#!` line taken out where it is standard input.
+    /// Name and text of every file in the working directory; the script, if there is one, first.
     pub(crate) files: Vec<(String, String)>,
+}
+
+/// What stands below the `#!` line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// A file whose name is the last argument.
+    Argument,
+    /// What the command reads from standard input, without the `#!` line.
+    Input,
+    /// Nothing: the line is the whole command.
+    Nothing,
 }
 
 /// What is made equal before outputs are compared.
@@ -130,16 +140,14 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Case>> {
 
 /// The cases of one table.
 fn parse(text: &str) -> Result<Vec<Case>> {
-    let text = format!("\n{text}");
+    let text = format!("\n{text}").replace("\n\n=== ", "\n=== ");
     let mut sections = text.split("\n=== ");
     if let Some(head) = sections.next()
         && let Some(line) = head.lines().find(|line| !line.is_empty() && !line.starts_with('#'))
     {
         bail!("`{line}` before the first `=== NAME`");
     }
-    sections
-        .map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned()))
-        .collect()
+    sections.map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned())).collect()
 }
 
 fn parse_case(section: &str) -> Result<Case> {
@@ -162,7 +170,7 @@ fn parse_case(section: &str) -> Result<Case> {
         not_qemu: None,
         status: 0,
         interpreter: Vec::new(),
-        from_input: false,
+        script: Script::Argument,
         shared: Vec::new(),
         files: Vec::new(),
     };
@@ -188,9 +196,9 @@ fn parse_case(section: &str) -> Result<Case> {
     }
     let (line, rest) = body.split_once('\n').unwrap_or((body, ""));
     case.interpreter = line.split_whitespace().map(str::to_owned).collect();
-    case.from_input = case.interpreter.last().is_some_and(|word| word == "<");
-    if case.from_input {
+    if case.interpreter.last().is_some_and(|word| word == "<") {
         case.interpreter.pop();
+        case.script = Script::Input;
     }
     match case.interpreter.first() {
         Some(program) if program.starts_with('/') => {}
@@ -198,10 +206,15 @@ fn parse_case(section: &str) -> Result<Case> {
     }
     let mut files = rest.split("\n--- ");
     let script = files.next().unwrap_or("");
-    // Some interpreters know no comments that begin with #, and line numbers in messages stay as in an editor.
-    let kept =
-        if case.from_input || line.ends_with("java") { format!("{script}\n") } else { format!("#!{line}\n{script}\n") };
-    case.files.push((script_name, kept));
+    if script.trim().is_empty() {
+        case.script = Script::Nothing;
+    }
+    match case.script {
+        // Line numbers in messages stay as in an editor; Java knows no comments that begin with #.
+        Script::Argument if !line.ends_with("java") => case.files.push((script_name, format!("#!{line}\n{script}\n"))),
+        Script::Argument | Script::Input => case.files.push((script_name, format!("{script}\n"))),
+        Script::Nothing => {}
+    }
     for file in files {
         let (name, text) = file.split_once('\n').unwrap_or((file, ""));
         case.files.push((name.trim().to_owned(), format!("{text}\n")));
@@ -252,7 +265,7 @@ mod tests {
         assert_eq!(cases[0].interpreter, ["/bin/sh", "-e"]);
         assert_eq!(cases[0].files[0].1, "#!/bin/sh -e\necho 1\n\n");
         assert_eq!(cases[0].files[1], ("f.c".to_owned(), "int x;\n\n".to_owned()));
-        assert!(cases[1].from_input && cases[1].status == 3);
+        assert!(cases[1].script == Script::Input && cases[1].status == 3);
         assert_eq!(cases[1].files[0].1, "1+1\n\n");
         for wrong in ["=== a b\n#!/x\n", "=== a\n", "=== a\nnokey: 1\n#!/x\n", "x\n=== a\n#!/x\n", "=== a\n#!x\n"] {
             assert!(parse(wrong).is_err(), "{wrong:?}");

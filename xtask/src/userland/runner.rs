@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::cases::Case;
+use super::cases::{Case, Script};
 use super::configure::USER;
 use super::sysroot::{self, Sysroot};
 use crate::child::{Invocation, Outcome};
@@ -105,7 +105,7 @@ impl Runner {
 
     fn inside(&self, case: &Case, scratch: &Path) -> Inside {
         let mut guest: Vec<OsString> = case.interpreter.iter().map(OsString::from).collect();
-        if !case.from_input {
+        if case.script == Script::Argument {
             guest.push(case.files[0].0.clone().into());
         }
         let user = if case.root { 0 } else { USER };
@@ -144,7 +144,10 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// Runs the case in a fresh copy of the runner's tree.
     pub(crate) fn run(&self, runner: &Runner) -> Result<Outcome> {
-        let scratch = runs(self.workspace).join(format!("{}.{}.{}", self.case.name, runner.name(), self.turn));
+        let name = format!("{}.{}.{}", self.case.name, runner.name(), self.turn);
+        // Two runs of xtask at the same time must not meet; what is kept has a name that can be found.
+        let name = if self.keep { name } else { format!("{name}.{}", std::process::id()) };
+        let scratch = runs(self.workspace).join(name);
         sysroot::remove_tree(&scratch)?;
         let work = jail::upper(&scratch).join("work");
         fs::create_dir_all(&work)?;
@@ -162,7 +165,7 @@ impl Job<'_> {
         let mut invocation = Invocation::new(&scratch, words);
         invocation.environment = environment(self.case, runner);
         invocation.limit = Duration::from_secs(self.timeout.unwrap_or(self.case.timeout));
-        if self.case.from_input {
+        if self.case.script == Script::Input {
             invocation.input = self.case.files[0].1.clone().into_bytes();
         }
         let outcome = invocation.run()?;
