@@ -64,6 +64,8 @@ pub(crate) enum Target {
 
 /// Looks at `file`, which is executed by the name `name` with the arguments `args`, and at what it leads to.
 ///
+/// A script is no program if its name stands for a descriptor that is closed before the interpreter could open it.
+///
 /// # Errors
 /// [`LoadError`], with the file named that is at fault.
 pub(crate) fn find(
@@ -71,6 +73,7 @@ pub(crate) fn find(
     mut file: File,
     name: Vec<u8>,
     mut args: Vec<Vec<u8>>,
+    by_closing_descriptor: bool,
 ) -> Result<Target, LoadError> {
     let mut looked_at = name.clone();
     let path = |name: &[u8]| PathBuf::from(OsString::from_vec(name.to_vec()));
@@ -81,6 +84,10 @@ pub(crate) fn find(
         file.read_at(&mut start, 0).map_err(failed)?;
         if !start.starts_with(b"#!") {
             return target(opener, file, name, &path(&looked_at), args);
+        }
+        if by_closing_descriptor && looked_at == name {
+            let source = io::Error::from_raw_os_error(libc::ENOENT);
+            return Err(LoadError::Open { path: path(&looked_at), source });
         }
         let script = script(&start).ok_or_else(|| LoadError::NotExecutable { path: path(&looked_at) })?;
         // The script's name takes the place of the first argument.

@@ -276,7 +276,7 @@ fn program(options: &Options, sysroot: Option<&Path>) -> Result<Found, LoadError
     let file = file.map_err(|source| LoadError::Open { path: options.program.clone(), source })?;
     let argv0 = options.argv0.clone().unwrap_or_else(|| options.program.clone().into_os_string());
     let args = c_strings([&argv0].into_iter().chain(&options.args))?;
-    match exec::find(&Outside { sysroot }, file, name.to_vec(), args)? {
+    match exec::find(&Outside { sysroot }, file, name.to_vec(), args, false)? {
         Target::Guest(found) => Ok(*found),
         Target::Foreign { error, .. } => Err(error),
     }

@@ -21,8 +21,8 @@ use crate::user::PATH_MAX;
 const MAX_STRING: usize = 32 * 4096;
 /// Most arguments, and most variables (`MAX_ARG_STRINGS`).
 const MAX_STRINGS: usize = 0x7fff_ffff;
-/// Descriptors that the guest's program is unlikely to look at.
-const HIGH: u64 = 512;
+/// Descriptors that the guest's program is unlikely to look at, from the best on.
+const HIGH: [u64; 4] = [512, 200, 80, 30];
 
 /// `execve(path, argv, envp)`.
 pub(crate) fn execve(t: &mut Thread, a: &Args) -> SysResult {
@@ -106,7 +106,8 @@ fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, env
         ([], fd) => format!("/dev/fd/{fd}").into_bytes(),
         (name, fd) => [format!("/dev/fd/{fd}/").as_bytes(), name].concat(),
     };
-    let target = exec::find(&*t.kernel, file, name, args).map_err(|error| errno(&error))?;
+    let closing = name.starts_with(b"/dev/fd/") && closes_on_exec(dirfd);
+    let target = exec::find(&*t.kernel, file, name, args, closing).map_err(|error| errno(&error))?;
     let (program, fd, args, mask) = match target {
         Target::Guest(found) => {
             let fd = keep(&found.program.file)?;
@@ -132,10 +133,19 @@ fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, env
     Err(failure.into())
 }
 
-/// A copy of the file's descriptor that the next program inherits.
+/// Whether the guest's descriptor is closed when a program is executed.
+fn closes_on_exec(fd: u64) -> bool {
+    let flags = host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETFD as u64), Arg::Int(0)]);
+    flags.is_ok_and(|flags| flags & libc::FD_CLOEXEC as u64 != 0)
+}
+
+/// A copy of the file's descriptor that the next program inherits: as high as the limit allows.
 fn keep(file: &File) -> Result<i32, Errno> {
-    let fd = Arg::Int(file.as_raw_fd() as u64);
-    Ok(host::call(&host::FCNTL, &mut [fd, Arg::Int(libc::F_DUPFD as u64), Arg::Int(HIGH)])? as i32)
+    let copy = |least| {
+        let args = &mut [Arg::Int(file.as_raw_fd() as u64), Arg::Int(libc::F_DUPFD as u64), Arg::Int(least)];
+        host::call(&host::FCNTL, args).map(|fd| fd as i32)
+    };
+    HIGH.into_iter().find_map(|least| copy(least).ok()).map_or_else(|| copy(0), Ok)
 }
 
 /// Signals that the guest ignores, and that the host does not because the engine needs them.
