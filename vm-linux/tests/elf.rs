@@ -4,6 +4,7 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -116,6 +117,14 @@ fn loading_says_which_file() {
     assert_eq!(error.exit_status(), 127);
     std::fs::write(dir.join("text"), "text").unwrap();
     let error = load("text").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{}: Permission denied", dir.join("text").display()),
+        "nobody may execute it"
+    );
+    assert_eq!(error.exit_status(), 126);
+    std::fs::set_permissions(dir.join("text"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = load("text").unwrap_err();
     assert_eq!(error.to_string(), format!("{}: not an ELF file", dir.join("text").display()));
     assert_eq!(error.exit_status(), 126);
     assert!(matches!(load("").unwrap_err(), LoadError::NotAFile { .. }));
@@ -179,6 +188,8 @@ proptest! {
         }
         let path = MUTATED.join("program");
         std::fs::write(&path, &bytes).unwrap();
-        let _ = Process::load(&Options { program: path, ..Options::default() });
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let loaded = Process::load(&Options { program: path, ..Options::default() });
+        prop_assert!(!matches!(loaded, Err(LoadError::Open { .. })), "no header keeps the file from being opened");
     }
 }
