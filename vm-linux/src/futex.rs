@@ -55,7 +55,7 @@ pub(crate) fn release_robust(kernel: &Kernel, tid: i32, head: u64) {
 
 /// Marks one futex.
 fn release(kernel: &Kernel, tid: i32, addr: u64, inherits: bool, pending: bool) {
-    if addr % 4 != 0 {
+    if !addr.is_multiple_of(4) {
         return;
     }
     loop {

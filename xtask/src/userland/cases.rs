@@ -147,7 +147,9 @@ fn parse(text: &str) -> Result<Vec<Case>> {
     {
         bail!("`{line}` before the first `=== NAME`");
     }
-    sections.map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned())).collect()
+    sections
+        .map(|section| parse_case(section).with_context(|| section.lines().next().unwrap_or("").to_owned()))
+        .collect()
 }
 
 fn parse_case(section: &str) -> Result<Case> {
