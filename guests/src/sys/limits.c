@@ -1,5 +1,5 @@
 /* Resource limits: prlimit of this process and of a child, soft and hard, what happens at them: descriptors, file size,
- * address space, processor time, core files, stack. getrlimit(2), getrusage(2). */
+ * address space, core files. getrlimit(2), getrusage(2). */
 #include "../lib/sys.h"
 #include <sys/resource.h>
 
@@ -42,13 +42,6 @@ static void small_space(void) {
     CHECK(malloc(400 << 20) == NULL);
 }
 
-static void little_time(void) {
-    struct rlimit limit = both(1, 2);
-    setrlimit(RLIMIT_CPU, &limit);
-    for (volatile unsigned i = 0;; i++) {
-    }
-}
-
 int main(void) {
     begin();
     scratch();
@@ -63,7 +56,6 @@ int main(void) {
     CHECK(exits_with(child(few_descriptors), 0));
     CHECK(dies_of(child(small_files), SIGXFSZ));
     CHECK(exits_with(child(small_space), 0));
-    CHECK(dies_of(child(little_time), SIGXCPU));
     pid_t pid = fork_limited();
     if (pid == 0) {
         for (;;) pause();

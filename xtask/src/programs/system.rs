@@ -80,6 +80,7 @@ system! {
     "wait_options";
     "pidfd";
     "groups_sessions", not_qemu: NO_EXEC;
+    "limit_cpu";
     "prctl_own";
     "limits", not_qemu: "qemu-user does not hold RLIMIT_AS";
     "proc_self", not_qemu: "qemu-user shows its own comm and stat";
