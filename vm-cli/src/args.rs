@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vm_core::GuestArch;
 use vm_engine::TierPolicy;
+use vm_linux::{Filter, TraceOptions};
 
 /// Runs Linux programs built for one processor on another.
 #[derive(Debug, Parser)]
@@ -70,9 +71,15 @@ pub(crate) struct RunArgs {
     /// Print statistics to standard error when the program ends
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub(crate) stats: Option<StatsFormat>,
-    /// Print each system call to standard error, as strace does
-    #[arg(long)]
-    pub(crate) strace: bool,
+    /// Print system calls to standard error, as strace does: all of them, or those that FILTER names
+    ///
+    /// FILTER is a list of names and of the classes %file, %desc, %process, %network, %signal, %ipc and %memory, separated
+    /// by commas; `!` before it shows all others.
+    #[arg(long, value_name = "FILTER", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub(crate) strace: Option<Filter>,
+    /// Append system calls to this file instead, each line with the number of its thread
+    #[arg(long, value_name = "FILE")]
+    pub(crate) strace_to: Option<PathBuf>,
     /// Compile at once on the thread that runs the program, so that equal runs take equal steps
     #[arg(long)]
     pub(crate) deterministic: bool,
@@ -91,6 +98,15 @@ pub(crate) struct RunArgs {
     /// The program, and its arguments as they are
     #[arg(required = true, value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// Which system calls are shown, and where.
+    pub(crate) fn trace(&self) -> Option<TraceOptions> {
+        let wanted = self.strace.is_some() || self.strace_to.is_some();
+        let filter = self.strace.clone().unwrap_or_default();
+        wanted.then(|| TraceOptions { filter, file: self.strace_to.clone(), ..TraceOptions::default() })
+    }
 }
 
 fn assignment(text: &str) -> Result<OsString, String> {
@@ -197,8 +213,21 @@ mod tests {
         let parsed = Arguments::parse_from(["tradux", "run", "--stats", "prog", "--strace", "-L", "x"]);
         let Command::Run(run) = parsed.command else { panic!("run was asked for") };
         assert_eq!(run.stats, Some(StatsFormat::Text));
-        assert!(!run.strace && run.sysroot.is_none());
+        assert!(run.trace().is_none() && run.sysroot.is_none());
         assert_eq!(run.command, ["prog", "--strace", "-L", "x"]);
+    }
+
+    #[test]
+    fn traces_are_filtered_and_directed() {
+        let trace = |words: &[&str]| {
+            let parsed = Arguments::try_parse_from(["tradux", "run"].iter().chain(words).chain(&["prog"])).ok()?;
+            let Command::Run(run) = parsed.command else { panic!("run was asked for") };
+            run.trace()
+        };
+        assert_eq!(trace(&["--strace"]), Some(TraceOptions::default()));
+        assert_eq!(trace(&["--strace=read,%file"]).unwrap().filter, "read,%file".parse().unwrap());
+        assert_eq!(trace(&["--strace-to", "log"]).unwrap().file.unwrap(), PathBuf::from("log"));
+        assert_eq!(trace(&["--strace=no_such_call"]), None);
     }
 
     #[test]

@@ -279,7 +279,7 @@ fn a_program_forks_and_waits() {
 fn system_calls_are_traced() {
     let output = tradux(&["run", "--strace", &program("hello")]);
     assert_eq!(out(&output), "Hello, world!\n");
-    assert!(err(&output).contains("write(1, \"Hello, world!\\n\", 14) = 14\n"), "{}", err(&output));
+    assert!(err(&output).contains("write(1, \"Hello, world!\\n\", 14)         = 14\n"), "{}", err(&output));
     assert!(err(&output).ends_with("+++ exited with 0 +++\n"));
     // li a7, 2000; ecall; li a0, 0; li a7, 93; ecall
     let path = file("unknown", &tiny(&[0x7d00_0893, 0x73, 0x0000_0513, 0x05d0_0893, 0x73]));

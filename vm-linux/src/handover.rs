@@ -12,6 +12,7 @@ use vm_engine::{Config, TierPolicy};
 
 use crate::host;
 use crate::process::Options;
+use crate::trace::{Filter, InheritedTrace, TraceOptions};
 
 /// The variable.
 const VARIABLE: &[u8] = b"TRADUX_HANDOVER=";
@@ -34,6 +35,8 @@ pub(crate) struct Inherited {
     pub(crate) mask: u64,
     /// Signals that the guest ignores and the host does not.
     pub(crate) ignored: u64,
+    /// What the tracer goes on with.
+    pub(crate) trace: Option<InheritedTrace>,
 }
 
 impl Handover {
@@ -50,6 +53,7 @@ impl Handover {
         let mut options = Options { argv0, args: args.collect(), env, ..Options::default() };
         let mut inherited = Inherited { fd: -1, ..Inherited::default() };
         let mut carried = String::new();
+        let mut trace = TraceOptions::default();
         for field in text.split(|byte| *byte == b';') {
             let mut parts = field.splitn(2, |byte| *byte == b'=');
             let (name, value) = (parts.next()?, decode(parts.next()?)?);
@@ -61,7 +65,8 @@ impl Handover {
                 b"name" => options.program = PathBuf::from(OsString::from_vec(value)),
                 b"sysroot" => options.sysroot = Some(OsString::from_vec(value).into()),
                 b"emulator" => options.emulator = Some(OsString::from_vec(value).into()),
-                b"strace" => options.strace = value == b"1",
+                b"strace" => trace.filter = word()?.parse().ok()?,
+                b"trace" => trace.inherited = Some(InheritedTrace::decode(word()?)?),
                 b"tier" => options.engine.tier = word()?.parse().ok()?,
                 b"deterministic" => options.engine.deterministic = value == b"1",
                 b"count" => options.engine.count_instructions = value == b"1",
@@ -70,6 +75,7 @@ impl Handover {
                 _ => return None,
             }
         }
+        options.strace = trace.inherited.is_some().then_some(trace);
         options.file = Some(Arc::new(host::take_descriptor(inherited.fd)?));
         options.inherited = Some(InheritedSignals { mask: inherited.mask, ignored: inherited.ignored });
         options.carried.clone_from(&carried);
@@ -89,7 +95,7 @@ pub struct InheritedSignals {
 pub(crate) struct Settings {
     pub(crate) emulator: Option<PathBuf>,
     sysroot: Option<PathBuf>,
-    strace: bool,
+    filter: Option<Filter>,
     tier: TierPolicy,
     deterministic: bool,
     count: bool,
@@ -104,7 +110,7 @@ impl Settings {
             emulator: options.emulator.clone(),
             // The guest may change its directory meanwhile.
             sysroot: options.sysroot.as_deref().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into())),
-            strace: options.strace,
+            filter: options.strace.as_ref().map(|trace| trace.filter.clone()),
             tier,
             deterministic,
             count: count_instructions,
@@ -124,7 +130,8 @@ impl Settings {
             ("name", Some(name.to_vec())),
             ("sysroot", path(&self.sysroot)),
             ("emulator", path(&self.emulator)),
-            ("strace", Some(flag(self.strace))),
+            ("strace", self.filter.as_ref().map(|filter| filter.to_string().into_bytes())),
+            ("trace", inherited.trace.map(|trace| trace.encode().into_bytes())),
             ("tier", Some(self.tier.name().as_bytes().to_vec())),
             ("deterministic", Some(flag(self.deterministic))),
             ("count", Some(flag(self.count))),

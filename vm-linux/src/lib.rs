@@ -31,6 +31,7 @@ pub use errno::Errno;
 pub use handover::{Handover, InheritedSignals, environment};
 pub use host::die_by;
 pub use process::{LoadError, Options, Process, Status};
+pub use trace::{Filter, FilterError, InheritedTrace, TraceOptions};
 
 /// The example of the crate's README, as a test.
 #[cfg(doctest)]

@@ -21,7 +21,7 @@ use crate::host;
 use crate::kernel::{self, Kernel, Origin};
 use crate::load::Loaded;
 use crate::thread::Thread;
-use crate::trace::Tracer;
+use crate::trace::{TraceOptions, Tracer};
 
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
@@ -38,8 +38,8 @@ pub struct Options {
     pub env: Vec<OsString>,
     /// Where absolute file names of the guest are looked up first.
     pub sysroot: Option<PathBuf>,
-    /// Whether a line for each system call goes to standard error.
-    pub strace: bool,
+    /// Which system calls are shown in the manner of strace, and where; `None` shows none.
+    pub strace: Option<TraceOptions>,
     /// The program that takes this one's place when the guest executes another program, such as `/proc/self/exe`: it is
     /// started with the guest's arguments and environment, and has to begin with [`Handover::take`](crate::Handover::take).
     /// Without one `execve` is refused.
@@ -209,6 +209,8 @@ impl Process {
         let by_descriptor = options.file.is_some() && options.program.starts_with("/dev/fd");
         let name = if by_descriptor { &found.program.identity.path } else { &options.program };
         handover::set_name(name.as_os_str());
+        let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
+        let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
         let kernel = Arc::new(Kernel::new(Origin {
             space,
             engine,
@@ -219,7 +221,7 @@ impl Process {
             args: found.args,
             auxv: loaded.auxv,
             isa: pipeline.guest().isa_text(pipeline.extensions()),
-            tracer: options.strace.then_some(Tracer),
+            tracer,
         }));
         let mut main = Thread::first(kernel, vcpu);
         if let Some(inherited) = options.inherited {

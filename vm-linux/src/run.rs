@@ -75,9 +75,6 @@ impl Thread {
             Exit::Trap(trap) => {
                 let pc = self.vcpu.state().pc();
                 let (signal, code, addr) = report(trap, pc.get());
-                if let Some(tracer) = &self.tracer {
-                    tracer.trap(signal, trap, pc);
-                }
                 self.raise(signal, code, addr)?;
             }
             Exit::Interrupted | Exit::BudgetSpent => {}
@@ -93,9 +90,7 @@ impl Thread {
     /// Makes the system call `number` of the generic list.
     fn system_call(&mut self, number: u64, args: [u64; 6]) -> SysResult {
         let row = table::by_generic_number(number);
-        if let (Some(tracer), Some(row)) = (&self.tracer, row) {
-            tracer.announce(row, &args, self.user());
-        }
+        let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args, self.user()));
         let result = match row {
             None => Err(Errno::ENOSYS.into()),
             Some(row) => match &row.action {
@@ -104,8 +99,11 @@ impl Thread {
                 Action::Refuse(errno) => Err((*errno).into()),
             },
         };
-        if let Some(tracer) = &self.tracer {
-            tracer.report(row, number, &args, result, self.user());
+        if let (Some(tracer), Some(entered)) = (&self.tracer, entered) {
+            tracer.leave(&entered, row, number, &args, result, self.user());
+            if let Err(Stop::Kill(signal)) = result {
+                tracer.suicide(row, signal);
+            }
         }
         self.forget_changed_code();
         result

@@ -186,7 +186,12 @@ impl Thread {
             self.end_forked(end);
         }
         match end {
-            End::Thread(_) => self.release(),
+            End::Thread(status) => {
+                self.release();
+                if let Some(tracer) = &self.tracer {
+                    tracer.end(Status::Exited(status));
+                }
+            }
             End::Process(status) => {
                 self.kernel.threads.end(status);
                 if !self.kernel.threads.is_acknowledged_within(PATIENCE) {

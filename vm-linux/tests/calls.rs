@@ -6,16 +6,34 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
+#[path = "common/random_calls.rs"]
+mod random_calls;
+
 #[path = "calls/files.rs"]
 mod files;
+#[path = "calls/hostile.rs"]
+mod hostile;
+#[path = "calls/identity.rs"]
+mod identity;
+#[path = "calls/ioctl.rs"]
+mod ioctl;
+#[path = "calls/ipc.rs"]
+mod ipc;
 #[path = "calls/memory.rs"]
 mod memory;
+#[path = "calls/net.rs"]
+mod net;
 #[path = "calls/process.rs"]
 mod process;
+#[path = "calls/sched.rs"]
+mod sched;
+#[path = "calls/timers.rs"]
+mod timers;
 #[path = "calls/waiting.rs"]
 mod waiting;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -70,6 +88,54 @@ impl Guest {
     fn fails(&mut self, name: &str, args: &[u64], errno: Errno) {
         let result = self.try_call(name, args).unwrap();
         assert_eq!(result as i64, -i64::from(errno.get()), "{name} should give {errno}");
+    }
+
+    /// What the host's kernel gives for the same call with the same addresses.
+    ///
+    /// Only for calls that neither change this process nor, where guest memory is not at its own addresses, take any.
+    fn host(&self, name: &str, args: &[u64]) -> Result<u64, Errno> {
+        let row = table::by_name(name).unwrap();
+        let number = if cfg!(target_arch = "x86_64") { row.x86_64.unwrap() } else { row.generic };
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        host_call(number.into(), all)
+    }
+
+    /// Whether guest addresses are host addresses.
+    fn is_direct(&self) -> bool {
+        self.process.memory().view().base == 0
+    }
+
+    /// Makes a call that does as the host's kernel does when it is asked the same.
+    fn same(&mut self, name: &str, args: &[u64]) -> u64 {
+        let host = if self.is_direct() { Some(self.host(name, args)) } else { None };
+        let result = self.try_call(name, args).unwrap();
+        match host {
+            Some(Ok(value)) => assert_eq!(result, value, "{name}{args:x?}"),
+            Some(Err(errno)) => assert_eq!(result, errno.as_return(), "{name}{args:x?} should give {errno}"),
+            None => {}
+        }
+        result
+    }
+
+    /// Runs `child` in a guest process of its own, which has to end well.
+    fn in_child(&mut self, child: impl FnOnce(&mut Self)) {
+        let pid = self.ok("clone", &[libc::SIGCHLD as u64, 0, 0, 0, 0]);
+        if pid == 0 {
+            // Opened first: the child may have given up the right to make files.
+            let [said, told] = ["said", "called"].map(|name| std::fs::File::create(self.path(name)).unwrap());
+            std::panic::set_hook(Box::new(move |info| drop((&said).write_all(info.to_string().as_bytes()))));
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| child(self)));
+            let called: Vec<&str> = self.called.iter().copied().collect();
+            let told = (&told).write_all(called.join("\n").as_bytes());
+            end_now(i32::from(outcome.is_err() || told.is_err()));
+        }
+        let status = self.room(4);
+        assert_eq!(self.ok("wait4", &[pid, status, 0, 0]), pid);
+        let said = std::fs::read_to_string(self.path("said")).unwrap_or_default();
+        assert_eq!(self.get32(status), 0, "status of the child: {said}");
+        let called = std::fs::read_to_string(self.path("called")).unwrap();
+        self.called.extend(called.lines().map(|name| table::by_name(name).unwrap().name));
     }
 
     /// Guest memory for `len` bytes.
@@ -127,6 +193,21 @@ impl Guest {
     }
 }
 
+/// Makes a system call of the host.
+#[allow(unsafe_code, reason = "the reference is the kernel itself")]
+fn host_call(number: i64, [a, b, c, d, e, f]: [u64; 6]) -> Result<u64, Errno> {
+    // SAFETY: the caller passes numbers, and addresses of guest memory, which no Rust reference covers.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result == -1 { Err(std::io::Error::last_os_error().into()) } else { Ok(result as u64) }
+}
+
+/// Ends this process without running anything of the test harness in it.
+#[allow(unsafe_code, reason = "a forked child must not return to the harness")]
+fn end_now(status: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(status) }
+}
+
 /// Names of the calls that a case covers, and the case.
 type Case = (&'static [&'static str], fn(&mut Guest));
 
@@ -135,7 +216,20 @@ type Case = (&'static [&'static str], fn(&mut Guest));
 fn calls_do_what_the_host_sees() {
     let home = std::env::current_dir().unwrap();
     let mut covered = BTreeSet::new();
-    for cases in [files::CASES, memory::CASES, process::CASES, waiting::CASES] {
+    let cases = [
+        // First, while numbers of descriptors are small enough for `select`.
+        waiting::CASES,
+        files::CASES,
+        identity::CASES,
+        ioctl::CASES,
+        ipc::CASES,
+        memory::CASES,
+        net::CASES,
+        process::CASES,
+        sched::CASES,
+        timers::CASES,
+    ];
+    for cases in cases {
         for (names, case) in cases {
             let mut guest = Guest::new();
             case(&mut guest);

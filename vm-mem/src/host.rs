@@ -8,6 +8,8 @@
 //! * Calls that replace or remove host mappings are made for pages that are ours by these two rules.
 //! * No page is mapped executable: what the guest may execute is mapped readable.
 
+pub(crate) mod shm;
+
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 

@@ -28,9 +28,10 @@
 mod access;
 mod code_watch;
 mod error;
-#[allow(unsafe_code)] // The only calls of mmap, mremap, mprotect, madvise and munmap.
+#[allow(unsafe_code)] // The only calls of mmap, mremap, mprotect, madvise, munmap and shmat.
 mod host;
 mod regions;
+mod shm;
 mod space;
 
 pub use access::GuardedCopy;

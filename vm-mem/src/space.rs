@@ -497,7 +497,7 @@ impl AddressSpace {
     }
 
     /// The `len` bytes at `addr`, whole pages of the guest's address space.
-    fn pages(&self, addr: GuestAddr, len: u64) -> Result<GuestRange, MemError> {
+    pub(crate) fn pages(&self, addr: GuestAddr, len: u64) -> Result<GuestRange, MemError> {
         if !addr.is_aligned(PAGE_SIZE) {
             return Err(MemError::Invalid { reason: "an address is a multiple of the page size" });
         }
@@ -510,7 +510,7 @@ impl AddressSpace {
 
 impl State {
     /// Runs `make` on a gap of `len` bytes. A gap that turns out to be the host's is passed over.
-    fn in_a_gap(
+    pub(crate) fn in_a_gap(
         &mut self,
         len: u64,
         mut make: impl FnMut(&mut Ground, GuestRange) -> Result<(), MemError>,

@@ -56,6 +56,7 @@ fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
 }
 
 fn options(args: RunArgs) -> Options {
+    let strace = args.trace();
     let mut command = args.command.into_iter();
     Options {
         program: command.next().unwrap_or_default().into(),
@@ -63,7 +64,7 @@ fn options(args: RunArgs) -> Options {
         argv0: args.argv0,
         env: environment(args.env),
         sysroot: args.sysroot,
-        strace: args.strace,
+        strace,
         emulator: Some("/proc/self/exe".into()),
         carried: args
             .stats

@@ -15,6 +15,7 @@ use crate::kernel::{Args, Kernel, SysResult, close, name_of_file};
 use crate::process::LoadError;
 use crate::signal::SIG_IGN;
 use crate::thread::Thread;
+use crate::trace::Tracer;
 use crate::user::PATH_MAX;
 
 /// Longest single argument or variable (`MAX_ARG_STRLEN`).
@@ -27,7 +28,8 @@ const HIGH: [u64; 4] = [512, 200, 80, 30];
 /// `execve(path, argv, envp)`.
 pub(crate) fn execve(t: &mut Thread, a: &Args) -> SysResult {
     let path = t.user().string(a.raw(0), PATH_MAX)?;
-    execute(t, libc::AT_FDCWD as u64, path, 0, a.raw(1), a.raw(2))
+    let shown = |t: &Thread| show(t, "execve", a);
+    execute(t, libc::AT_FDCWD as u64, path, 0, (a.raw(1), a.raw(2)), &shown)
 }
 
 /// `execveat(dirfd, path, argv, envp, flags)`.
@@ -37,7 +39,15 @@ pub(crate) fn execveat(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let path = t.user().string(a.raw(1), PATH_MAX)?;
-    execute(t, a.raw(0), path, flags, a.raw(2), a.raw(3))
+    let shown = |t: &Thread| show(t, "execveat", a);
+    execute(t, a.raw(0), path, flags, (a.raw(2), a.raw(3)), &shown)
+}
+
+/// Shows a call that does not come back.
+fn show(t: &Thread, name: &str, a: &Args) {
+    if let Some(tracer) = &t.tracer {
+        tracer.replaced(name, &a.0, t.user());
+    }
 }
 
 impl Open for Kernel {
@@ -89,7 +99,15 @@ fn strings(t: &Thread, array: u64) -> Result<Vec<CString>, Errno> {
     }
 }
 
-fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, envp: u64) -> SysResult {
+/// Executes a file with the arguments and the environment at these addresses; `shown` is called before it does.
+fn execute(
+    t: &mut Thread,
+    dirfd: u64,
+    path: CString,
+    flags: u32,
+    (argv, envp): (u64, u64),
+    shown: &dyn Fn(&Thread),
+) -> SysResult {
     let Some(emulator) = t.settings.emulator.clone() else { return Err(Errno::ENOSYS.into()) };
     let file = open(t, dirfd, &path, flags)?;
     if exec::is_being_written(&file) {
@@ -108,10 +126,12 @@ fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, env
     };
     let closing = name.starts_with(b"/dev/fd/") && closes_on_exec(dirfd);
     let target = exec::find(&*t.kernel, file, name, args, closing).map_err(|error| errno(&error))?;
+    let mut trace = None;
     let (program, fd, args, mask) = match target {
         Target::Guest(found) => {
             let fd = keep(&found.program.file)?;
-            let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t) };
+            trace = t.tracer.as_ref().and_then(Tracer::leave_to_next);
+            let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t), trace };
             let variable = t.settings.variable(&found.name, inherited);
             env.push(CString::new(variable).map_err(|_| Errno::EINVAL)?);
             // From here on no signal is taken any more: the new program has to find it, or this one if the call fails.
@@ -126,10 +146,14 @@ fn execute(t: &mut Thread, dirfd: u64, path: CString, flags: u32, argv: u64, env
     };
     let program = program.map_err(|_| Errno::EINVAL)?;
     let args: Vec<CString> = args.into_iter().filter_map(|arg| CString::new(arg).ok()).collect();
+    shown(t);
     let before = set_mask(mask);
     let failure = if t.mailbox.is_stopped() { Errno::NOT_MADE } else { host::execve(&program, &args, &env) };
     set_mask(before);
     close(fd as u64);
+    if let Some(trace) = trace {
+        close(trace.descriptor());
+    }
     Err(failure.into())
 }
 

@@ -23,7 +23,7 @@ const OPEN_FLAGS: [(u64, i32); 4] = [
 const HOST_LARGEFILE: i32 = if cfg!(target_arch = "aarch64") { 0o400_000 } else { 0o100_000 };
 
 /// The host's flags for the guest's.
-fn host_open_flags(flags: u64) -> u64 {
+pub(crate) fn host_open_flags(flags: u64) -> u64 {
     let differing = OPEN_FLAGS.iter().fold(0, |all, (guest, _)| all | guest);
     OPEN_FLAGS
         .iter()
@@ -139,6 +139,11 @@ pub(crate) fn pwritev2(t: &mut Thread, a: &Args) -> SysResult {
     vector(t, a, &host::PWRITEV2)
 }
 
+/// `vmsplice(fd, iov, count, flags)`.
+pub(crate) fn vmsplice(t: &mut Thread, a: &Args) -> SysResult {
+    vector(t, a, &host::VMSPLICE)
+}
+
 /// What the third argument of a command is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operand {
@@ -153,9 +158,10 @@ const FCNTL: &[(std::ops::RangeInclusive<i32>, Operand)] = &[
     (0..=4, Operand::Number),           // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
     (5..=7, Operand::Pointer(32)),      // F_GETLK, F_SETLK, F_SETLKW
     (8..=11, Operand::Number),          // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG
-    (15..=16, Operand::Pointer(8)),     // F_SETOWN_EX, F_GETOWN_EX
+    (15..=17, Operand::Pointer(8)),     // F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS
     (36..=38, Operand::Pointer(32)),    // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
     (1024..=1026, Operand::Number),     // F_SETLEASE, F_GETLEASE, F_NOTIFY
+    (1027..=1028, Operand::Number),     // F_DUPFD_QUERY, F_CREATED_QUERY
     (1030..=1034, Operand::Number),     // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
     (1036..=1039, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
 ];
@@ -185,68 +191,6 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
 /// `EBADF` if the descriptor is not open.
 pub(crate) fn open_descriptor(fd: u64) -> Result<(), Errno> {
     host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETFD as u64), Arg::Int(0)]).map(drop)
-}
-
-/// Requests of `ioctl` that are passed on (`asm-generic/ioctls.h`, `linux/fs.h`), by number.
-const IOCTL: &[(u32, Operand)] = &[
-    (0x5401, Operand::Pointer(36)),      // TCGETS
-    (0x5402, Operand::Pointer(36)),      // TCSETS
-    (0x5403, Operand::Pointer(36)),      // TCSETSW
-    (0x5404, Operand::Pointer(36)),      // TCSETSF
-    (0x5405, Operand::Pointer(18)),      // TCGETA
-    (0x5406, Operand::Pointer(18)),      // TCSETA
-    (0x5407, Operand::Pointer(18)),      // TCSETAW
-    (0x5408, Operand::Pointer(18)),      // TCSETAF
-    (0x5409, Operand::Number),           // TCSBRK
-    (0x540a, Operand::Number),           // TCXONC
-    (0x540b, Operand::Number),           // TCFLSH
-    (0x540c, Operand::Number),           // TIOCEXCL
-    (0x540d, Operand::Number),           // TIOCNXCL
-    (0x540e, Operand::Number),           // TIOCSCTTY
-    (0x540f, Operand::Pointer(4)),       // TIOCGPGRP
-    (0x5410, Operand::Pointer(4)),       // TIOCSPGRP
-    (0x5411, Operand::Pointer(4)),       // TIOCOUTQ
-    (0x5413, Operand::Pointer(8)),       // TIOCGWINSZ
-    (0x5414, Operand::Pointer(8)),       // TIOCSWINSZ
-    (0x5415, Operand::Pointer(4)),       // TIOCMGET
-    (0x541b, Operand::Pointer(4)),       // FIONREAD
-    (0x5421, Operand::Pointer(4)),       // FIONBIO
-    (0x5422, Operand::Number),           // TIOCNOTTY
-    (0x5423, Operand::Pointer(4)),       // TIOCSETD
-    (0x5424, Operand::Pointer(4)),       // TIOCGETD
-    (0x5425, Operand::Number),           // TCSBRKP
-    (0x5429, Operand::Pointer(4)),       // TIOCGSID
-    (0x5450, Operand::Number),           // FIONCLEX
-    (0x5451, Operand::Number),           // FIOCLEX
-    (0x5452, Operand::Pointer(4)),       // FIOASYNC
-    (0x5460, Operand::Pointer(8)),       // FIOQSIZE
-    (0x802c_542a, Operand::Pointer(44)), // TCGETS2
-    (0x402c_542b, Operand::Pointer(44)), // TCSETS2
-    (0x402c_542c, Operand::Pointer(44)), // TCSETSW2
-    (0x402c_542d, Operand::Pointer(44)), // TCSETSF2
-    (0x8004_5430, Operand::Pointer(4)),  // TIOCGPTN
-    (0x4004_5431, Operand::Pointer(4)),  // TIOCSPTLCK
-    (0x5441, Operand::Number),           // TIOCGPTPEER
-    (0x4004_9409, Operand::Number),      // FICLONE
-    (0x8008_6601, Operand::Pointer(8)),  // FS_IOC_GETFLAGS
-    (0x4008_6602, Operand::Pointer(8)),  // FS_IOC_SETFLAGS
-];
-
-/// `ioctl(fd, request, argument)`.
-pub(crate) fn ioctl(t: &mut Thread, a: &Args) -> SysResult {
-    let request = a.uint(1);
-    let (fd, number) = (Arg::Int(a.raw(0)), Arg::Int(request.into()));
-    match IOCTL.iter().find(|(known, _)| *known == request).map(|(_, operand)| *operand) {
-        Some(Operand::Pointer(len)) => {
-            let pointer = t.user().pointer(a.raw(2), len);
-            Ok(host::wait(&host::IOCTL_PTR, &mut [fd, number, Arg::Guest(pointer)])?)
-        }
-        Some(Operand::Number) => Ok(host::wait(&host::IOCTL, &mut [fd, number, Arg::Int(a.raw(2))])?),
-        None => {
-            open_descriptor(a.raw(0))?;
-            Err(Errno::ENOTTY.into())
-        }
-    }
 }
 
 #[cfg(test)]

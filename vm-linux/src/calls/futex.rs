@@ -48,17 +48,41 @@ pub(crate) fn futex_waitv(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let user = t.user();
-    let waiters = user.bytes(a.raw(0), count as usize * FutexWaitV::SIZE)?;
-    let mut waiters: Vec<u8> = waiters
-        .chunks_exact(FutexWaitV::SIZE)
-        .flat_map(|bytes| {
-            let one = FutexWaitV::decode(bytes);
-            FutexWaitV { addr: user.pointer(one.addr, 4).get(), ..one }.encode()
-        })
-        .collect();
+    let mut waiters = host_waiters(t, a.raw(0), count as usize)?;
     let timeout = Arg::Guest(user.pointer(a.raw(3), 16));
     let mut args = [Arg::Bytes(&mut waiters), Arg::Int(count.into()), Arg::Int(a.raw(2)), timeout, Arg::Int(a.raw(4))];
     Ok(host::wait(&host::FUTEX_WAITV, &mut args)?)
+}
+
+/// `futex_wake(address, mask, count, flags)`.
+pub(crate) fn futex_wake(t: &mut Thread, a: &Args) -> SysResult {
+    t.pass(&host::FUTEX2_WAKE, a)
+}
+
+/// `futex_wait(address, value, mask, flags, timeout, clock)`.
+pub(crate) fn futex_wait(t: &mut Thread, a: &Args) -> SysResult {
+    t.pass(&host::FUTEX2_WAIT, a)
+}
+
+/// `futex_requeue(waiters, flags, wake_count, requeue_count)`: from the first of two futexes to the second.
+pub(crate) fn futex_requeue(t: &mut Thread, a: &Args) -> SysResult {
+    if a.uint(1) != 0 || a.raw(0) == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut waiters = host_waiters(t, a.raw(0), 2)?;
+    let mut args = [Arg::Bytes(&mut waiters), Arg::Int(a.raw(1)), Arg::Int(a.raw(2)), Arg::Int(a.raw(3))];
+    Ok(host::call(&host::FUTEX2_REQUEUE, &mut args)?)
+}
+
+/// The `count` descriptions of futexes at `addr`, as the host's kernel takes them.
+fn host_waiters(t: &Thread, addr: u64, count: usize) -> Result<Vec<u8>, Errno> {
+    let user = t.user();
+    let waiters = user.bytes(addr, count * FutexWaitV::SIZE)?;
+    let waiters = waiters.chunks_exact(FutexWaitV::SIZE).flat_map(|bytes| {
+        let one = FutexWaitV::decode(bytes);
+        FutexWaitV { addr: user.pointer(one.addr, 4).get(), ..one }.encode()
+    });
+    Ok(waiters.collect())
 }
 
 /// `set_robust_list(head, size)`.

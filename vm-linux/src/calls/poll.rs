@@ -1,7 +1,7 @@
 //! Waiting for descriptors.
 
 use crate::errno::Errno;
-use crate::host::{self, Arg};
+use crate::host::{self, Arg, HostCall};
 use crate::kernel::{Args, SysResult, null};
 use crate::layout::{Layout, layout};
 use crate::thread::Thread;
@@ -70,8 +70,17 @@ pub(crate) fn epoll_ctl(t: &mut Thread, a: &Args) -> SysResult {
     Ok(host::call(&host::EPOLL_CTL, &mut [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Int(a.raw(2)), event])?)
 }
 
-/// `epoll_pwait(epfd, events, count, timeout, mask, mask_size)`.
+/// `epoll_pwait(epfd, events, count, timeout, mask, mask_size)`: the timeout is a number of milliseconds.
 pub(crate) fn epoll_pwait(t: &mut Thread, a: &Args) -> SysResult {
+    wait_for_events(t, a, &host::EPOLL_PWAIT)
+}
+
+/// `epoll_pwait2(epfd, events, count, timeout, mask, mask_size)`: the timeout is a `timespec`.
+pub(crate) fn epoll_pwait2(t: &mut Thread, a: &Args) -> SysResult {
+    wait_for_events(t, a, &host::EPOLL_PWAIT2)
+}
+
+fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
     let count = a.int(2);
     // As the kernel: EP_MAX_EVENTS keeps the array below 2 GiB.
     if count <= 0 || count > i32::MAX / GUEST_EVENT as i32 {
@@ -81,17 +90,15 @@ pub(crate) fn epoll_pwait(t: &mut Thread, a: &Args) -> SysResult {
     let count = count.min(4096);
     let mut events = vec![0; count as usize * 16];
     let set = mask(t, a.raw(4), a.raw(5))?;
-    let found = waiting_under(t, set, |_, mut set| {
+    let found = waiting_under(t, set, |t, mut set| {
+        let timeout = match call.shapes()[3].is_pointer() {
+            true => Arg::Guest(t.user().pointer(a.raw(3), 16)),
+            false => Arg::Int(a.raw(3)),
+        };
         let mask = set.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
-        let mut args = [
-            Arg::Int(a.raw(0)),
-            Arg::Bytes(&mut events),
-            Arg::Int(count as u64),
-            Arg::Int(a.raw(3)),
-            mask,
-            Arg::Int(8),
-        ];
-        host::wait(&host::EPOLL_PWAIT, &mut args)
+        let mut args =
+            [Arg::Int(a.raw(0)), Arg::Bytes(&mut events), Arg::Int(count as u64), timeout, mask, Arg::Int(8)];
+        host::wait(call, &mut args)
     })?;
     let mut out = Vec::with_capacity(found as usize * GUEST_EVENT);
     for event in events.chunks_exact(HOST_EVENT).take(found as usize) {

@@ -236,18 +236,23 @@ fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, S
 }
 
 /// Commands of `membarrier` (`linux/membarrier.h`): the barrier, and the registration that it asks for.
-const BARRIERS: [(u32, u32); 4] = [
+const BARRIERS: [(u32, u32); 3] = [
     (1 << 1, 1 << 2), // GLOBAL_EXPEDITED
     (1 << 3, 1 << 4), // PRIVATE_EXPEDITED
     (1 << 5, 1 << 6), // PRIVATE_EXPEDITED_SYNC_CORE
-    (1 << 7, 1 << 8), // PRIVATE_EXPEDITED_RSEQ
 ];
 
 /// `membarrier(command, flags, cpu)`: the host's barriers serve. What is registered is the guest's affair: the emulator
-/// itself may have registered its process.
+/// itself may have registered its process. Those for restartable sequences are refused, as are the sequences.
 pub(crate) fn membarrier(t: &mut Thread, a: &Args) -> SysResult {
+    const QUERY: u32 = 0;
     const GET_REGISTRATIONS: u32 = 1 << 9;
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ` and the registration for it.
+    const RSEQ: u32 = 1 << 7 | 1 << 8;
     let command = a.uint(0);
+    if command & RSEQ != 0 {
+        return Err(Errno::EINVAL.into());
+    }
     let registered = &t.kernel.barriers;
     let made = || host::wait(&host::MEMBARRIER, &mut [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Int(a.raw(2))]);
     if command == GET_REGISTRATIONS {
@@ -263,6 +268,9 @@ pub(crate) fn membarrier(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EPERM.into());
     }
     let result = made()?;
+    if command == QUERY {
+        return Ok(result & !u64::from(RSEQ));
+    }
     if BARRIERS.iter().any(|(_, registration)| *registration == command) {
         registered.fetch_or(command, Ordering::AcqRel);
     }

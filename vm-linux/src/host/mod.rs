@@ -20,6 +20,8 @@ pub use signal::die_by;
 
 use crate::errno::Errno;
 use crate::shape::Shape;
+use crate::trace::names as n;
+use crate::trace::record::Record;
 
 /// A system call of the host that handlers may make. Only this module makes them.
 #[derive(Debug)]
@@ -74,13 +76,17 @@ pub(crate) enum Arg<'a> {
 }
 
 #[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
-use Shape::*;
+use {Record::*, Shape::*};
 
 macro_rules! host_calls {
-    ($($name:ident = $number:ident $shapes:tt;)*) => { $(
+    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt;)*) => { $(
         #[doc = concat!("`", stringify!($number), "`.")]
-        pub(crate) static $name: HostCall = HostCall { number: libc::$number, shapes: &$shapes };
+        $(#[$meta])*
+        pub(crate) static $name: HostCall = HostCall { number: host_calls!(@ $number), shapes: &$shapes };
     )* };
+    // A number that the C library has no name for yet; those from 424 on are one on all architectures.
+    (@ $number:literal) => { $number };
+    (@ $number:ident) => { libc::$number };
 }
 
 host_calls! {
@@ -89,72 +95,77 @@ host_calls! {
     WRITE = SYS_write [Fd, In(2), Size];
     PREAD64 = SYS_pread64 [Fd, Out(2), Size, Long];
     PWRITE64 = SYS_pwrite64 [Fd, In(2), Size, Long];
-    READV = SYS_readv [Fd, Array(16, 2), Size];
-    WRITEV = SYS_writev [Fd, Array(16, 2), Size];
-    PREADV = SYS_preadv [Fd, Array(16, 2), Size, Long, Long];
-    PWRITEV = SYS_pwritev [Fd, Array(16, 2), Size, Long, Long];
-    PREADV2 = SYS_preadv2 [Fd, Array(16, 2), Size, Long, Long, Hex];
-    PWRITEV2 = SYS_pwritev2 [Fd, Array(16, 2), Size, Long, Long, Hex];
-    OPENAT = SYS_openat [DirFd, Path, Hex, Octal];
+    READV = SYS_readv [Fd, PutMany(IoVec, 2), Size];
+    WRITEV = SYS_writev [Fd, GetMany(IoVec, 2), Size];
+    PREADV = SYS_preadv [Fd, PutMany(IoVec, 2), Size, Long, Long];
+    PWRITEV = SYS_pwritev [Fd, GetMany(IoVec, 2), Size, Long, Long];
+    PREADV2 = SYS_preadv2 [Fd, PutMany(IoVec, 2), Size, Long, Long, Flags(&n::RWF)];
+    PWRITEV2 = SYS_pwritev2 [Fd, GetMany(IoVec, 2), Size, Long, Long, Flags(&n::RWF)];
+    OPENAT = SYS_openat [DirFd, Path, Flags(&n::OPEN), OctalIf(2)];
     OPENAT2 = SYS_openat2 [DirFd, Path, In(3), Size];
     CLOSE = SYS_close [Fd];
-    CLOSE_RANGE = SYS_close_range [Fd, Fd, Hex];
-    LSEEK = SYS_lseek [Fd, Long, Int];
+    CLOSE_RANGE = SYS_close_range [Size, Size, Flags(&n::CLOSE_RANGE)];
+    LSEEK = SYS_lseek [Fd, Long, One(&n::WHENCE)];
     DUP = SYS_dup [Fd];
-    DUP3 = SYS_dup3 [Fd, Fd, Hex];
-    FCNTL = SYS_fcntl [Fd, Int, Hex];
-    FCNTL_PTR = SYS_fcntl [Fd, Int, Ptr(32)];
-    FLOCK = SYS_flock [Fd, Int];
+    DUP3 = SYS_dup3 [Fd, Fd, Flags(&n::OPEN)];
+    FCNTL = SYS_fcntl [Fd, One(&n::FCNTL), Hex];
+    FCNTL_PTR = SYS_fcntl [Fd, One(&n::FCNTL), Ptr(32)];
+    FLOCK = SYS_flock [Fd, Flags(&n::LOCK)];
     FSYNC = SYS_fsync [Fd];
     FDATASYNC = SYS_fdatasync [Fd];
     SYNC = SYS_sync [];
     SYNCFS = SYS_syncfs [Fd];
-    SYNC_FILE_RANGE = SYS_sync_file_range [Fd, Long, Long, Hex];
+    SYNC_FILE_RANGE = SYS_sync_file_range [Fd, Long, Long, Flags(&n::SYNC_RANGE)];
     TRUNCATE = SYS_truncate [Path, Long];
     FTRUNCATE = SYS_ftruncate [Fd, Long];
-    FALLOCATE = SYS_fallocate [Fd, Hex, Long, Long];
-    FADVISE64 = SYS_fadvise64 [Fd, Long, Long, Int];
+    FALLOCATE = SYS_fallocate [Fd, Flags(&n::FALLOC), Long, Long];
+    FADVISE64 = SYS_fadvise64 [Fd, Long, Long, One(&n::FADVISE)];
     READAHEAD = SYS_readahead [Fd, Long, Size];
-    SENDFILE = SYS_sendfile [Fd, Fd, Ptr(8), Size];
-    COPY_FILE_RANGE = SYS_copy_file_range [Fd, Ptr(8), Fd, Ptr(8), Size, Hex];
-    SPLICE = SYS_splice [Fd, Ptr(8), Fd, Ptr(8), Size, Hex];
-    TEE = SYS_tee [Fd, Fd, Size, Hex];
-    PIPE2 = SYS_pipe2 [Ptr(8), Hex];
-    MEMFD_CREATE = SYS_memfd_create [Str, Hex];
-    EVENTFD2 = SYS_eventfd2 [Size, Hex];
+    CACHESTAT = 451 [Fd, Ptr(16), Ptr(40), Hex];
+    SENDFILE = SYS_sendfile [Fd, Fd, Update(Offset), Size];
+    COPY_FILE_RANGE = SYS_copy_file_range [Fd, Update(Offset), Fd, Update(Offset), Size, Hex];
+    SPLICE = SYS_splice [Fd, Update(Offset), Fd, Update(Offset), Size, Flags(&n::SPLICE)];
+    TEE = SYS_tee [Fd, Fd, Size, Flags(&n::SPLICE)];
+    VMSPLICE = SYS_vmsplice [Fd, GetMany(IoVec, 2), Size, Flags(&n::SPLICE)];
+    PIPE2 = SYS_pipe2 [Put(FdPair), Flags(&n::OPEN)];
+    MEMFD_CREATE = SYS_memfd_create [Str, Flags(&n::MFD)];
+    EVENTFD2 = SYS_eventfd2 [Size, Flags(&n::EFD)];
     IOCTL = SYS_ioctl [Fd, Hex, Hex];
     IOCTL_PTR = SYS_ioctl [Fd, Hex, Ptr(64)];
 
     // Directories and names.
-    STATX = SYS_statx [DirFd, PathUnless(2), Hex, Hex, Ptr(256)];
-    FACCESSAT = SYS_faccessat [DirFd, Path, Octal];
-    FACCESSAT2 = SYS_faccessat2 [DirFd, PathUnless(3), Octal, Hex];
+    STATX = SYS_statx [DirFd, PathUnless(2), Flags(&n::AT_STATX), Flags(&n::STATX), Put(Statx)];
+    FACCESSAT = SYS_faccessat [DirFd, Path, Flags(&n::ACCESS)];
+    FACCESSAT2 = SYS_faccessat2 [DirFd, PathUnless(3), Flags(&n::ACCESS), Flags(&n::AT_ACCESS)];
     READLINKAT = SYS_readlinkat [DirFd, PathNoFollow, Out(3), Size];
     MKDIRAT = SYS_mkdirat [DirFd, PathNoFollow, Octal];
-    MKNODAT = SYS_mknodat [DirFd, PathNoFollow, Octal, Hex];
-    UNLINKAT = SYS_unlinkat [DirFd, PathNoFollow, Hex];
-    RENAMEAT2 = SYS_renameat2 [DirFd, PathNoFollow, DirFd, PathNoFollow, Hex];
-    LINKAT = SYS_linkat [DirFd, PathNoFollow, DirFd, PathNoFollow, Hex];
+    MKNODAT = SYS_mknodat [DirFd, PathNoFollow, Octal, Device];
+    UNLINKAT = SYS_unlinkat [DirFd, PathNoFollow, Flags(&n::AT)];
+    RENAMEAT2 = SYS_renameat2 [DirFd, PathNoFollow, DirFd, PathNoFollow, Flags(&n::RENAME)];
+    LINKAT = SYS_linkat [DirFd, PathNoFollow, DirFd, PathNoFollow, Flags(&n::AT)];
     SYMLINKAT = SYS_symlinkat [Str, DirFd, PathNoFollow];
     FCHMOD = SYS_fchmod [Fd, Octal];
     FCHMODAT = SYS_fchmodat [DirFd, Path, Octal];
-    FCHMODAT2 = SYS_fchmodat2 [DirFd, PathUnless(3), Octal, Hex];
+    FCHMODAT2 = SYS_fchmodat2 [DirFd, PathUnless(3), Octal, Flags(&n::AT)];
     FCHOWN = SYS_fchown [Fd, Int, Int];
-    FCHOWNAT = SYS_fchownat [DirFd, PathUnless(4), Int, Int, Hex];
-    UTIMENSAT = SYS_utimensat [DirFd, PathUnless(3), Ptr(32), Hex];
+    FCHOWNAT = SYS_fchownat [DirFd, PathUnless(4), Int, Int, Flags(&n::AT)];
+    UTIMENSAT = SYS_utimensat [DirFd, PathUnless(3), Get(Times), Flags(&n::AT)];
     GETDENTS64 = SYS_getdents64 [Fd, Out(2), Size];
     GETCWD = SYS_getcwd [Out(1), Size];
     CHDIR = SYS_chdir [Path];
     FCHDIR = SYS_fchdir [Fd];
     UMASK = SYS_umask [Octal];
-    STATFS = SYS_statfs [Path, Ptr(120)];
-    FSTATFS = SYS_fstatfs [Fd, Ptr(120)];
-    INOTIFY_INIT1 = SYS_inotify_init1 [Hex];
-    INOTIFY_ADD_WATCH = SYS_inotify_add_watch [Fd, Path, Hex];
+    STATFS = SYS_statfs [Path, Put(Statfs)];
+    FSTATFS = SYS_fstatfs [Fd, Put(Statfs)];
+    NAME_TO_HANDLE_AT = SYS_name_to_handle_at [DirFd, Path, Ptr(136), Put(Word), Flags(&n::AT)];
+    INOTIFY_INIT1 = SYS_inotify_init1 [Flags(&n::IN_INIT)];
+    INOTIFY_ADD_WATCH = SYS_inotify_add_watch [Fd, Path, Flags(&n::IN)];
     INOTIFY_RM_WATCH = SYS_inotify_rm_watch [Fd, Int];
-    SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Hex];
-    LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Hex];
-    FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Hex];
+    FANOTIFY_INIT = SYS_fanotify_init [Flags(&n::FAN_INIT), Flags(&n::OPEN)];
+    FANOTIFY_MARK = SYS_fanotify_mark [Fd, Flags(&n::FAN_MARK), Hex, DirFd, Path];
+    SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Flags(&n::XATTR)];
+    LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Flags(&n::XATTR)];
+    FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Flags(&n::XATTR)];
     GETXATTR = SYS_getxattr [Path, Str, Out(3), Size];
     LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size];
     FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size];
@@ -166,37 +177,56 @@ host_calls! {
     FREMOVEXATTR = SYS_fremovexattr [Fd, Str];
 
     // Memory, whose mappings belong to the address space: only calls that change none of them.
-    MSYNC = SYS_msync [Range(1), Size, Hex];
+    MSYNC = SYS_msync [Range(1), Size, Flags(&n::MS)];
     MINCORE = SYS_mincore [Range(1), Size, Ptr(1)];
     MLOCK = SYS_mlock [Range(1), Size];
-    MLOCK2 = SYS_mlock2 [Range(1), Size, Hex];
+    MLOCK2 = SYS_mlock2 [Range(1), Size, Flags(&n::MLOCK)];
     MUNLOCK = SYS_munlock [Range(1), Size];
+    MBIND = SYS_mbind [Range(1), Size, Flags(&n::MPOL), Bits(4), Size, Flags(&n::MPOL_MOVE)];
+    SET_MEMPOLICY = SYS_set_mempolicy [Flags(&n::MPOL), Bits(2), Size];
+    GET_MEMPOLICY = SYS_get_mempolicy [Put(Number), Bits(2), Size, Ptr(1), Flags(&n::MPOL_GET)];
+    MIGRATE_PAGES = SYS_migrate_pages [Int, Size, Bits(1), Bits(1)];
+    MOVE_PAGES = SYS_move_pages [Int, Size, Array(8, 1), Array(4, 1), Array(4, 1), Flags(&n::MPOL_MOVE)];
+    PROCESS_VM_READV = SYS_process_vm_readv [Int, PutMany(IoVec, 2), Size, GetMany(IoVec, 4), Size, Hex];
+    PROCESS_VM_WRITEV = SYS_process_vm_writev [Int, GetMany(IoVec, 2), Size, GetMany(IoVec, 4), Size, Hex];
+    PROCESS_MRELEASE = SYS_process_mrelease [Fd, Hex];
 
     // Waiting.
-    PPOLL = SYS_ppoll [Array(8, 1), Size, Ptr(16), Ptr(8), Size];
-    PSELECT6 = SYS_pselect6 [Int, Ptr(8), Ptr(8), Ptr(8), Ptr(16), Ptr(16)];
-    EPOLL_CREATE1 = SYS_epoll_create1 [Hex];
-    EPOLL_CTL = SYS_epoll_ctl [Fd, Int, Fd, Ptr(12)];
+    PPOLL = SYS_ppoll [GetMany(PollFd, 1), Size, Get(Timespec), Get(SigSet), Size];
+    PSELECT6 = SYS_pselect6 [Int, Ptr(8), Ptr(8), Ptr(8), Get(Timespec), Ptr(16)];
+    EPOLL_CREATE1 = SYS_epoll_create1 [Flags(&n::EPOLL_CREATE)];
+    EPOLL_CTL = SYS_epoll_ctl [Fd, One(&n::EPOLL_OP), Fd, Ptr(12)];
     EPOLL_PWAIT = SYS_epoll_pwait [Fd, Array(12, 2), Int, Int, Ptr(8), Size];
-    TIMERFD_CREATE = SYS_timerfd_create [Int, Hex];
-    TIMERFD_SETTIME = SYS_timerfd_settime [Fd, Hex, Ptr(32), Ptr(32)];
-    TIMERFD_GETTIME = SYS_timerfd_gettime [Fd, Ptr(32)];
-    SIGNALFD4 = SYS_signalfd4 [Fd, Ptr(8), Size, Hex];
+    EPOLL_PWAIT2 = SYS_epoll_pwait2 [Fd, Array(12, 2), Int, Get(Timespec), Ptr(8), Size];
+    TIMERFD_CREATE = SYS_timerfd_create [One(&n::CLOCK), Flags(&n::TFD)];
+    TIMERFD_SETTIME = SYS_timerfd_settime [Fd, Flags(&n::TFD_TIMER), Get(Itimerspec), Put(Itimerspec)];
+    TIMERFD_GETTIME = SYS_timerfd_gettime [Fd, Put(Itimerspec)];
+    SIGNALFD4 = SYS_signalfd4 [Fd, Get(SigSet), Size, Flags(&n::SFD)];
     FUTEX = SYS_futex [Ptr(4), Hex, Int, Ptr(16), Ptr(4), Hex];
     FUTEX_WAITV = SYS_futex_waitv [In(1), Size, Hex, Ptr(16), Int];
     FUTEX_NUMBER = SYS_futex [Ptr(4), Hex, Int, Size, Ptr(4), Hex];
+    FUTEX2_WAKE = 454 [Ptr(4), Hex, Int, Flags(&n::FUTEX2)];
+    FUTEX2_WAIT = 455 [Ptr(4), Size, Hex, Flags(&n::FUTEX2), Get(Timespec), One(&n::CLOCK)];
+    FUTEX2_REQUEUE = 456 [Ptr(48), Hex, Int, Int];
 
     // Time.
-    CLOCK_GETTIME = SYS_clock_gettime [Int, Ptr(16)];
-    CLOCK_SETTIME = SYS_clock_settime [Int, Ptr(16)];
-    CLOCK_GETRES = SYS_clock_getres [Int, Ptr(16)];
-    CLOCK_NANOSLEEP = SYS_clock_nanosleep [Int, Hex, Ptr(16), Ptr(16)];
-    NANOSLEEP = SYS_nanosleep [Ptr(16), Ptr(16)];
-    GETTIMEOFDAY = SYS_gettimeofday [Ptr(16), Ptr(8)];
-    SETTIMEOFDAY = SYS_settimeofday [Ptr(16), Ptr(8)];
-    TIMES = SYS_times [Ptr(32)];
-    GETITIMER = SYS_getitimer [Int, Ptr(32)];
-    SETITIMER = SYS_setitimer [Int, Ptr(32), Ptr(32)];
+    CLOCK_GETTIME = SYS_clock_gettime [One(&n::CLOCK), Put(Timespec)];
+    CLOCK_SETTIME = SYS_clock_settime [One(&n::CLOCK), Get(Timespec)];
+    CLOCK_GETRES = SYS_clock_getres [One(&n::CLOCK), Put(Timespec)];
+    CLOCK_NANOSLEEP = SYS_clock_nanosleep [One(&n::CLOCK), Flags(&n::TIMER), Get(Timespec), Put(Timespec)];
+    CLOCK_ADJTIME = SYS_clock_adjtime [One(&n::CLOCK), Update(Timex)];
+    ADJTIMEX = SYS_adjtimex [Update(Timex)];
+    NANOSLEEP = SYS_nanosleep [Get(Timespec), Put(Timespec)];
+    GETTIMEOFDAY = SYS_gettimeofday [Put(Timeval), Put(Timezone)];
+    SETTIMEOFDAY = SYS_settimeofday [Get(Timeval), Get(Timezone)];
+    TIMES = SYS_times [Put(Tms)];
+    GETITIMER = SYS_getitimer [One(&n::ITIMER), Put(Itimerval)];
+    SETITIMER = SYS_setitimer [One(&n::ITIMER), Get(Itimerval), Put(Itimerval)];
+    TIMER_CREATE = SYS_timer_create [One(&n::CLOCK), Get(SigEvent), Put(TimerId)];
+    TIMER_SETTIME = SYS_timer_settime [Int, Flags(&n::TIMER), Get(Itimerspec), Put(Itimerspec)];
+    TIMER_GETTIME = SYS_timer_gettime [Int, Put(Itimerspec)];
+    TIMER_GETOVERRUN = SYS_timer_getoverrun [Int];
+    TIMER_DELETE = SYS_timer_delete [Int];
 
     // Processes.
     GETPID = SYS_getpid [];
@@ -206,8 +236,8 @@ host_calls! {
     GETEUID = SYS_geteuid [];
     GETGID = SYS_getgid [];
     GETEGID = SYS_getegid [];
-    GETRESUID = SYS_getresuid [Ptr(4), Ptr(4), Ptr(4)];
-    GETRESGID = SYS_getresgid [Ptr(4), Ptr(4), Ptr(4)];
+    GETRESUID = SYS_getresuid [Put(Id), Put(Id), Put(Id)];
+    GETRESGID = SYS_getresgid [Put(Id), Put(Id), Put(Id)];
     SETUID = SYS_setuid [Int];
     SETGID = SYS_setgid [Int];
     SETREUID = SYS_setreuid [Int, Int];
@@ -218,70 +248,101 @@ host_calls! {
     SETFSGID = SYS_setfsgid [Int];
     GETGROUPS = SYS_getgroups [Int, Array(4, 0)];
     SETGROUPS = SYS_setgroups [Int, Array(4, 0)];
+    CAPGET = SYS_capget [Get(CapHeader), Ptr(24)];
+    CAPSET = SYS_capset [Get(CapHeader), Ptr(24)];
     GETPGID = SYS_getpgid [Int];
     SETPGID = SYS_setpgid [Int, Int];
     GETSID = SYS_getsid [Int];
     SETSID = SYS_setsid [];
-    GETPRIORITY = SYS_getpriority [Int, Int];
-    SETPRIORITY = SYS_setpriority [Int, Int, Int];
+    UNSHARE = SYS_unshare [Flags(&n::CLONE)];
+    PERSONALITY = SYS_personality [Hex];
+    GETPRIORITY = SYS_getpriority [One(&n::PRIO), Int];
+    SETPRIORITY = SYS_setpriority [One(&n::PRIO), Int, Int];
+    IOPRIO_GET = SYS_ioprio_get [One(&n::IOPRIO_WHO), Int];
+    IOPRIO_SET = SYS_ioprio_set [One(&n::IOPRIO_WHO), Int, Hex];
     SCHED_YIELD = SYS_sched_yield [];
     SCHED_GETAFFINITY = SYS_sched_getaffinity [Int, Size, Out(1)];
     SCHED_SETAFFINITY = SYS_sched_setaffinity [Int, Size, In(1)];
-    SCHED_GETPARAM = SYS_sched_getparam [Int, Ptr(4)];
-    SCHED_SETPARAM = SYS_sched_setparam [Int, Ptr(4)];
+    SCHED_GETPARAM = SYS_sched_getparam [Int, Put(SchedParam)];
+    SCHED_SETPARAM = SYS_sched_setparam [Int, Get(SchedParam)];
     SCHED_GETSCHEDULER = SYS_sched_getscheduler [Int];
-    SCHED_SETSCHEDULER = SYS_sched_setscheduler [Int, Int, Ptr(4)];
-    SCHED_GET_PRIORITY_MAX = SYS_sched_get_priority_max [Int];
-    SCHED_GET_PRIORITY_MIN = SYS_sched_get_priority_min [Int];
-    SCHED_RR_GET_INTERVAL = SYS_sched_rr_get_interval [Int, Ptr(16)];
-    GETCPU = SYS_getcpu [Ptr(4), Ptr(4), Ptr(8)];
-    GETRUSAGE = SYS_getrusage [Int, Ptr(144)];
-    PRLIMIT64 = SYS_prlimit64 [Int, Int, Ptr(16), Ptr(16)];
-    WAIT4 = SYS_wait4 [Int, Ptr(4), Hex, Ptr(144)];
-    WAITID = SYS_waitid [Int, Int, Ptr(128), Hex, Ptr(144)];
-    PRCTL = SYS_prctl [Int, Hex, Hex, Hex, Hex];
-    PRCTL_PTR = SYS_prctl [Int, Ptr(16), Hex, Hex, Hex];
+    SCHED_SETSCHEDULER = SYS_sched_setscheduler [Int, Flags(&n::SCHED), Get(SchedParam)];
+    SCHED_GET_PRIORITY_MAX = SYS_sched_get_priority_max [Flags(&n::SCHED)];
+    SCHED_GET_PRIORITY_MIN = SYS_sched_get_priority_min [Flags(&n::SCHED)];
+    SCHED_RR_GET_INTERVAL = SYS_sched_rr_get_interval [Int, Put(Timespec)];
+    SCHED_GETATTR = SYS_sched_getattr [Int, Out(2), Size, Hex];
+    /// Its structure says its own length: the handler gives memory of the greatest.
+    SCHED_SETATTR = SYS_sched_setattr [Int, Ptr(4096), Hex];
+    GETCPU = SYS_getcpu [Put(Number), Put(Number), Ptr(8)];
+    GETRUSAGE = SYS_getrusage [One(&n::RUSAGE), Put(Rusage)];
+    PRLIMIT64 = SYS_prlimit64 [Int, One(&n::RLIMIT), Get(Rlimit), Put(Rlimit)];
+    WAIT4 = SYS_wait4 [Int, Put(WaitStatus), Flags(&n::WAIT4), Put(Rusage)];
+    WAITID = SYS_waitid [One(&n::ID_TYPE), Int, Put(SigInfo), Flags(&n::WAIT), Put(Rusage)];
+    PRCTL = SYS_prctl [One(&n::PRCTL), Hex, Hex, Hex, Hex];
+    PRCTL_PTR = SYS_prctl [One(&n::PRCTL), Ptr(16), Hex, Hex, Hex];
+    KCMP = SYS_kcmp [Int, Int, One(&n::KCMP), Long, Long];
+    KCMP_PTR = SYS_kcmp [Int, Int, One(&n::KCMP), Long, Ptr(12)];
+    MEMBARRIER = SYS_membarrier [One(&n::MEMBARRIER), Hex, Int];
 
     // Signals.
     KILL = SYS_kill [Int, Signal];
     TKILL = SYS_tkill [Int, Signal];
     TGKILL = SYS_tgkill [Int, Int, Signal];
-    RT_SIGPENDING = SYS_rt_sigpending [Ptr(8), Size];
-    RT_SIGSUSPEND = SYS_rt_sigsuspend [Ptr(8), Size];
-    RT_SIGQUEUEINFO = SYS_rt_sigqueueinfo [Int, Signal, Ptr(128)];
-    RT_TGSIGQUEUEINFO = SYS_rt_tgsigqueueinfo [Int, Int, Signal, Ptr(128)];
-    RT_SIGTIMEDWAIT = SYS_rt_sigtimedwait [Ptr(8), Ptr(128), Ptr(16), Size];
-
-    PIDFD_OPEN = SYS_pidfd_open [Int, Hex];
-    PIDFD_SEND_SIGNAL = SYS_pidfd_send_signal [Fd, Signal, Ptr(128), Hex];
+    RT_SIGPENDING = SYS_rt_sigpending [Put(SigSet), Size];
+    RT_SIGSUSPEND = SYS_rt_sigsuspend [Get(SigSet), Size];
+    RT_SIGQUEUEINFO = SYS_rt_sigqueueinfo [Int, Signal, Get(SigInfo)];
+    RT_TGSIGQUEUEINFO = SYS_rt_tgsigqueueinfo [Int, Int, Signal, Get(SigInfo)];
+    RT_SIGTIMEDWAIT = SYS_rt_sigtimedwait [Get(SigSet), Put(SigInfo), Get(Timespec), Size];
+    PIDFD_OPEN = SYS_pidfd_open [Int, Flags(&n::PIDFD)];
+    PIDFD_SEND_SIGNAL = SYS_pidfd_send_signal [Fd, Signal, Get(SigInfo), Hex];
     PIDFD_GETFD = SYS_pidfd_getfd [Fd, Fd, Hex];
-    TIMER_CREATE = SYS_timer_create [Int, Ptr(64), Ptr(4)];
-    TIMER_SETTIME = SYS_timer_settime [Int, Hex, Ptr(32), Ptr(32)];
-    TIMER_GETTIME = SYS_timer_gettime [Int, Ptr(32)];
-    TIMER_GETOVERRUN = SYS_timer_getoverrun [Int];
-    TIMER_DELETE = SYS_timer_delete [Int];
-    MEMBARRIER = SYS_membarrier [Int, Hex, Int];
 
-    // Information.
-    UNAME = SYS_uname [Ptr(390)];
-    SYSINFO = SYS_sysinfo [Ptr(112)];
-    GETRANDOM = SYS_getrandom [Out(1), Size, Hex];
+    // Information and what changes it.
+    UNAME = SYS_uname [Put(Utsname)];
+    SYSINFO = SYS_sysinfo [Put(Sysinfo)];
+    SYSLOG = SYS_syslog [Int, Out(2), Size];
+    GETRANDOM = SYS_getrandom [Out(1), Size, Flags(&n::GRND)];
+    SETHOSTNAME = SYS_sethostname [In(1), Size];
+    SETDOMAINNAME = SYS_setdomainname [In(1), Size];
+
+    // System V and POSIX interprocess communication.
+    MSGGET = SYS_msgget [Int, Hex];
+    MSGCTL = SYS_msgctl [Int, One(&n::MSG_CTL), Ptr(120)];
+    MSGSND = SYS_msgsnd [Int, Framed(8, 2), Size, Flags(&n::IPC_MSG)];
+    MSGRCV = SYS_msgrcv [Int, Framed(8, 2), Size, Long, Flags(&n::IPC_MSG)];
+    SEMGET = SYS_semget [Int, Int, Hex];
+    SEMCTL = SYS_semctl [Int, Int, One(&n::SEM_CTL), Hex];
+    SEMCTL_PTR = SYS_semctl [Int, Int, One(&n::SEM_CTL), Ptr(104)];
+    SEMOP = SYS_semop [Int, GetMany(SemBuf, 2), Size];
+    SEMTIMEDOP = SYS_semtimedop [Int, GetMany(SemBuf, 2), Size, Get(Timespec)];
+    SHMGET = SYS_shmget [Int, Size, Hex];
+    SHMCTL = SYS_shmctl [Int, One(&n::SHM_CTL), Ptr(112)];
+    MQ_OPEN = SYS_mq_open [Str, Flags(&n::OPEN), OctalIf(1), Get(MqAttr)];
+    MQ_UNLINK = SYS_mq_unlink [Str];
+    MQ_TIMEDSEND = SYS_mq_timedsend [Fd, In(2), Size, Int, Get(Timespec)];
+    MQ_TIMEDRECEIVE = SYS_mq_timedreceive [Fd, Out(2), Size, Put(Number), Get(Timespec)];
+    MQ_NOTIFY = SYS_mq_notify [Fd, Get(SigEvent)];
+    MQ_GETSETATTR = SYS_mq_getsetattr [Fd, Get(MqAttr), Put(MqAttr)];
 
     // Sockets.
-    SOCKET = SYS_socket [Int, Int, Int];
-    SOCKETPAIR = SYS_socketpair [Int, Int, Int, Ptr(8)];
-    BIND = SYS_bind [Fd, In(2), Size];
+    SOCKET = SYS_socket [One(&n::AF), Flags(&n::SOCK), Int];
+    SOCKETPAIR = SYS_socketpair [One(&n::AF), Flags(&n::SOCK), Int, Put(FdPair)];
+    BIND = SYS_bind [Fd, SockAddr(2), Size];
     LISTEN = SYS_listen [Fd, Int];
-    ACCEPT = SYS_accept [Fd, Ptr(1), Ptr(4)];
-    ACCEPT4 = SYS_accept4 [Fd, Ptr(1), Ptr(4), Hex];
-    CONNECT = SYS_connect [Fd, In(2), Size];
-    GETSOCKNAME = SYS_getsockname [Fd, Ptr(1), Ptr(4)];
-    GETPEERNAME = SYS_getpeername [Fd, Ptr(1), Ptr(4)];
-    SENDTO = SYS_sendto [Fd, In(2), Size, Hex, In(5), Size];
-    RECVFROM = SYS_recvfrom [Fd, Out(2), Size, Hex, Ptr(1), Ptr(4)];
-    SETSOCKOPT = SYS_setsockopt [Fd, Int, Int, In(4), Size];
-    GETSOCKOPT = SYS_getsockopt [Fd, Int, Int, Ptr(1), Ptr(4)];
-    SHUTDOWN = SYS_shutdown [Fd, Int];
+    ACCEPT = SYS_accept [Fd, SockAddrOut(2), Update(SockLen)];
+    ACCEPT4 = SYS_accept4 [Fd, SockAddrOut(2), Update(SockLen), Flags(&n::SOCK)];
+    CONNECT = SYS_connect [Fd, SockAddr(2), Size];
+    GETSOCKNAME = SYS_getsockname [Fd, SockAddrOut(2), Update(SockLen)];
+    GETPEERNAME = SYS_getpeername [Fd, SockAddrOut(2), Update(SockLen)];
+    SENDTO = SYS_sendto [Fd, In(2), Size, Flags(&n::MSG), SockAddr(5), Size];
+    RECVFROM = SYS_recvfrom [Fd, Out(2), Size, Flags(&n::MSG), SockAddrOut(5), Update(SockLen)];
+    SENDMSG = SYS_sendmsg [Fd, Get(MsgHdr), Flags(&n::MSG)];
+    RECVMSG = SYS_recvmsg [Fd, Update(MsgHdr), Flags(&n::MSG)];
+    SENDMMSG = SYS_sendmmsg [Fd, GetMany(MMsgHdr, 2), Size, Flags(&n::MSG)];
+    RECVMMSG = SYS_recvmmsg [Fd, PutMany(MMsgHdr, 2), Size, Flags(&n::MSG), Get(Timespec)];
+    SETSOCKOPT = SYS_setsockopt [Fd, One(&n::SOL), Int, In(4), Size];
+    GETSOCKOPT = SYS_getsockopt [Fd, One(&n::SOL), Int, Ptr(1), Update(SockLen)];
+    SHUTDOWN = SYS_shutdown [Fd, One(&n::SHUT)];
 }
 
 /// Makes a system call that never waits for long, on behalf of a handler: no signal keeps it from being made.
@@ -326,7 +387,7 @@ fn numbers(call: &HostCall, args: &mut [Arg<'_>]) -> [u64; 6] {
         }
     }
     for (index, (shape, arg)) in call.shapes.iter().zip(args.iter_mut()).enumerate() {
-        let is_string = matches!(shape, Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::Str);
+        let is_string = shape.is_string();
         let len = shape.len(&numbers);
         match arg {
             Arg::Int(_) => assert!(!shape.is_pointer(), "{call:?}: argument {index} is a pointer"),

@@ -256,7 +256,10 @@ impl Thread {
         let action = self.kernel.actions.table().get(signal);
         match action.handler {
             SIG_IGN => Ok(()),
-            SIG_DFL if SYNCHRONOUS.contains(&signal) => Err(Stop::Kill(signal)),
+            SIG_DFL if SYNCHRONOUS.contains(&signal) => {
+                self.trace_signal(signal, info);
+                Err(Stop::Kill(signal))
+            }
             // The action was changed after the signal arrived: it arrives again, to take the new one.
             SIG_DFL => {
                 host::resend(signal, info).unwrap_or_default();
@@ -283,15 +286,24 @@ impl Thread {
     /// Delivers a signal that nothing holds off: blocked or ignored, it kills.
     fn force(&mut self, signal: i32, code: i32, addr: u64) -> Result<(), Stop> {
         let action = self.kernel.actions.table().get(signal);
+        let info = raised(signal, code, addr);
         if matches!(action.handler, SIG_DFL | SIG_IGN) || self.signals.mask & bit(signal) != 0 {
+            self.trace_signal(signal, &info);
             return Err(Stop::Kill(signal));
         }
-        self.call_handler(signal, &raised(signal, code, addr), action)
+        self.call_handler(signal, &info, action)
+    }
+
+    fn trace_signal(&self, signal: i32, info: &SigInfo) {
+        if let Some(tracer) = &self.tracer {
+            tracer.signal(signal, info);
+        }
     }
 
     /// Lets the guest go on in its handler of `signal`, with a frame to come back by. The host's mask is the caller's to
     /// set.
     fn call_handler(&mut self, signal: i32, info: &SigInfo, action: SigAction) -> Result<(), Stop> {
+        self.trace_signal(signal, info);
         let pointer = crate::abi::stack_pointer(self.vcpu.state());
         let on_stack = self.signals.is_on_stack(pointer);
         let top = if action.flags & SA_ONSTACK != 0 && !on_stack && self.signals.stack.size != 0 {

@@ -18,7 +18,28 @@ pub(crate) const CASES: &[Case] = &[
     (&["fstat", "newfstatat", "statx", "statfs", "fstatfs"], status),
     (&["fchmod", "fchmodat", "fchown", "fchownat", "utimensat", "faccessat", "faccessat2", "umask"], attributes),
     (&["getdents64", "getcwd", "chdir", "fchdir"], directories),
-    (&["memfd_create"], memory_files),
+    (&["memfd_create", "fcntl"], memory_files),
+    (
+        &[
+            "setxattr",
+            "lsetxattr",
+            "fsetxattr",
+            "getxattr",
+            "lgetxattr",
+            "fgetxattr",
+            "listxattr",
+            "llistxattr",
+            "flistxattr",
+            "removexattr",
+            "lremovexattr",
+            "fremovexattr",
+        ],
+        extended_attributes,
+    ),
+    (&["vmsplice", "cachestat", "fallocate"], pages),
+    (&["fchmodat2", "name_to_handle_at"], newer_calls),
+    (&["fanotify_init", "fanotify_mark"], group_notification),
+    (&["fcntl"], locks_and_owners),
 ];
 
 fn read_and_write(g: &mut Guest) {
@@ -323,4 +344,195 @@ fn memory_files(g: &mut Guest) {
     let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
     assert!(link.to_str().unwrap().contains("memfd:scratch"));
     g.fails("memfd_create", &[name, 0x8000_0000], Errno::EINVAL);
+    // MFD_ALLOW_SEALING; F_SEAL_SHRINK and F_SEAL_GROW.
+    let sealed = g.ok("memfd_create", &[name, 2]);
+    g.ok("ftruncate", &[sealed, 4096]);
+    g.ok("fcntl", &[sealed, libc::F_ADD_SEALS as u64, 6]);
+    assert_eq!(g.ok("fcntl", &[sealed, libc::F_GET_SEALS as u64, 0]), 6);
+    g.fails("ftruncate", &[sealed, 1], Errno::EPERM);
+}
+
+fn extended_attributes(g: &mut Guest) {
+    let fd = g.file("x", b"");
+    let path = g.name("x");
+    std::os::unix::fs::symlink(g.path("x"), g.path("xl")).unwrap();
+    let link = g.name("xl");
+    let (one, value, buf) = (g.put(b"user.one\0"), g.put(b"first"), g.room(64));
+    if g.same("fsetxattr", &[fd, one, value, 5, 0]) as i64 != 0 {
+        // The file system has none: every call says so as the host does.
+        for name in ["setxattr", "lsetxattr"] {
+            g.same(name, &[path, one, value, 5, 0]);
+        }
+        for name in ["getxattr", "lgetxattr"] {
+            g.same(name, &[path, one, buf, 64]);
+        }
+        g.same("fgetxattr", &[fd, one, buf, 64]);
+        for name in ["listxattr", "llistxattr"] {
+            g.same(name, &[path, buf, 64]);
+        }
+        g.same("flistxattr", &[fd, buf, 64]);
+        for name in ["removexattr", "lremovexattr"] {
+            g.same(name, &[path, one]);
+        }
+        g.same("fremovexattr", &[fd, one]);
+        return;
+    }
+    assert_eq!(g.ok("getxattr", &[path, one, buf, 64]), 5);
+    assert_eq!(g.get(buf, 5), b"first");
+    assert_eq!(g.ok("getxattr", &[link, one, 0, 0]), 5);
+    g.fails("getxattr", &[path, one, buf, 2], Errno::ERANGE);
+    let two = g.put(b"user.two\0");
+    g.ok("setxattr", &[path, two, value, 5, libc::XATTR_CREATE as u64]);
+    g.fails("setxattr", &[path, two, value, 5, libc::XATTR_CREATE as u64], Errno::EEXIST);
+    assert_eq!(g.ok("listxattr", &[path, buf, 64]), 18);
+    let names = g.get(buf, 18);
+    assert!(names.starts_with(b"user.one\0") || names.ends_with(b"user.one\0"));
+    assert_eq!(g.ok("flistxattr", &[fd, buf, 64]), 18);
+    assert_eq!(g.ok("fgetxattr", &[fd, two, buf, 64]), 5);
+    // Links have none of the user's: it is the link that is meant.
+    g.fails("lsetxattr", &[link, one, value, 5, 0], Errno::EPERM);
+    assert_eq!(g.ok("llistxattr", &[link, buf, 64]), 0);
+    g.fails("lgetxattr", &[link, one, buf, 64], Errno::ENODATA);
+    g.fails("lremovexattr", &[link, one], Errno::EPERM);
+    g.ok("removexattr", &[link, one]);
+    g.ok("fremovexattr", &[fd, two]);
+    g.fails("fremovexattr", &[fd, two], Errno::ENODATA);
+    g.fails("setxattr", &[path, one, WILD, 5, 0], Errno::EFAULT);
+    g.fails("setxattr", &[path, WILD, value, 5, 0], Errno::EFAULT);
+}
+
+fn pages(g: &mut Guest) {
+    let ends = g.room(8);
+    g.ok("pipe2", &[ends, 0]);
+    let (read, write) = (u64::from(g.get32(ends)), u64::from(g.get32(ends + 4)));
+    let (a, b) = (g.put(b"into "), g.put(b"a pipe"));
+    let iov = g.put64(&[a, 5, b, 6]);
+    assert_eq!(g.ok("vmsplice", &[write, iov, 2, 0]), 11);
+    let buf = g.room(32);
+    assert_eq!(g.ok("read", &[read, buf, 32]), 11);
+    assert_eq!(g.get(buf, 11), b"into a pipe");
+    let file = g.file("cached", &[1; 8192]);
+    g.fails("vmsplice", &[file, iov, 2, 0], Errno::EBADF);
+    g.fails("vmsplice", &[write, WILD, 2, 0], Errno::EFAULT);
+    let (range, found) = (g.put64(&[0, 0]), g.room(40));
+    if g.same("cachestat", &[file, range, found, 0]) == 0 {
+        assert!(g.get64(found) <= 2);
+    }
+    g.same("cachestat", &[file, WILD, found, 0]);
+    g.same("cachestat", &[9999, range, found, 0]);
+    // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, and a contradiction.
+    if g.same("fallocate", &[file, 3, 0, 4096]) == 0 {
+        assert_eq!(g.content("cached")[..4096], [0; 4096]);
+    }
+    g.same("fallocate", &[file, 0x10, 4096, 4096]);
+    g.fails("fallocate", &[file, 2, 0, 4096], Errno::EOPNOTSUPP);
+    g.fails("fallocate", &[file, 0, 0, 0], Errno::EINVAL);
+}
+
+fn newer_calls(g: &mut Guest) {
+    g.file("n", b"");
+    let path = g.name("n");
+    std::os::unix::fs::symlink(g.path("n"), g.path("nl")).unwrap();
+    let link = g.name("nl");
+    if g.host("fchmodat2", &[CWD, WILD, 0o600, 0]) == Err(Errno::ENOSYS) {
+        g.fails("fchmodat2", &[CWD, path, 0o600, 0], Errno::ENOSYS);
+    } else {
+        g.ok("fchmodat2", &[CWD, path, 0o610, 0]);
+        assert_eq!(g.path("n").metadata().unwrap().mode() & 0o777, 0o610);
+        g.same("fchmodat2", &[CWD, link, 0o600, libc::AT_SYMLINK_NOFOLLOW as u64]);
+        g.fails("fchmodat2", &[CWD, path, 0o600, 1], Errno::EINVAL);
+    }
+    // A handle without room says how much it takes; with room, it is the same twice.
+    let mut handles = Vec::new();
+    let mount = g.room(8);
+    let small = g.put64(&[0; 17]);
+    let result = g.try_call("name_to_handle_at", &[CWD, path, small, mount, 0]).unwrap();
+    if result == Errno::EOVERFLOW.as_return() {
+        let size = u64::from(g.get32(small));
+        assert!((1..=128).contains(&size));
+        for path in [path, path] {
+            let handle = g.put64(&[size; 17]);
+            g.ok("name_to_handle_at", &[CWD, path, handle, mount, 0]);
+            handles.push(g.get(handle, 8 + size as usize));
+        }
+        assert_eq!(handles[0], handles[1]);
+        let mut cut = g.get(small, 8);
+        cut[..4].copy_from_slice(&200u32.to_le_bytes());
+        let long = g.put(&cut);
+        g.fails("name_to_handle_at", &[CWD, path, long, mount, 0], Errno::EINVAL);
+        g.fails("name_to_handle_at", &[CWD, path, small, WILD, 0], Errno::EFAULT);
+    } else {
+        assert_eq!(result, Errno::EOPNOTSUPP.as_return());
+    }
+    g.fails("name_to_handle_at", &[CWD, path, WILD, mount, 0], Errno::EFAULT);
+}
+
+fn group_notification(g: &mut Guest) {
+    // FAN_CLASS_NOTIF, for reading only.
+    let group = g.try_call("fanotify_init", &[0, 0]).unwrap();
+    let path = g.name("");
+    if group as i64 >= 0 {
+        // FAN_MARK_ADD of FAN_OPEN for children too.
+        g.same("fanotify_mark", &[group, 1, 0x0800_0020, CWD, path]);
+    } else {
+        g.same("fanotify_init", &[0, 0]);
+    }
+    g.same("fanotify_init", &[0x8000_0000, 0]);
+    g.same("fanotify_mark", &[9999, 1, 0x20, CWD, path]);
+    g.same("fanotify_mark", &[group, 0x8000_0000, 0x20, CWD, path]);
+}
+
+fn locks_and_owners(g: &mut Guest) {
+    let fd = g.file("locked", b"0123456789");
+    // struct flock: type and origin, start, length, process.
+    let lock = g.put64(&[1, 2, 5, 0]);
+    g.ok("fcntl", &[fd, libc::F_SETLK as u64, lock]);
+    let parent = g.ok("getpid", &[]);
+    g.in_child(|g| {
+        let path = g.name("locked");
+        let own = g.ok("openat", &[CWD, path, libc::O_RDWR as u64, 0]);
+        let wanted = g.put64(&[1, 0, 4, 0]);
+        g.ok("fcntl", &[own, libc::F_GETLK as u64, wanted]);
+        assert_eq!((g.get64(wanted + 8), g.get64(wanted + 16), g.get64(wanted + 24)), (2, 5, parent));
+        let wanted = g.put64(&[1, 0, 4, 0]);
+        g.fails("fcntl", &[own, libc::F_SETLK as u64, wanted], Errno::EAGAIN);
+        // A lock of the open file: it conflicts as well.
+        g.fails("fcntl", &[own, libc::F_OFD_SETLK as u64, wanted], Errno::EAGAIN);
+    });
+    g.fails("fcntl", &[fd, libc::F_SETLK as u64, WILD], Errno::EFAULT);
+    let bad = g.put64(&[9, 0, 0, 0]);
+    g.fails("fcntl", &[fd, libc::F_SETLK as u64, bad], Errno::EINVAL);
+    // Owners: a process, a group, a thread by structure; the signal that is sent.
+    let ends = g.room(8);
+    g.ok("pipe2", &[ends, 0]);
+    let read = u64::from(g.get32(ends));
+    g.ok("fcntl", &[read, libc::F_SETOWN as u64, parent]);
+    assert_eq!(g.ok("fcntl", &[read, libc::F_GETOWN as u64, 0]), parent);
+    let tid = g.ok("gettid", &[]);
+    let owner = g.put64(&[tid << 32]);
+    g.ok("fcntl", &[read, 15, owner]);
+    let seen = g.room(8);
+    g.ok("fcntl", &[read, 16, seen]);
+    assert_eq!(g.get64(seen), tid << 32);
+    g.ok("fcntl", &[read, 10, 40]);
+    assert_eq!(g.ok("fcntl", &[read, 11, 0]), 40);
+    assert_eq!(g.ok("fcntl", &[read, libc::F_SETPIPE_SZ as u64, 8192]), 8192);
+    assert_eq!(g.ok("fcntl", &[read, libc::F_GETPIPE_SZ as u64, 0]), 8192);
+    // A signal on input: blocked, and taken with its descriptor.
+    let set = g.put64(&[1 << 39]);
+    g.ok("rt_sigprocmask", &[0, set, 0, 8]);
+    g.ok("fcntl", &[read, libc::F_SETFL as u64, (libc::O_ASYNC | libc::O_NONBLOCK) as u64]);
+    let (info, second, text) = (g.room(128), g.put64(&[5, 0]), g.put(b"x"));
+    let write = u64::from(g.get32(ends + 4));
+    g.ok("write", &[write, text, 1]);
+    assert_eq!(g.ok("rt_sigtimedwait", &[set, info, second, 8]), 40);
+    // siginfo: POLL_IN, the descriptor at 24.
+    assert_eq!((g.get32(info + 8), u64::from(g.get32(info + 24))), (1, read));
+    // Leases, where the file system has them.
+    let path = g.name("locked");
+    let reading = g.ok("openat", &[CWD, path, 0, 0]);
+    g.same("fcntl", &[reading, libc::F_GETLEASE as u64, 0]);
+    g.ok("close", &[fd]);
+    g.same("fcntl", &[reading, libc::F_SETLEASE as u64, 0]);
+    g.ok("fcntl", &[reading, libc::F_SETLEASE as u64, libc::F_UNLCK as u64]);
 }

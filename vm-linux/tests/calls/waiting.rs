@@ -8,11 +8,9 @@ use crate::{Case, Guest, WILD};
 
 pub(crate) const CASES: &[Case] = &[
     (&["ppoll", "pselect6", "eventfd2"], polling),
-    (&["epoll_create1", "epoll_ctl", "epoll_pwait"], epoll),
+    (&["epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2"], epoll),
     (&["timerfd_create", "timerfd_settime", "timerfd_gettime"], timers),
-    (&["futex"], futexes),
-    (&["socket", "bind", "listen", "connect", "accept", "accept4", "getsockname", "getpeername"], connections),
-    (&["socketpair", "sendto", "recvfrom", "setsockopt", "getsockopt", "shutdown"], messages),
+    (&["futex", "futex_waitv", "futex_wake", "futex_wait", "futex_requeue"], futexes),
     (&["inotify_init1", "inotify_add_watch", "inotify_rm_watch"], notification),
 ];
 
@@ -50,7 +48,13 @@ fn epoll(g: &mut Guest) {
     let got = g.room(64);
     assert_eq!(g.ok("epoll_pwait", &[queue, got, 4, 0, 0, 8]), 1);
     assert_eq!((g.get32(got), g.get64(got + 8)), (1, 0x1122_3344_5566_7788));
+    let (short, zero) = (g.put64(&[0, 1_000_000]), g.put64(&[0, 0]));
+    assert_eq!(g.ok("epoll_pwait2", &[queue, got + 16, 4, 0, 0, 8]), 1);
+    assert_eq!(g.get64(got + 24), 0x1122_3344_5566_7788);
+    g.fails("epoll_pwait2", &[queue, got, 4, WILD, 0, 8], Errno::EFAULT);
     g.ok("epoll_ctl", &[queue, 2, event, 0]);
+    assert_eq!(g.ok("epoll_pwait2", &[queue, got, 4, zero, 0, 8]), 0);
+    assert_eq!(g.ok("epoll_pwait2", &[queue, got, 4, short, 0, 8]), 0);
     assert_eq!(g.ok("epoll_pwait", &[queue, got, 4, 0, 0, 8]), 0);
     g.fails("epoll_pwait", &[queue, got, 0, 0, 0, 8], Errno::EINVAL);
     g.fails("epoll_ctl", &[queue, 1, event, WILD], Errno::EFAULT);
@@ -83,62 +87,24 @@ fn futexes(g: &mut Guest) {
     assert_eq!(u64::from(g.get32(lock)), g.ok("gettid", &[]));
     assert_eq!(g.ok("futex", &[lock, 7, 0, 0, 0, 0]), 0); // FUTEX_UNLOCK_PI
     assert_eq!(g.get32(lock), 0);
-}
-
-/// The name of a socket in the file system, in guest memory, and its length.
-fn address(g: &mut Guest, name: &[u8]) -> (u64, u64) {
-    let mut bytes = vec![1, 0];
-    bytes.extend_from_slice(name);
-    bytes.push(0);
-    (g.put(&bytes), bytes.len() as u64)
-}
-
-fn connections(g: &mut Guest) {
-    let here = g.name("");
-    g.ok("chdir", &[here]);
-    let (addr, len) = address(g, b"door");
-    let server = g.ok("socket", &[1, 1, 0]);
-    g.ok("bind", &[server, addr, len]);
-    g.fails("bind", &[server, WILD, len], Errno::EFAULT);
-    g.ok("listen", &[server, 4]);
-    for accept in ["accept", "accept4"] {
-        let client = g.ok("socket", &[1, 1, 0]);
-        g.ok("connect", &[client, addr, len]);
-        let accepted = g.ok(accept, &[server, 0, 0, 0]);
-        let text = g.put(b"ping");
-        g.ok("write", &[client, text, 4]);
-        let buf = g.room(16);
-        assert_eq!(g.ok("read", &[accepted, buf, 16]), 4);
-        let (name, size) = (g.room(110), g.put64(&[110]));
-        g.ok("getpeername", &[client, name, size]);
-        assert_eq!((g.get32(size), g.get(name + 2, 5)), (len as u32, b"door\0".to_vec()));
+    // The same word, each flag of futex2: a 32-bit one.
+    let at_once = g.put64(&[0, 0]);
+    let host_knows = g.host("futex_wake", &[word, 1, 0, 0x82]);
+    if host_knows == Err(Errno::ENOSYS) {
+        for name in ["futex_wake", "futex_wait", "futex_requeue"] {
+            g.fails(name, &[word, 4, 1, 0x82, at_once, 1], Errno::ENOSYS);
+        }
+    } else {
+        assert_eq!(g.ok("futex_wake", &[word, u32::MAX.into(), 1, 0x82]), 0);
+        g.fails("futex_wait", &[word, 4, u32::MAX.into(), 0x82, 0, 1], Errno::EAGAIN);
+        g.fails("futex_wait", &[word, 5, u32::MAX.into(), 0x82, at_once, 1], Errno::ETIMEDOUT);
+        let two = g.put64(&[5, word, 0x82, 0, word, 0x82]);
+        assert_eq!(g.ok("futex_requeue", &[two, 0, 1, 1]), 0);
+        g.fails("futex_requeue", &[WILD, 0, 1, 1], Errno::EFAULT);
     }
-    let (name, size) = (g.room(110), g.put64(&[110]));
-    g.ok("getsockname", &[server, name, size]);
-    assert_eq!(g.get(name + 2, 5), b"door\0");
-    let (nowhere, len) = address(g, b"nobody");
-    let client = g.ok("socket", &[1, 1, 0]);
-    g.fails("connect", &[client, nowhere, len], Errno::ENOENT);
-    g.fails("socket", &[999, 1, 0], Errno::EAFNOSUPPORT);
-}
-
-fn messages(g: &mut Guest) {
-    let pair = g.room(8);
-    g.ok("socketpair", &[1, 2, 0, pair]);
-    let (a, b) = (u64::from(g.get32(pair)), u64::from(g.get32(pair + 4)));
-    let text = g.put(b"datagram");
-    assert_eq!(g.ok("sendto", &[a, text, 8, 0, 0, 0]), 8);
-    let buf = g.room(32);
-    assert_eq!(g.ok("recvfrom", &[b, buf, 32, 0, 0, 0]), 8);
-    assert_eq!(g.get(buf, 8), b"datagram");
-    g.fails("recvfrom", &[b, buf, 32, libc::MSG_DONTWAIT as u64, 0, 0], Errno::EAGAIN);
-    let (value, size) = (g.put64(&[8192]), g.put64(&[4]));
-    g.ok("setsockopt", &[a, 1, libc::SO_SNDBUF as u64, value, 4]);
-    g.ok("getsockopt", &[a, 1, libc::SO_SNDBUF as u64, value, size]);
-    // socket(7): the kernel doubles the value.
-    assert_eq!(g.get32(value), 16384);
-    g.ok("shutdown", &[a, 1]);
-    g.fails("shutdown", &[text, 1], Errno::EBADF);
+    let waiter = g.put64(&[4, word, 0x82]);
+    g.fails("futex_waitv", &[waiter, 1, 0, 0, 1], Errno::EAGAIN);
+    g.fails("futex_waitv", &[waiter, 0, 0, 0, 1], Errno::EINVAL);
 }
 
 fn notification(g: &mut Guest) {

@@ -1,0 +1,293 @@
+//! A call as text: its arguments by their shapes, and its result.
+
+use super::names as n;
+use super::record::{Record, buffer, device, i32_at, u32_at};
+use super::socket;
+use super::special;
+use super::text::{Line, SHOWN, put};
+use crate::kernel::SysResult;
+use crate::shape::Shape;
+use crate::table::Row;
+use crate::user::{PATH_MAX, User};
+
+/// A system call with its arguments.
+pub(super) struct Call {
+    /// `None` for a number that names none.
+    pub(super) row: Option<&'static Row>,
+    pub(super) number: u64,
+    pub(super) args: [u64; 6],
+}
+
+/// What was known of a call when it began.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// `None` for a call that is not shown.
+    args: Option<Vec<Part>>,
+}
+
+/// An argument when its call began.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Said already.
+    Said(String),
+    /// The call will write to it; what was there, if that is of interest.
+    Later(Vec<u8>),
+}
+
+/// Where in its course a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment<'a> {
+    /// It begins.
+    Entry,
+    /// It has ended; what was there at the beginning.
+    Done(SysResult, &'a [u8]),
+    /// It does not come back.
+    Gone,
+}
+
+impl Moment<'_> {
+    /// What the call gave, if it has worked.
+    pub(super) fn value(self) -> Option<u64> {
+        match self {
+            Self::Done(Ok(value), _) => Some(value),
+            Self::Done(Err(_), _) | Self::Entry | Self::Gone => None,
+        }
+    }
+}
+
+impl Entered {
+    /// Of a call that is not shown.
+    pub(super) const fn hidden() -> Self {
+        Self { args: None }
+    }
+
+    /// Whether the call is not shown.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.args.is_none()
+    }
+}
+
+impl Call {
+    pub(super) fn name(&self) -> &'static str {
+        self.row.map_or("", |row| row.name)
+    }
+
+    fn shape(&self, index: usize) -> Shape {
+        self.row.and_then(|row| row.shapes().get(index).copied()).unwrap_or(Shape::Hex)
+    }
+
+    /// Number of arguments that are shown.
+    fn count(&self) -> usize {
+        match self.row {
+            None => 6,
+            Some(row) => special::count(row.name, &self.args).unwrap_or_else(|| {
+                let shapes = row.shapes();
+                match shapes.last() {
+                    Some(Shape::OctalIf(flags)) if !creates(self.args[usize::from(*flags)]) => shapes.len() - 1,
+                    _ => shapes.len(),
+                }
+            }),
+        }
+    }
+
+    /// Takes down the arguments.
+    pub(super) fn enter(&self, user: User<'_>) -> Entered {
+        let parts = (0..self.count()).map(|index| {
+            let shape = self.shape(index);
+            let mut line = Line::default();
+            if let Some(said) = special::argument(self, index, Moment::Entry, user, &mut line) {
+                return if said { Part::Said(line.into_string()) } else { Part::Later(Vec::new()) };
+            }
+            match shape {
+                Shape::Out(_) | Shape::Put(_) | Shape::PutMany(..) => Part::Later(Vec::new()),
+                Shape::Update(record) => {
+                    Part::Later(user.bytes(self.args[index], record.size() as usize).unwrap_or_default())
+                }
+                // Its room, by the length that is there.
+                Shape::SockAddrOut(len) => Part::Later(user.bytes(self.args[usize::from(len)], 4).unwrap_or_default()),
+                _ => {
+                    self.argument(index, Moment::Entry, user, &mut line);
+                    Part::Said(line.into_string())
+                }
+            }
+        });
+        Entered { args: Some(parts.collect()) }
+    }
+
+    /// The call with its arguments, as they are when it has given `result`; `None` if it gives none.
+    pub(super) fn finish(&self, entered: &Entered, result: Option<SysResult>, user: User<'_>) -> String {
+        let mut line = Line::default();
+        match self.row {
+            Some(row) => line.push(row.name),
+            None => put!(line, "syscall_{:#x}", self.number),
+        }
+        line.push("(");
+        for (index, part) in entered.args.iter().flatten().enumerate() {
+            if index > 0 {
+                line.push(", ");
+            }
+            match part {
+                Part::Said(text) => line.push(text),
+                Part::Later(before) => {
+                    let moment = result.map_or(Moment::Gone, |result| Moment::Done(result, before));
+                    if special::argument(self, index, moment, user, &mut line).is_none() {
+                        self.argument(index, moment, user, &mut line);
+                    }
+                }
+            }
+        }
+        line.push(")");
+        line.into_string()
+    }
+
+    fn argument(&self, index: usize, moment: Moment<'_>, user: User<'_>, line: &mut Line) {
+        let value = self.args[index];
+        let length = |at: u8| self.args[usize::from(at)];
+        match self.shape(index) {
+            Shape::Int | Shape::Fd => put!(line, "{}", value as i32),
+            Shape::Signal if value as u32 == 0 => line.push("0"),
+            Shape::Signal => line.push(&n::signal(u64::from(value as u32))),
+            Shape::Size => put!(line, "{value}"),
+            Shape::Long => put!(line, "{}", value as i64),
+            Shape::DirFd if value as i32 == libc::AT_FDCWD => line.push("AT_FDCWD"),
+            Shape::DirFd => put!(line, "{}", value as i32),
+            Shape::Octal | Shape::OctalIf(_) => line.mode(value as u32),
+            Shape::Hex if value == 0 => line.push("0"),
+            Shape::Hex => put!(line, "{value:#x}"),
+            Shape::Flags(names) | Shape::One(names) => {
+                let wide = names.flags.iter().any(|(number, _)| *number > u64::from(u32::MAX));
+                names.write(if wide { value } else { value & 0xffff_ffff }, line);
+            }
+            Shape::Device => device(value, line),
+            _ if value == 0 => line.push("NULL"),
+            Shape::Addr | Shape::Range(_) | Shape::Ptr(_) | Shape::Array(..) => line.address(value),
+            Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::Str => {
+                match user.string(value, PATH_MAX) {
+                    Ok(text) => line.quoted(text.as_bytes(), usize::MAX),
+                    Err(_) => line.address(value),
+                }
+            }
+            Shape::In(len) => buffer(value, length(len), user, line),
+            Shape::Out(_) => match moment.value() {
+                Some(len) => buffer(value, len, user, line),
+                None => line.address(value),
+            },
+            Shape::Framed(header, len) => {
+                put!(
+                    line,
+                    "{{mtype={}, mtext=",
+                    user.bytes(value, 8).map_or(0, |bytes| super::record::u64_at(&bytes, 0))
+                );
+                let len = moment.value().filter(|_| moment != Moment::Entry).unwrap_or_else(|| length(len));
+                buffer(value.wrapping_add(header.into()), len, user, line);
+                line.push("}");
+            }
+            Shape::Bits(len) => bits(value, length(len), user, line),
+            Shape::Get(record) => record_at(record, value, user, line),
+            Shape::Put(record) => match moment.value() {
+                Some(_) => record_at(record, value, user, line),
+                None => line.address(value),
+            },
+            Shape::Update(record) => self.updated(record, value, moment, user, line),
+            Shape::GetMany(Record::IoVec, len) => socket::vectors(value, length(len), u64::MAX, user, line),
+            Shape::PutMany(Record::IoVec, len) => match moment.value() {
+                Some(filled) => socket::vectors(value, length(len), filled, user, line),
+                None => line.address(value),
+            },
+            Shape::GetMany(record, len) => records_at(record, value, u64::from(length(len) as u32), user, line),
+            Shape::PutMany(record, _) => match moment.value() {
+                Some(count) => records_at(record, value, count, user, line),
+                None => line.address(value),
+            },
+            Shape::SockAddr(len) => socket::address(value, u64::from(length(len) as u32), user, line),
+            Shape::SockAddrOut(len) => match moment {
+                Moment::Done(Ok(_), before) => {
+                    let now = user.bytes(length(len), 4).map_or(0, |bytes| u32_at(&bytes, 0));
+                    let room = if before.len() == 4 { u32_at(before, 0) } else { now };
+                    socket::address(value, now.min(room).into(), user, line);
+                }
+                Moment::Done(Err(_), _) | Moment::Entry | Moment::Gone => line.address(value),
+            },
+        }
+    }
+
+    /// A structure that the call has read and written.
+    fn updated(&self, record: Record, addr: u64, moment: Moment<'_>, user: User<'_>, line: &mut Line) {
+        let size = record.size() as usize;
+        match moment {
+            Moment::Done(Ok(_), before) => match user.bytes(addr, size) {
+                Ok(now) if matches!(record, Record::SockLen | Record::Offset) && before.len() == size => {
+                    let number = |bytes: &[u8]| match record {
+                        Record::SockLen => i64::from(i32_at(bytes, 0)),
+                        _ => super::record::u64_at(bytes, 0) as i64,
+                    };
+                    if record == Record::Offset {
+                        put!(line, "[{}]", number(before));
+                        if number(before) != number(&now) {
+                            put!(line, " => [{}]", number(&now));
+                        }
+                    } else if number(before) == number(&now) {
+                        put!(line, "[{}]", number(&now));
+                    } else {
+                        put!(line, "[{} => {}]", number(before), number(&now));
+                    }
+                }
+                Ok(now) => record.write(&now, user, line),
+                Err(_) => line.address(addr),
+            },
+            Moment::Done(Err(_), before) if before.len() == size => record.write(before, user, line),
+            Moment::Done(Err(_), _) | Moment::Entry | Moment::Gone => line.address(addr),
+        }
+    }
+
+    /// The result of a call that has worked.
+    pub(super) fn outcome(&self, value: u64, user: User<'_>) -> String {
+        special::outcome(self, value, user)
+    }
+}
+
+/// Whether flags of `open` make a file, so that its mode matters.
+pub(super) const fn creates(flags: u64) -> bool {
+    flags & (libc::O_CREAT as u64 | 0o20_000_000) != 0
+}
+
+/// The structure at `addr`, or the address if it cannot be read.
+pub(super) fn record_at(record: Record, addr: u64, user: User<'_>, line: &mut Line) {
+    match user.bytes(addr, record.size() as usize) {
+        Ok(bytes) if addr != 0 => record.write(&bytes, user, line),
+        _ => line.address(addr),
+    }
+}
+
+/// The `count` structures at `addr`; the first of them if there are many.
+pub(super) fn records_at(record: Record, addr: u64, count: u64, user: User<'_>, line: &mut Line) {
+    let shown = count.min(SHOWN as u64);
+    match user.bytes(addr, (record.size() * shown) as usize) {
+        Ok(bytes) if addr != 0 => {
+            line.push("[");
+            for (index, one) in bytes.chunks_exact(record.size() as usize).enumerate() {
+                if index > 0 {
+                    line.push(", ");
+                }
+                record.write(one, user, line);
+            }
+            line.push(if count > shown { ", ...]" } else { "]" });
+        }
+        _ => line.address(addr),
+    }
+}
+
+/// The numbers of the bits in a set.
+pub(super) fn bits(addr: u64, count: u64, user: User<'_>, line: &mut Line) {
+    let len = count.div_ceil(64).min(16) * 8;
+    let Ok(bytes) = user.bytes(addr, len as usize) else {
+        line.address(addr);
+        return;
+    };
+    let set = (0..bytes.len() * 8).filter(|bit| (*bit as u64) < count && bytes[bit / 8] & 1 << (bit % 8) != 0);
+    line.push("[");
+    for (index, bit) in set.enumerate() {
+        put!(line, "{}{bit}", if index > 0 { " " } else { "" });
+    }
+    line.push("]");
+}
