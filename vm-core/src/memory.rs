@@ -177,6 +177,14 @@ pub trait GuestMemory: Send + Sync {
     fn watch_code(&self, page: GuestAddr) {
         let _ = page;
     }
+
+    /// Whether the bytes of the page at `page` change in no way but those that a watch of the page reports. Code on such
+    /// a page needs no comparison with memory when the guest says that code may have changed. `false` (the default) is
+    /// always right.
+    fn is_fixed(&self, page: GuestAddr) -> bool {
+        let _ = page;
+        false
+    }
 }
 
 /// Guest memory whose bytes can be borrowed: a vector behind a lock, a mapped file, the RAM of an emulated machine.

@@ -167,13 +167,39 @@ impl Engine {
     }
 
     /// Says that guest code may have changed anywhere, as the guest's own flush instruction does: every translation is
-    /// compared with the bytes in memory before it runs again.
+    /// compared with the bytes in memory before it runs again, but for pages that are [fixed](GuestMemory::is_fixed).
     pub fn flush_code(&self) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::AcqRel);
         #[cfg(feature = "jit")]
         if let Some(native) = self.native() {
-            native.cache.revalidate(&*self.memory);
+            native.cache.revalidate(GuestRange::everything());
+        }
+    }
+
+    /// Says that guest code may have changed in the pages of `range`: what was translated from them is compared with
+    /// the bytes in memory, and dropped where it differs, before the call returns. Costs nothing for code elsewhere.
+    pub fn flush_range(&self, range: GuestRange) {
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        let caches = self.caches();
+        caches.current.revalidate(range, &*self.memory);
+        for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
+            cache.revalidate(range, &*self.memory);
+        }
+        drop(caches);
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.revalidate(range);
+        }
+    }
+
+    /// Waits until no vCPU is inside compiled code that was dropped before the call, as a flush of all processors does;
+    /// at most a tenth of a second, for a thread that the host keeps from running runs no code either. To be called
+    /// between the runs of the caller's own vCPU.
+    pub fn wait_for_vcpus(&self) {
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.cache.wait_for_readers(std::time::Duration::from_millis(100));
         }
     }
 

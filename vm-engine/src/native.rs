@@ -50,7 +50,8 @@ impl Native {
         }
         let jit = Jit::host(engine.helpers)?;
         let budgets = [config.tier1_code_bytes, config.tier2_code_bytes];
-        let cache = Arc::new(TieredCodeCache::new(budgets, CodePtr::new(jit::link_stub()))?);
+        let cache =
+            Arc::new(TieredCodeCache::new(budgets, CodePtr::new(jit::link_stub()), Arc::clone(&engine.memory))?);
         let factory = {
             let (engine, jit) = (Arc::downgrade(engine), Arc::clone(&jit));
             Box::new(move || worker(Weak::clone(&engine), Arc::clone(&jit)))

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestRange};
@@ -69,8 +69,6 @@ impl Args {
 pub(crate) struct Kernel {
     pub(crate) space: Arc<AddressSpace>,
     pub(crate) engine: Arc<Engine>,
-    /// Generation of the code watch up to which the engine has been told of changes.
-    seen_changes: AtomicU64,
     pub(crate) actions: Actions,
     pub(crate) threads: Threads,
     /// Address of the code that returns from a signal handler.
@@ -113,7 +111,6 @@ impl Kernel {
     pub(crate) fn new(origin: Origin) -> Self {
         let Origin { space, engine, sigreturn, sysroot, settings, program, args, auxv, isa, tracer } = origin;
         Self {
-            seen_changes: AtomicU64::new(space.code_watch().generation()),
             space,
             engine,
             actions: Actions::inherited(),
@@ -136,7 +133,6 @@ impl Kernel {
         Self {
             space: Arc::clone(&parent.space),
             engine: Arc::clone(&parent.engine),
-            seen_changes: AtomicU64::new(parent.seen_changes.load(Ordering::Acquire)),
             actions: parent.actions.copy(),
             threads: Threads::default(),
             sigreturn: parent.sigreturn,
@@ -167,13 +163,15 @@ impl Kernel {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the engine which translated code a call has replaced or unmapped.
+    /// Tells the engine which translated code a call has replaced or unmapped, and waits until no thread runs it.
     pub(crate) fn forget_changed_code(&self) {
-        let generation = self.space.code_watch().generation();
-        if self.seen_changes.swap(generation, Ordering::AcqRel) != generation {
-            for range in self.space.code_watch().take_changed() {
-                self.engine.invalidate(range);
-            }
+        let mut forgotten = false;
+        self.space.code_watch().settle(|range| {
+            self.engine.invalidate(range);
+            forgotten = true;
+        });
+        if forgotten {
+            self.engine.wait_for_vcpus();
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestMemory, MemFault, PAGE_SIZE, Perms};
 
-use crate::regions::Backing;
+use crate::regions::{Backing, Sharing};
 use crate::space::{AddressSpace, State};
 
 /// Copies bytes from the second address to the first in ascending order until all are copied or the host faults on one;
@@ -245,6 +245,16 @@ impl GuestMemory for AddressSpace {
 
     fn watch_code(&self, page: GuestAddr) {
         self.watch.watch(page);
+    }
+
+    fn is_fixed(&self, page: GuestAddr) -> bool {
+        let unwritten = self.read_state().ground.regions().get(page).is_some_and(|region| {
+            !region.perms.contains(Perms::WRITE)
+                && region.sharing == Sharing::Private
+                && region.backing == Backing::Anonymous
+        });
+        // A page that changed is watched no longer, whether anybody has asked for the report or not.
+        unwritten && self.watch.is_watched(page)
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`CodeWatch`]: which pages hold translated code, and which of them have changed since somebody asked.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,11 +16,15 @@ pub struct CodeWatch {
     /// Whether `Pages::watched` holds anything, readable without the lock.
     watching: AtomicBool,
     generation: AtomicU64,
+    /// Generation up to which every report has been passed on.
+    settled: AtomicU64,
+    /// Held while reports are passed on, so that they are passed on in one place at a time.
+    settling: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Pages {
-    watched: HashSet<u64>,
+    watched: BTreeSet<u64>,
     changed: BTreeSet<u64>,
 }
 
@@ -49,18 +53,14 @@ impl CodeWatch {
     }
 
     /// Reports that the bytes in `range` changed or became unreachable. Watched pages of the range are watched no longer
-    /// and appear in [`CodeWatch::take_changed`].
+    /// and are passed on by [`CodeWatch::settle`].
     pub fn changed(&self, range: GuestRange) {
         if range.is_empty() || !self.watching.load(Ordering::Acquire) {
             return;
         }
         let (first, last) = (range.start().get() / PAGE_SIZE, (range.end().get() - 1) / PAGE_SIZE);
         let mut pages = self.pages();
-        let hit: Vec<u64> = if last - first < pages.watched.len() as u64 {
-            (first..=last).filter(|page| pages.watched.contains(page)).collect()
-        } else {
-            pages.watched.iter().copied().filter(|page| (first..=last).contains(page)).collect()
-        };
+        let hit: Vec<u64> = pages.watched.range(first..=last).copied().collect();
         if hit.is_empty() {
             return;
         }
@@ -78,9 +78,37 @@ impl CodeWatch {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The ranges reported since the last call, in order, neighbours joined.
-    #[must_use]
-    pub fn take_changed(&self) -> Vec<GuestRange> {
+    /// Passes the ranges reported so far to `forget`, in order, neighbours joined, each once. When the call returns, every
+    /// report made before it has been passed on, by this call or by that of another thread, and `forget` has returned.
+    ///
+    /// `forget` must not call this function.
+    pub fn settle(&self, mut forget: impl FnMut(GuestRange)) {
+        if self.settled.load(Ordering::Acquire) >= self.generation() {
+            return;
+        }
+        // Whoever finds that another thread has taken its reports waits here until they are passed on.
+        let _one_at_a_time = self.settling();
+        let generation = self.generation();
+        self.take_changed().into_iter().for_each(&mut forget);
+        self.settled.store(generation, Ordering::Release);
+    }
+
+    fn settling(&self) -> MutexGuard<'_, ()> {
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps reports from being passed on until the guard is dropped: to be taken before a fork, and before whatever
+    /// `forget` takes, so that the child finds nothing half passed on.
+    pub fn hold(&self) -> impl Sized + '_ {
+        self.settling()
+    }
+
+    /// Keeps what is watched and reported as it is until the guard is dropped.
+    pub(crate) fn freeze(&self) -> impl std::fmt::Debug + '_ {
+        self.pages()
+    }
+
+    fn take_changed(&self) -> Vec<GuestRange> {
         let changed = std::mem::take(&mut self.pages().changed);
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for page in changed {
@@ -109,8 +137,13 @@ mod tests {
     #[test]
     fn only_watched_pages_are_reported_and_only_once() {
         let watch = CodeWatch::new();
+        let settled = || {
+            let mut ranges = Vec::new();
+            watch.settle(|range| ranges.push(range));
+            ranges
+        };
         watch.changed(range(0, 0x10_0000));
-        assert_eq!(watch.take_changed(), []);
+        assert_eq!(settled(), []);
         assert_eq!(watch.generation(), 0);
         watch.watch(GuestAddr::new(0x2010));
         watch.watch(GuestAddr::new(0x3000));
@@ -120,10 +153,33 @@ mod tests {
         assert_eq!(watch.generation(), 1);
         assert!(!watch.is_watched(GuestAddr::new(0x2000)));
         assert!(watch.is_watched(GuestAddr::new(0x9000)));
-        assert_eq!(watch.take_changed(), [range(0x2000, 0x2000)]);
-        assert_eq!(watch.take_changed(), []);
+        assert_eq!(settled(), [range(0x2000, 0x2000)]);
+        assert_eq!(settled(), []);
         watch.changed(GuestRange::everything());
-        assert_eq!(watch.take_changed(), [range(0x9000, 0x1000)]);
+        assert_eq!(settled(), [range(0x9000, 0x1000)]);
+    }
+
+    /// A thread whose report another thread is passing on does not come back before that is done.
+    #[test]
+    fn nobody_overtakes_a_report_that_is_being_passed_on() {
+        let watch = CodeWatch::new();
+        let forgotten = AtomicBool::new(false);
+        watch.watch(GuestAddr::new(0));
+        watch.changed(range(0, 1));
+        std::thread::scope(|scope| {
+            let (begun, is_begun) = std::sync::mpsc::channel();
+            let (watch, forgotten) = (&watch, &forgotten);
+            scope.spawn(move || {
+                watch.settle(|_| {
+                    begun.send(()).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    forgotten.store(true, Ordering::Release);
+                });
+            });
+            is_begun.recv().unwrap();
+            watch.settle(|_| unreachable!("the report was taken"));
+            assert!(forgotten.load(Ordering::Acquire));
+        });
     }
 
     #[test]

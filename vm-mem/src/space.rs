@@ -493,7 +493,8 @@ impl AddressSpace {
     /// For a `fork` of the process: taken before it, dropped in parent and child, the child's copy is whole.
     #[must_use]
     pub fn freeze(&self) -> Frozen<'_> {
-        Frozen { _state: self.write_state() }
+        let state = self.write_state();
+        Frozen { _watch: Box::new(self.watch.freeze()), _state: state }
     }
 
     /// The `len` bytes at `addr`, whole pages of the guest's address space.
@@ -547,6 +548,7 @@ impl State {
 /// A guard that keeps an address space as it is; see [`AddressSpace::freeze`].
 #[derive(Debug)]
 pub struct Frozen<'a> {
+    _watch: Box<dyn std::fmt::Debug + 'a>,
     _state: RwLockWriteGuard<'a, State>,
 }
 

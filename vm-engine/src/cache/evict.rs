@@ -55,14 +55,7 @@ impl Inner {
         self.links.unlink_incoming(id);
         self.links.retire_outgoing(id, region.first_link, region.link_count);
         self.bytes[region.tier as usize] -= region.code_len;
-        for page in region.ranges().flat_map(GuestRange::pages) {
-            if let Some(ids) = self.by_page.get_mut(&page) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
-                    self.by_page.remove(&page);
-                }
-            }
-        }
+        self.by_page.remove(id, region.ranges());
         self.retired.push(Retired { region, epoch: None });
     }
 }
@@ -104,6 +97,7 @@ impl TieredCodeCache {
     pub(super) fn settle(&self, inner: &mut Inner) {
         if inner.retired.iter().any(|retired| retired.epoch.is_none()) {
             let epoch = self.epochs.advance();
+            inner.last_retirement = Some(epoch);
             for retired in inner.retired.iter_mut().filter(|retired| retired.epoch.is_none()) {
                 retired.epoch = Some(epoch);
             }

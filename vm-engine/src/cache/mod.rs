@@ -6,19 +6,22 @@
 
 mod evict;
 pub(crate) mod link;
+mod pages;
 pub(crate) mod quiesce;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange};
+use vm_core::{BlockKey, GuestMemory, GuestRange};
 use vm_ir::{Block, Op};
 
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
+use self::pages::CodePages;
 use self::quiesce::{Epochs, Reader};
 use crate::config::Exact;
 use crate::fault::segments::{self, Registered, register};
@@ -109,8 +112,12 @@ struct Inner {
     /// Per tier, in the order of publication; retired regions are skipped when met.
     order: [VecDeque<RegionId>; 2],
     bytes: [usize; 2],
-    by_page: BTreeMap<GuestAddr, Vec<RegionId>>,
+    by_page: CodePages,
+    /// The exactness that code must have, once that has changed.
+    required: Option<Exact>,
     retired: Vec<Retired>,
+    /// Epoch of the latest retirement.
+    last_retirement: Option<u64>,
     log: RetiredLog,
     next_id: RegionId,
 }
@@ -122,6 +129,8 @@ pub(crate) struct TieredCodeCache {
     pub(crate) epochs: Epochs,
     budgets: [usize; 2],
     links_address: u64,
+    /// What the regions were made from.
+    memory: Arc<dyn GuestMemory>,
     mapped: Arc<MappedBytes>,
     /// Regions that deserve the second tier, not yet asked for.
     due: Mutex<Vec<BlockKey>>,
@@ -130,11 +139,12 @@ pub(crate) struct TieredCodeCache {
 }
 
 impl TieredCodeCache {
-    /// An empty cache with a budget in bytes of machine code for each tier. `stub` is where unlinked exits go.
+    /// An empty cache of code made from `memory`, with a budget in bytes of machine code for each tier. `stub` is where
+    /// unlinked exits go.
     ///
     /// # Errors
     /// What the host says when it refuses address space for the link table.
-    pub(crate) fn new(budgets: [usize; 2], stub: CodePtr) -> io::Result<Self> {
+    pub(crate) fn new(budgets: [usize; 2], stub: CodePtr, memory: Arc<dyn GuestMemory>) -> io::Result<Self> {
         let links = Links::new(LinkTable::reserve(MAX_LINKS)?, stub);
         let links_address = links.address();
         let inner = Inner {
@@ -142,8 +152,10 @@ impl TieredCodeCache {
             regions: HashMap::default(),
             order: [VecDeque::new(), VecDeque::new()],
             bytes: [0; 2],
-            by_page: BTreeMap::new(),
+            by_page: CodePages::default(),
+            required: None,
             retired: Vec::new(),
+            last_retirement: None,
             log: RetiredLog::default(),
             next_id: 1,
         };
@@ -153,6 +165,7 @@ impl TieredCodeCache {
             epochs: Epochs::new(),
             budgets,
             links_address,
+            memory,
             mapped: Arc::default(),
             due: Mutex::default(),
             has_due: AtomicBool::new(false),
@@ -222,9 +235,9 @@ impl TieredCodeCache {
         self.lock().links.release(ticket.first_link, ticket.link_count);
     }
 
-    /// Makes regions executable and reachable, in one piece of memory. A region whose source was invalidated since its
-    /// ticket was given is dropped; one that replaces another of the same key retires it. Then evicts what the budgets
-    /// do not hold.
+    /// Makes regions executable and reachable, in one piece of memory. A region whose source may have changed since its
+    /// ticket was given is compared with memory, and dropped if it did; one that replaces another of the same key
+    /// retires it. Then evicts what the budgets do not hold.
     ///
     /// # Errors
     /// What the host says when it refuses memory; the tickets are given back.
@@ -257,7 +270,9 @@ impl TieredCodeCache {
             };
             let (guest_len, code_len) = (made.guest_len as u64, region.code_len as u64);
             inner.next_id += 1;
-            if inner.log.hit_since(ticket.began, region.ranges()) {
+            let doubtful = inner.log.hit_since(ticket.began, region.ranges());
+            let unfit = inner.required.is_some_and(|required| required != region.faults);
+            if unfit || doubtful && !self.is_current_and_watched(&region) {
                 self.counters.outdated.fetch_add(1, Ordering::Relaxed);
                 inner.links.release(ticket.first_link, ticket.link_count);
                 continue;
@@ -265,12 +280,7 @@ impl TieredCodeCache {
             inner.links.claim(region.id, ticket.first_link, &made.links);
             inner.bytes[region.tier as usize] += region.code_len;
             inner.order[region.tier as usize].push_back(region.id);
-            for page in region.ranges().flat_map(GuestRange::pages) {
-                let ids = inner.by_page.entry(page).or_default();
-                if ids.last() != Some(&region.id) {
-                    ids.push(region.id);
-                }
-            }
+            inner.by_page.add(region.id, region.ranges());
             let entry = Entry {
                 id: region.id,
                 tier: region.tier,
@@ -309,11 +319,9 @@ impl TieredCodeCache {
     pub(crate) fn invalidate(&self, range: GuestRange) {
         let mut inner = self.lock();
         inner.log.record(range);
-        let pages = range.whole_pages();
         let mut hit: Vec<RegionId> = inner
             .by_page
-            .range(pages.start()..pages.end())
-            .flat_map(|(_, ids)| ids.iter().copied())
+            .in_range(range)
             .filter(|id| inner.regions.get(id).is_some_and(|region| region.ranges().any(|own| own.overlaps(range))))
             .collect();
         hit.sort_unstable();
@@ -321,19 +329,44 @@ impl TieredCodeCache {
         self.retire_all(&mut inner, &hit);
     }
 
-    /// Drops every region whose bytes are no longer in `memory`, and whatever is being made.
-    pub(crate) fn revalidate(&self, memory: &dyn GuestMemory) {
+    /// Drops every region that has bytes in the pages of `range` which memory no longer holds there, and whatever is
+    /// being made from such bytes. Pages that change only by what is reported are passed over.
+    pub(crate) fn revalidate(&self, range: GuestRange) {
+        /// Pages looked at before others may have the lock.
+        const AT_ONCE: usize = 64;
         let mut inner = self.lock();
-        inner.log.record(GuestRange::everything());
-        let stale: Vec<_> =
-            inner.regions.values().filter(|region| !region.is_current(memory)).map(|region| region.id).collect();
-        self.retire_all(&mut inner, &stale);
+        inner.log.record(range.whole_pages());
+        let mut next = Some(range.start());
+        while let Some(from) = next {
+            let Inner { by_page, regions, .. } = &mut *inner;
+            let (stale, rest) = by_page.stale(from, range, AT_ONCE, regions, &*self.memory);
+            self.retire_all(&mut inner, &stale);
+            next = rest;
+            if next.is_some() {
+                // Whatever is published meanwhile is compared with memory first, by what the log says.
+                drop(inner);
+                inner = self.lock();
+            }
+        }
     }
 
-    /// Drops every region that was compiled for another exactness than `faults`, and whatever is being made.
+    /// Watches the pages of `region` anew and says whether memory still holds its bytes.
+    fn is_current_and_watched(&self, region: &Region) -> bool {
+        region.ranges().flat_map(GuestRange::pages).for_each(|page| self.memory.watch_code(page));
+        region.is_current(&*self.memory)
+    }
+
+    /// Waits until no vCPU runs code that was dropped before the call, for as long as `patience` at most: a thread that
+    /// the host does not run makes no progress, and runs nothing either. Not to be called by a vCPU that is present.
+    pub(crate) fn wait_for_readers(&self, patience: Duration) {
+        let Some(epoch) = self.lock().last_retirement else { return };
+        self.epochs.wait_until_left(epoch, patience);
+    }
+
+    /// Drops every region that was compiled for another exactness than `faults`, now and when it is published.
     pub(crate) fn require(&self, faults: Exact) {
         let mut inner = self.lock();
-        inner.log.record(GuestRange::everything());
+        inner.required = Some(faults);
         let stale: Vec<_> =
             inner.regions.values().filter(|region| region.faults != faults).map(|region| region.id).collect();
         self.retire_all(&mut inner, &stale);

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crate::frame::Frame;
 
@@ -93,6 +94,19 @@ impl Epochs {
         seen.min().unwrap_or(now)
     }
 
+    /// Waits until nobody uses what was retired at `epoch`, at most as long as `patience`.
+    pub(crate) fn wait_until_left(&self, epoch: u64, patience: Duration) {
+        let mut began = None;
+        while self.free_until() < epoch {
+            let began = *began.get_or_insert_with(Instant::now);
+            if began.elapsed() > patience {
+                return;
+            }
+            // A reader that runs passes its next poll within microseconds; one that does not needs a processor.
+            std::thread::yield_now();
+        }
+    }
+
     /// In the child of a fork no reader runs generated code: the calling thread is in a system call, the others are
     /// gone.
     pub(crate) fn all_away(&self) {
@@ -119,7 +133,15 @@ mod tests {
         let later = epochs.advance();
         a.arrive(&epochs);
         assert!(epochs.free_until() < later);
-        b.leave();
-        assert_eq!(epochs.free_until(), later);
+        epochs.wait_until_left(later, Duration::from_millis(1));
+        assert!(epochs.free_until() < later, "a reader that does not come is not waited for without end");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                b.leave();
+            });
+            epochs.wait_until_left(later, Duration::from_secs(60));
+            assert_eq!(epochs.free_until(), later);
+        });
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use vm_core::{GuestAddr, Mode};
+use vm_core::{GuestAddr, Mode, PAGE_SIZE};
 use vm_ir::{End, IrBuilder, Target};
 
 use super::*;
@@ -18,8 +18,23 @@ fn range(start: u64, len: u64) -> GuestRange {
     GuestRange::new(GuestAddr::new(start), len).unwrap()
 }
 
+/// Pages of guest memory.
+const PAGES: u64 = 200;
+
+/// Guest memory full of the instruction that [`region`] is made from.
+fn memory() -> Arc<VecMemory> {
+    let memory = VecMemory::new(0, (PAGES * PAGE_SIZE) as usize);
+    memory.write(GuestAddr::new(0), &[0x13, 0, 0, 0].repeat((PAGES * PAGE_SIZE / 4) as usize)).unwrap();
+    memory
+}
+
+fn cache_of(budget: usize, memory: &Arc<VecMemory>) -> TieredCodeCache {
+    let memory: Arc<dyn GuestMemory> = Arc::<VecMemory>::clone(memory);
+    TieredCodeCache::new([budget; 2], STUB, memory).unwrap()
+}
+
 fn cache(budget: usize) -> TieredCodeCache {
-    TieredCodeCache::new([budget; 2], STUB).unwrap()
+    cache_of(budget, &memory())
 }
 
 /// A region of one four-byte block at `pc` with `len` bytes of code and links to `targets`.
@@ -88,8 +103,10 @@ fn invalidation_unlinks_and_frees_once_readers_have_passed() {
 
 #[test]
 fn a_region_whose_source_changed_while_it_was_made_is_dropped() {
-    let cache = cache(1 << 20);
+    let memory = memory();
+    let cache = cache_of(1 << 20, &memory);
     let (outdated, current) = (region(&cache, 0x1000, 16, &[0x100]), region(&cache, 0x3000, 16, &[]));
+    memory.write(GuestAddr::new(0x1001), &[1]).unwrap();
     cache.invalidate(range(0x1000, 2));
     cache.publish(vec![outdated, current]).unwrap();
     assert!(cache.lookup(key(0x1000)).is_none() && cache.lookup(key(0x3000)).is_some());
@@ -126,15 +143,71 @@ fn a_better_region_replaces_the_old_one() {
 
 #[test]
 fn revalidation_believes_bytes_only() {
-    let cache = cache(1 << 20);
-    let memory = VecMemory::new(0x1000, 64);
-    memory.write(GuestAddr::new(0x1000), &[0x13, 0, 0, 0].repeat(16)).unwrap();
+    let memory = memory();
+    let cache = cache_of(1 << 20, &memory);
     cache.publish(vec![region(&cache, 0x1000, 16, &[]), region(&cache, 0x1008, 16, &[])]).unwrap();
-    cache.revalidate(&*memory);
+    cache.revalidate(GuestRange::everything());
     assert_eq!(cache.len(), 2);
     memory.write(GuestAddr::new(0x1009), &[1]).unwrap();
-    cache.revalidate(&*memory);
+    cache.revalidate(GuestRange::everything());
     assert!(cache.tier(key(0x1000)).is_some() && cache.tier(key(0x1008)).is_none());
+}
+
+#[test]
+fn revalidation_looks_at_the_pages_of_its_range() {
+    let memory = memory();
+    let cache = cache_of(1 << 20, &memory);
+    // One block reaches over a page's end.
+    let starts = [0x1000, 0x1ffe, 0x3000, 0x3010, 0x3020, 0x3030, 0x3040, 0x5000];
+    let at = |pc| cache.tier(key(pc)).is_some();
+    cache.publish(starts.into_iter().map(|pc| region(&cache, pc, 16, &[])).collect()).unwrap();
+    cache.revalidate(range(0x1000, 0x1000));
+    assert!(at(0x1000) && !at(0x1ffe), "the bytes at 0x1ffe are not those of an aligned instruction");
+    memory.write(GuestAddr::new(0x3021), &[1]).unwrap();
+    memory.write(GuestAddr::new(0x5001), &[1]).unwrap();
+    cache.revalidate(range(0x5000, 0));
+    cache.revalidate(range(0x4000, 0x1000));
+    assert_eq!(cache.len(), 7);
+    cache.revalidate(range(0x3000, 1));
+    assert!(!at(0x3020) && at(0x3000) && at(0x3040) && at(0x5000));
+    // The page is as it was when it was last looked at, but for a region that was not there then.
+    let stale = region(&cache, 0x3020, 16, &[]);
+    cache.publish(vec![stale]).unwrap();
+    cache.revalidate(range(0x3000, 1));
+    assert!(!at(0x3020) && at(0x3030));
+    cache.revalidate(range(0, u64::MAX));
+    assert!(!at(0x5000));
+    assert_eq!(cache.len(), 5);
+}
+
+/// More pages than are looked at while the lock is held once.
+#[test]
+fn revalidation_of_everything_reaches_the_last_page() {
+    let memory = memory();
+    let cache = cache_of(1 << 20, &memory);
+    for page in 0..PAGES {
+        cache.publish(vec![region(&cache, page * PAGE_SIZE, 16, &[])]).unwrap();
+    }
+    for page in [0, PAGES - 1] {
+        memory.write(GuestAddr::new(page * PAGE_SIZE), &[1]).unwrap();
+    }
+    cache.revalidate(GuestRange::everything());
+    assert_eq!(cache.len() as u64, PAGES - 2);
+}
+
+#[test]
+fn a_flush_while_a_region_is_made_drops_it_only_if_its_bytes_changed() {
+    let memory = memory();
+    let cache = cache_of(1 << 20, &memory);
+    let (same, changed) = (region(&cache, 0x1000, 16, &[]), region(&cache, 0x1010, 16, &[]));
+    memory.write(GuestAddr::new(0x1010), &[1]).unwrap();
+    cache.revalidate(GuestRange::everything());
+    cache.publish(vec![same, changed]).unwrap();
+    assert!(cache.tier(key(0x1000)).is_some() && cache.tier(key(0x1010)).is_none());
+    let inexact = region(&cache, 0x2000, 16, &[]);
+    cache.require(Exact::Registers);
+    cache.publish(vec![inexact]).unwrap();
+    assert_eq!(cache.len(), 0);
 }
 
 #[test]

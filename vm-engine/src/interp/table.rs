@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use vm_core::{BlockKey, GuestAddr, GuestRange, PAGE_SIZE};
+use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange, PAGE_SIZE};
 
 use super::block::{BlockId, Tier0Block};
+use crate::engine::bytes_match;
 
 const CHUNK: usize = 1024;
 const CHUNKS: usize = 4096;
@@ -160,6 +161,27 @@ impl Tier0Cache {
             }
         }
         count
+    }
+
+    /// Retires every block that has bytes in the pages of `range` which are no longer in `memory`. Blocks that are being
+    /// translated meanwhile are refused by [`Tier0Cache::insert`].
+    pub(crate) fn revalidate(&self, range: GuestRange, memory: &dyn GuestMemory) {
+        let mut book = self.book();
+        book.invalidations += 1;
+        let pages = range.whole_pages();
+        let mut touched: Vec<BlockId> = Vec::new();
+        for (page, ids) in book.pages.range(pages.start().get()..pages.end().get()) {
+            if !memory.is_fixed(GuestAddr::new(*page)) {
+                touched.extend(ids);
+            }
+        }
+        for id in touched {
+            if let Some(block) = self.get(id).filter(|block| !block.is_dead())
+                && !bytes_match(memory, block.key.pc, &block.bytes)
+            {
+                self.retire_locked(&mut book, id, block);
+            }
+        }
     }
 
     /// Retires one block.

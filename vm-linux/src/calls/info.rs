@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, SysResult};
+use crate::kernel::{Args, SysResult, guest_range};
 use crate::layout::Layout;
 use crate::layout::riscv64::HwProbe;
 use crate::thread::Thread;
@@ -92,12 +92,22 @@ pub(crate) fn riscv_hwprobe(t: &mut Thread, a: &Args) -> SysResult {
     Ok(0)
 }
 
-/// `riscv_flush_icache(start, end, flags)`: all translated code is compared with memory again, whatever the range, as after `fence.i`.
+/// `riscv_flush_icache(start, end, flags)`: what was translated from the pages of the range is compared with memory. A
+/// kernel flushes everything whatever the range, so one that makes no sense stands for all of memory.
 pub(crate) fn riscv_flush_icache(t: &mut Thread, a: &Args) -> SysResult {
-    // SYS_RISCV_FLUSH_ICACHE_LOCAL is the only flag; there is one thread.
-    if a.raw(2) & !1 != 0 {
+    /// `SYS_RISCV_FLUSH_ICACHE_LOCAL`: for the calling thread alone.
+    const LOCAL: u64 = 1;
+    if a.raw(2) & !LOCAL != 0 {
         return Err(Errno::EINVAL.into());
     }
-    t.engine.flush_code();
+    let (start, end) = (a.raw(0), a.raw(1));
+    if start < end {
+        t.engine.flush_range(guest_range(start, end - start));
+    } else {
+        t.engine.flush_code();
+    }
+    if a.raw(2) & LOCAL == 0 {
+        t.engine.wait_for_vcpus();
+    }
     Ok(0)
 }

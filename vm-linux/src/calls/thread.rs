@@ -181,6 +181,7 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
     let forked = {
         let kernel = Arc::clone(&t.kernel);
         // In the order in which they are ever taken together.
+        let changes = kernel.space.code_watch().hold();
         let engine = kernel.engine.prepare_fork();
         let frozen = kernel.space.freeze();
         let held = kernel.hold();
@@ -191,6 +192,7 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
             Ok(Forked::Child) => engine.child(),
             Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
         }
+        drop(changes);
         forked?
     };
     match forked {

@@ -6,6 +6,7 @@ use vm_ir::{End, IrBuilder, Target};
 use super::*;
 use crate::config::Exact;
 use crate::jit::code::CodePtr;
+use crate::testing::VecMemory;
 
 fn key(pc: u64) -> BlockKey {
     BlockKey::new(GuestAddr::new(pc), Mode::default())
@@ -54,7 +55,7 @@ struct Setup {
 }
 
 fn setup(capacity: usize) -> Setup {
-    let cache = Arc::new(TieredCodeCache::new([1 << 20; 2], CodePtr::new(0x10)).unwrap());
+    let cache = Arc::new(TieredCodeCache::new([1 << 20; 2], CodePtr::new(0x10), VecMemory::new(0, 4096)).unwrap());
     let order = Arc::new(Mutex::new(Vec::new()));
     let workers = Arc::new(AtomicUsize::new(0));
     let make = {
