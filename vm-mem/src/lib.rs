@@ -28,6 +28,7 @@
 mod access;
 mod code_watch;
 mod error;
+mod gaps;
 #[allow(unsafe_code)] // The only calls of mmap, mremap, mprotect, madvise, munmap and shmat.
 mod host;
 mod regions;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use vm_core::{GuestAddr, GuestRange, PAGE_SIZE, Perms};
 
+use crate::gaps::{Gaps, Wanted};
+
 /// Who sees writes to a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sharing {
@@ -93,13 +95,14 @@ pub(crate) fn span(start: u64, end: u64) -> GuestRange {
 #[derive(Clone, Debug, Default)]
 pub struct RegionMap {
     by_start: BTreeMap<u64, Region>,
+    gaps: Gaps,
 }
 
 impl RegionMap {
     /// Without regions.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { by_start: BTreeMap::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Every region, in order.
@@ -180,6 +183,7 @@ impl RegionMap {
             "{range} is no range of pages"
         );
         self.remove(range);
+        self.gaps.occupy(range);
         let mut merged = region;
         if let Some((_, before)) = self.by_start.range(..range.start().get()).next_back()
             && before.continues_in(&merged)
@@ -215,6 +219,7 @@ impl RegionMap {
             if cut_end < end {
                 self.by_start.insert(cut_end, region.part(cut_end, end));
             }
+            self.gaps.vacate(span(cut_start, cut_end));
             removed.push(region.part(cut_start, cut_end));
         }
         removed
@@ -228,44 +233,18 @@ impl RegionMap {
     }
 
     /// The highest gap of `len` bytes that ends at or below `top`, starts at or above `bottom` and whose start is a
-    /// multiple of `align`, a power of two. `blocked` are ranges in ascending order that count as mapped.
+    /// multiple of `align`, a power of two of at least the page size. `blocked` are ranges in ascending order that count
+    /// as mapped.
     #[must_use]
     pub fn gap_below(&self, top: u64, bottom: u64, len: u64, align: u64, blocked: &[GuestRange]) -> Option<GuestAddr> {
-        let mut end = top;
-        loop {
-            let start = end.checked_sub(len)? & !(align - 1);
-            if start < bottom {
-                return None;
-            }
-            let candidate = span(start, start + len);
-            let lowest = self.touching(candidate).next().map(|region| region.range.start().get());
-            let obstacle = blocked.iter().find(|range| range.overlaps(candidate)).map(|range| range.start().get());
-            match lowest.into_iter().chain(obstacle).min() {
-                None => return Some(GuestAddr::new(start)),
-                Some(blocker) => end = blocker.min(end - 1),
-            }
-        }
+        self.gaps.highest(Wanted { bottom, top, len, align, blocked })
     }
 
     /// The lowest gap of `len` bytes that starts at or above `bottom` and ends at or below `top`; otherwise as
     /// [`RegionMap::gap_below`].
     #[must_use]
     pub fn gap_above(&self, bottom: u64, top: u64, len: u64, align: u64, blocked: &[GuestRange]) -> Option<GuestAddr> {
-        let mut start = bottom;
-        loop {
-            start = start.checked_add(align - 1)? & !(align - 1);
-            let end = start.checked_add(len)?;
-            if end > top {
-                return None;
-            }
-            let candidate = span(start, end);
-            let highest = self.touching(candidate).next_back().map(|region| region.range.end().get());
-            let obstacle = blocked.iter().rev().find(|range| range.overlaps(candidate)).map(|range| range.end().get());
-            match highest.into_iter().chain(obstacle).max() {
-                None => return Some(GuestAddr::new(start)),
-                Some(blocker) => start = blocker,
-            }
-        }
+        self.gaps.lowest(Wanted { bottom, top, len, align, blocked })
     }
 }
 
@@ -388,7 +367,7 @@ mod tests {
                 });
             }
             let obstacle = [span(blocked * PAGE_SIZE, (blocked + 1) * PAGE_SIZE)];
-            let align = 1u64 << align;
+            let align = 1u64 << align; // in pages
             let fits = |first: &u64| {
                 first.is_multiple_of(align)
                     && first + pages <= top
