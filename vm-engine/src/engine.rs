@@ -119,7 +119,7 @@ impl Engine {
             native: self.native().map(|native| NativeVcpu::new(native, &mut frame)),
             engine: Arc::clone(self),
             frame,
-            interpreter: Interpreter::new(),
+            interpreter: Interpreter::new(Arc::clone(&cache)),
             lowering: Lowering::default(),
             local: LocalCounters::default(),
             cache,

@@ -98,6 +98,89 @@ pub(crate) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> usize {
     end.addr() - to.addr()
 }
 
+/// [`Flat`] memory in two words, for the interpreter's common accesses: what one host instruction does is done, everything
+/// else is left to a slower way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "no accessors"))]
+    base: u64,
+    /// Eight bytes can be accessed at every address below, as far as limits go.
+    bound: u64,
+}
+
+impl Window {
+    /// Refuses everything.
+    pub(crate) const SHUT: Self = Self { base: 0, bound: 0 };
+}
+
+/// Accesses of one width through a [`Window`].
+macro_rules! window {
+    ($load:ident $load_asm:literal, $store:ident $store_asm:literal) => {
+        impl Window {
+            /// Reads at `addr`, zero-extended. `None` if the access fails or is not for this way.
+            #[inline(always)]
+            pub(crate) fn $load(self, addr: u64) -> Option<u64> {
+                if addr >= self.bound {
+                    return None;
+                }
+                #[cfg(target_arch = "x86_64")]
+                {
+                    let (value, failed): (u64, u64);
+                    // SAFETY: reads guest memory, to which no Rust reference exists, or faults and is resumed.
+                    unsafe {
+                        std::arch::asm!(
+                            guarded!($load_asm),
+                            base = in(reg) self.base,
+                            addr = in(reg) addr,
+                            out("rax") value,
+                            inout("rcx") 0u64 => failed,
+                            options(nostack, preserves_flags, readonly),
+                        );
+                    }
+                    (failed == 0).then_some(value)
+                }
+                #[cfg(not(target_arch = "x86_64"))]
+                None
+            }
+
+            /// Writes the low bits of `value` at `addr`. False if the access fails, with nothing written, or is not
+            /// for this way.
+            #[inline(always)]
+            pub(crate) fn $store(self, addr: u64, value: u64) -> bool {
+                if addr >= self.bound {
+                    return false;
+                }
+                #[cfg(target_arch = "x86_64")]
+                {
+                    let failed: u64;
+                    // SAFETY: writes guest memory, to which no Rust reference exists, or faults and is resumed.
+                    unsafe {
+                        std::arch::asm!(
+                            guarded!($store_asm),
+                            base = in(reg) self.base,
+                            addr = in(reg) addr,
+                            inout("rax") value => _,
+                            inout("rcx") 0u64 => failed,
+                            options(nostack, preserves_flags),
+                        );
+                    }
+                    failed == 0
+                }
+                #[cfg(not(target_arch = "x86_64"))]
+                {
+                    let _ = value;
+                    false
+                }
+            }
+        }
+    };
+}
+
+window!(load_8 "movzx eax, byte ptr [{base} + {addr}]", store_8 "mov byte ptr [{base} + {addr}], al");
+window!(load_16 "movzx eax, word ptr [{base} + {addr}]", store_16 "mov word ptr [{base} + {addr}], ax");
+window!(load_32 "mov eax, dword ptr [{base} + {addr}]", store_32 "mov dword ptr [{base} + {addr}], eax");
+window!(load_64 "mov rax, qword ptr [{base} + {addr}]", store_64 "mov qword ptr [{base} + {addr}], rax");
+
 /// Methods for one width.
 macro_rules! width {
     (
@@ -261,6 +344,11 @@ impl Flat {
             let _ = view;
             None
         }
+    }
+
+    /// The window on all of it.
+    pub(crate) const fn window(self) -> Window {
+        Window { base: self.base, bound: self.limit.saturating_sub(7) }
     }
 
     /// Whether the `len` bytes at `addr`, at most 16, lie below the limit.

@@ -56,7 +56,7 @@ impl Vcpu {
             }
             if self.cache_number != self.engine.cache_number.load(Ordering::Acquire) {
                 (self.cache, self.cache_number) = self.engine.cache();
-                self.interpreter.forget();
+                self.interpreter.change_cache(Arc::clone(&self.cache));
                 way = None;
             }
             let generation = self.engine.generation.load(Ordering::Acquire);
@@ -68,7 +68,7 @@ impl Vcpu {
                     Some(block) => (*id, block),
                     None => continue,
                 },
-                Found::Own(block) => (BlockId(u32::MAX), block),
+                Found::Own(block) => (BlockId::NONE, block),
                 Found::Restart => continue,
             };
             if matches!(found, Found::Shared(_)) {
@@ -86,13 +86,12 @@ impl Vcpu {
             let engine = Arc::clone(&self.engine);
             let frame = Arc::clone(self.frame.shared());
             let run = Run {
-                cache: &cache,
                 memory: Memory::new(&*engine.memory),
                 helpers: engine.helpers,
                 stop: frame.interrupt_word(),
                 generation,
             };
-            let leave = self.interpreter.run(&run, id, block, self.frame.state_mut(), &mut fuel);
+            let leave = self.interpreter.run(&run, block, self.frame.state_mut(), &mut fuel);
             let executed = slice - fuel;
             budget -= executed;
             self.local.instructions += executed as u64;

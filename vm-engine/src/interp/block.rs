@@ -1,59 +1,77 @@
 //! [`Tier0Block`]: a block in the form that tier 0 runs, with its counters, links and profile.
+//!
+//! Links are addresses of blocks, so that the way from one block to the next is one load. They hold between blocks of
+//! one [`Tier0Cache`](super::table::Tier0Cache), which neither moves nor drops a block while it lives.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vm_core::{BlockKey, GuestAddr};
 
-use super::code::Code;
+use super::op::{Code, Ops};
 use crate::hot::Heat;
 
 /// Number of a block in its [`Tier0Cache`](super::table::Tier0Cache).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BlockId(pub(crate) u32);
 
+impl BlockId {
+    /// Of a block that belongs to no cache.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
 /// A fixed way out of a block: to another address, and from its first use to the block there.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Guest address it goes to.
     pub(crate) target: GuestAddr,
-    /// Bit 31: it has been taken. Below: number of the block there plus one, zero while that is unknown.
-    word: AtomicU32,
+    /// The block there; while that is unknown, null, or [`Link::TAKEN`] once the link has been taken.
+    to: AtomicPtr<Tier0Block>,
 }
 
 impl Link {
-    const TAKEN: u32 = 1 << 31;
+    const TAKEN: *mut Tier0Block = ptr::without_provenance_mut(1);
 
     /// A link to `target` that has not been taken.
     pub(super) const fn new(target: GuestAddr) -> Self {
-        Self { target, word: AtomicU32::new(0) }
+        Self { target, to: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// The block there, once it is known.
     #[inline(always)]
-    pub(crate) fn block(&self) -> Option<BlockId> {
-        match self.word.load(Ordering::Acquire) & !Self::TAKEN {
-            0 => None,
-            number => Some(BlockId(number - 1)),
+    pub(crate) fn block(&self) -> Option<&Tier0Block> {
+        let to = self.to.load(Ordering::Acquire);
+        if to.addr() <= Self::TAKEN.addr() {
+            return None;
         }
+        // SAFETY: not null and not the mark, so `set` wrote it, whose caller keeps the block where it is for as long as
+        // the block that this link belongs to, which is borrowed here. Nothing but shared borrows is made of blocks.
+        Some(unsafe { &*to })
     }
 
     /// Whether the link has ever been taken.
     pub(crate) fn taken(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & Self::TAKEN != 0
+        !self.to.load(Ordering::Relaxed).is_null()
     }
 
     /// Notes that the link was taken.
     pub(super) fn take(&self) {
-        self.word.fetch_or(Self::TAKEN, Ordering::Relaxed);
+        // Fails if somebody was first, or linked it.
+        let _ = self.to.compare_exchange(ptr::null_mut(), Self::TAKEN, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, block: BlockId) {
-        self.word.store((block.0 + 1) | Self::TAKEN, Ordering::Release);
+    /// Makes the link lead to `block`.
+    ///
+    /// # Safety
+    /// `block` stays where it is and shared for at least as long as the block that the link belongs to.
+    pub(super) unsafe fn set(&self, block: &Tier0Block) {
+        self.to.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
     }
 
+    /// Forgets where the link leads.
     pub(super) fn clear(&self) {
-        self.word.fetch_and(Self::TAKEN, Ordering::AcqRel);
+        self.to.store(Self::TAKEN, Ordering::Release);
     }
 }
 
@@ -68,6 +86,17 @@ pub(crate) struct IndirectProfile {
 }
 
 impl IndirectProfile {
+    /// Counts a jump to `target` if that is the target seen first. False if nothing was counted.
+    #[inline(always)]
+    pub(super) fn count_first(&self, target: u64) -> bool {
+        let first = self.targets[0].load(Ordering::Relaxed) == target;
+        if first {
+            let n = self.counts[0].load(Ordering::Relaxed);
+            self.counts[0].store(n.saturating_add(1), Ordering::Relaxed);
+        }
+        first
+    }
+
     /// Counts a jump to `target`: a known one gains, an unknown one takes the place of the least used once that
     /// has been worn down.
     #[inline]
@@ -103,54 +132,74 @@ impl IndirectProfile {
     }
 }
 
+/// Links that the end of a block may have; those of side exits have numbers from here on.
+pub(super) const END_LINKS: usize = 2;
+
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
 ///
-/// What every pass through the block touches comes first, so that it shares a line of the host's cache.
+/// What every pass through the block touches comes first and shares a line of the host's cache.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Tier0Block {
-    /// High half: generation of guest code in which the bytes were last compared. Low half: entries left before the
-    /// hotspot detector looks at the block again.
-    entry: AtomicU64,
-    /// Its ops; the last is an end.
-    pub(super) code: Box<[Code]>,
-    /// Ways out: what the end names first (taken, then not taken), then the side exits.
-    pub(crate) links: Box<[Link]>,
-    /// What it is a translation of.
-    pub(crate) key: BlockKey,
+    /// Generation of guest code in which the bytes were last compared.
+    generation: AtomicU32,
+    /// Entries left before the hotspot detector looks at the block again. Threads race on it: entries may be lost.
+    entries: AtomicU32,
+    /// Its ops.
+    pub(super) ops: Ops,
+    /// Number of guest instructions.
+    guest_len: u32,
     /// Retired: nothing leads here any more.
     dead: AtomicBool,
     /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
     pub(super) cacheable: bool,
-    /// Number of guest instructions.
-    guest_len: u32,
+    /// How many of the next are in use.
+    end_links: u8,
+    /// Ways out at the end: taken, then not taken.
+    pub(super) ways: [Link; END_LINKS],
+    /// Ways out from the middle.
+    sides: Box<[Link]>,
+    /// What it is a translation of.
+    pub(crate) key: BlockKey,
+    /// Its number in the cache that it belongs to.
+    pub(super) id: BlockId,
+    /// Words of spill area that the ops use.
+    pub(super) spills: u32,
     /// Where a computed end went; `None` for other ends.
     pub(crate) indirect: Option<Box<IndirectProfile>>,
     /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
     pub(super) marks: Box<[(u32, u16)]>,
     /// The guest bytes that made it.
     pub(crate) bytes: Box<[u8]>,
-    /// Words of spill area that the ops use.
-    pub(super) spills: u32,
     /// What the hotspot detector remembers of it.
     pub(crate) heat: Heat,
-    /// Links that lead here: block and index of the link.
+    /// Links that lead here: block and number of the link.
     incoming: Mutex<Vec<(BlockId, u32)>>,
 }
 
+const _: () = assert!(std::mem::offset_of!(Tier0Block, sides) == 64);
+
 impl Tier0Block {
-    pub(super) fn new(key: BlockKey, bytes: Box<[u8]>, parts: Parts) -> Self {
+    pub(super) fn new(key: BlockKey, bytes: Box<[u8]>, parts: Parts<'_>) -> Self {
+        let mut ways = [const { Link::new(GuestAddr::new(0)) }; END_LINKS];
+        for (way, &target) in ways.iter_mut().zip(parts.ways) {
+            *way = Link::new(target);
+        }
         Self {
             key,
             bytes,
-            code: parts.code,
+            ops: Ops::new(parts.code),
             guest_len: parts.marks.len() as u32,
-            marks: parts.marks,
-            links: parts.links,
+            marks: parts.marks.into(),
+            ways,
+            end_links: parts.ways.len() as u8,
+            sides: parts.sides.iter().map(|&target| Link::new(target)).collect(),
+            id: BlockId::NONE,
             indirect: parts.indirect.then(Box::default),
             spills: parts.spills,
             cacheable: parts.cacheable,
-            entry: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            entries: AtomicU32::new(0),
             heat: Heat::new(),
             dead: AtomicBool::new(false),
             incoming: Mutex::new(Vec::new()),
@@ -158,22 +207,33 @@ impl Tier0Block {
     }
 
     /// Number of guest instructions.
-    pub(crate) fn guest_len(&self) -> u32 {
+    #[inline(always)]
+    pub(crate) const fn guest_len(&self) -> u32 {
         self.guest_len
+    }
+
+    /// Link number `index`.
+    pub(super) fn link(&self, index: usize) -> Option<&Link> {
+        match index.checked_sub(END_LINKS) {
+            None => self.ways.get(index),
+            Some(side) => self.sides.get(side),
+        }
+    }
+
+    /// Its ways out: of a branch the taken side first, then the other; after what the end names, the side exits.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.ways[..usize::from(self.end_links)].iter().chain(&self.sides)
     }
 
     /// Counts an entry in `generation` as `weight` entries. False if the block needs a look first: its bytes were last
     /// compared in another generation, or its count has run out.
     #[inline(always)]
     pub(crate) fn enter(&self, generation: u32, weight: u32) -> bool {
-        let word = self.entry.load(Ordering::Relaxed);
-        let left = word.wrapping_sub(u64::from(generation) << 32);
-        let weight = u64::from(weight);
-        // One comparison for both: with a wrong generation or too small a count the difference is out of range.
-        if left.wrapping_sub(weight) > u64::from(u32::MAX) - weight {
+        if self.generation.load(Ordering::Relaxed) != generation {
             return false;
         }
-        self.entry.store(word - weight, Ordering::Relaxed);
+        let Some(left) = self.entries.load(Ordering::Relaxed).checked_sub(weight) else { return false };
+        self.entries.store(left, Ordering::Relaxed);
         true
     }
 
@@ -184,18 +244,22 @@ impl Tier0Block {
 
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.bytes) + size_of_val(&*self.code) + size_of_val(&*self.marks) + size_of_val(&*self.links)
+        self.ops.bytes()
+            + size_of_val(&*self.bytes)
+            + size_of_val(&*self.marks)
+            + size_of_val(&*self.sides)
+            + self.indirect.as_ref().map_or(0, |profile| size_of_val(&**profile))
     }
 
     /// Generation in which the bytes were last compared, and entries left.
     pub(crate) fn entry(&self) -> (u32, u32) {
-        let word = self.entry.load(Ordering::Relaxed);
-        ((word >> 32) as u32, word as u32)
+        (self.generation.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
     }
 
     /// Allows `left` entries in `generation` before the next look.
     pub(crate) fn allow(&self, generation: u32, left: u32) {
-        self.entry.store(u64::from(generation) << 32 | u64::from(left), Ordering::Relaxed);
+        self.entries.store(left, Ordering::Relaxed);
+        self.generation.store(generation, Ordering::Relaxed);
     }
 
     /// Whether the block was retired.
@@ -219,10 +283,14 @@ impl Tier0Block {
 }
 
 /// What lowering makes of a block.
-pub(super) struct Parts {
-    pub(super) code: Box<[Code]>,
-    pub(super) marks: Box<[(u32, u16)]>,
-    pub(super) links: Box<[Link]>,
+pub(super) struct Parts<'a> {
+    /// The last is an end.
+    pub(super) code: &'a [Code],
+    pub(super) marks: &'a [(u32, u16)],
+    /// Where the end goes, at most [`END_LINKS`].
+    pub(super) ways: &'a [GuestAddr],
+    /// Where the side exits go.
+    pub(super) sides: &'a [GuestAddr],
     pub(super) indirect: bool,
     pub(super) spills: u32,
     pub(super) cacheable: bool,
@@ -231,6 +299,14 @@ pub(super) struct Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interp::code::Opcode;
+
+    fn empty() -> Tier0Block {
+        let code = [Code::new(Opcode::Jump, 0, 0, 0, 0)];
+        let parts =
+            Parts { code: &code, marks: &[], ways: &[], sides: &[], indirect: false, spills: 0, cacheable: true };
+        Tier0Block::new(BlockKey::default(), Box::default(), parts)
+    }
 
     #[test]
     fn an_indirect_profile_keeps_the_frequent_targets() {
@@ -247,15 +323,7 @@ mod tests {
 
     #[test]
     fn an_entry_needs_the_generation_and_the_count() {
-        let parts = Parts {
-            code: Box::default(),
-            marks: Box::default(),
-            links: Box::default(),
-            indirect: false,
-            spills: 0,
-            cacheable: true,
-        };
-        let block = Tier0Block::new(BlockKey::default(), Box::default(), parts);
+        let block = empty();
         block.allow(7, 3);
         assert!(!block.enter(6, 1) && !block.enter(8, 1));
         assert!(block.enter(7, 2));
@@ -271,8 +339,14 @@ mod tests {
     fn links_remember_that_they_were_taken() {
         let link = Link::new(GuestAddr::new(0x1000));
         assert!(!link.taken() && link.block().is_none());
-        link.set(BlockId(0));
-        assert_eq!(link.block(), Some(BlockId(0)));
+        link.take();
+        assert!(link.taken() && link.block().is_none());
+        let block = empty();
+        // SAFETY: the block outlives the link's last use.
+        unsafe { link.set(&block) };
+        assert!(link.taken() && ptr::eq(link.block().unwrap(), &block));
+        link.take();
+        assert!(link.block().is_some());
         link.clear();
         assert!(link.taken() && link.block().is_none());
     }

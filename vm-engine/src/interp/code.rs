@@ -1,6 +1,5 @@
-//! [`Code`]: the compact three-address ops that tier 0 runs, and the one table of their specialised forms.
+//! [`Opcode`]: what the ops of tier 0 do, and the one table of their specialised forms.
 
-use vm_core::{CpuState, SLOT_COUNT, WORD_COUNT};
 use vm_ir::{Op, Type};
 
 /// Calls `$then!` with the table of forms. A row names opcodes and the op whose definition they run.
@@ -119,7 +118,7 @@ macro_rules! opcodes {
         float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
         convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
     ) => {
-        /// What a [`Code`] does. `d`, `a` and `b` are its registers, `imm` its immediate.
+        /// What a [`Code`](super::op::Code) does. `d`, `a` and `b` are its registers, `imm` its immediate.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub(crate) enum Opcode {
@@ -147,7 +146,7 @@ macro_rules! opcodes {
             OrWide,
             /// 128-bit `d = a ^ b`.
             XorWide,
-            /// `d` = any scalar op on `a`, `b`, `c`; `imm` is a [`Generic`].
+            /// `d` = any scalar op on `a`, `b`, `c`; `imm` is a [`Generic`](super::op::Generic).
             Generic,
             /// `d` = byte at `a + imm`.
             Load8,
@@ -175,9 +174,9 @@ macro_rules! opcodes {
             Store64,
             /// Sixteen bytes at `a + imm` = `b`.
             Store128,
-            /// `d` = what was at `a`, combined with `b`; `imm` is a [`Generic`].
+            /// `d` = what was at `a`, combined with `b`; `imm` is a [`Generic`](super::op::Generic).
             AtomicRmw,
-            /// `d` = what was at `a`, replaced by `c` if it was `b`; `imm` is a [`Generic`].
+            /// `d` = what was at `a`, replaced by `c` if it was `b`; `imm` is a [`Generic`](super::op::Generic).
             AtomicCas,
             /// Orders memory accesses; `imm` is the [`FenceKind`](vm_ir::FenceKind).
             Fence,
@@ -195,11 +194,11 @@ macro_rules! opcodes {
             SpillLoad,
             /// Traps with the kind `imm` at the address `b` if `a` is not zero.
             TrapIf,
-            /// Leaves by link `d` if `a` is not zero.
+            /// Leaves by link `imm`, as `d` entries, if `a` is not zero.
             ExitIf,
-            /// Leaves by link 0.
+            /// Leaves by link 0, as `d` entries.
             Jump,
-            /// Leaves by link 0 if `a` is not zero, else by link 1.
+            /// Leaves by link 0, as `d` entries, if `a` is not zero, else by link 1.
             Branch,
             /// Leaves for the address `a`.
             Indirect,
@@ -211,6 +210,42 @@ macro_rules! opcodes {
             FlushCode,
             /// Leaves because the mode may have changed; continues at `imm`.
             ModeChange,
+        }
+
+        impl Opcode {
+            /// Every opcode, by its number.
+            pub(super) const ALL: &[Self] = &[
+                $(Self::$ll, Self::$lli,)*
+                $(Self::$ww, Self::$wwi, Self::$wx, Self::$wxi,)*
+                $(Self::$cc, Self::$cci, Self::$cb, Self::$cbi,)*
+                $(Self::$un,)*
+                $(Self::$fd, Self::$fs,)*
+                $(Self::$co,)*
+                Self::Move, Self::MoveImm, Self::MoveWide, Self::Cut, Self::Select, Self::SelectWide,
+                Self::AndWide, Self::OrWide, Self::XorWide, Self::Generic,
+                Self::Load8, Self::Load16, Self::Load32, Self::Load64, Self::Load128,
+                Self::Load8S, Self::Load16S, Self::Load32S,
+                Self::Store8, Self::Store16, Self::Store32, Self::Store64, Self::Store128,
+                Self::AtomicRmw, Self::AtomicCas, Self::Fence, Self::FpFlagsGet, Self::FpFlagsSet, Self::SetMode,
+                Self::Call, Self::SpillStore, Self::SpillLoad, Self::TrapIf, Self::ExitIf,
+                Self::Jump, Self::Branch, Self::Indirect,
+                Self::Syscall, Self::Trap, Self::FlushCode, Self::ModeChange,
+            ];
+
+            /// Whether a block ends here whatever the op finds.
+            pub(super) const fn is_end(self) -> bool {
+                matches!(
+                    self,
+                    $(Self::$cb | Self::$cbi |)*
+                    Self::Jump
+                        | Self::Branch
+                        | Self::Indirect
+                        | Self::Syscall
+                        | Self::Trap
+                        | Self::FlushCode
+                        | Self::ModeChange
+                )
+            }
         }
 
         const LONG: [Option<(Opcode, Opcode)>; Op::ALL.len()] = {
@@ -324,96 +359,14 @@ impl Opcode {
     }
 }
 
-/// A register of tier 0: a word of the state. Guest slots come first, then temporaries.
-pub(super) type Reg = u16;
-
-/// First word that holds temporaries.
-pub(super) const FIRST_TEMP: Reg = SLOT_COUNT as Reg;
-/// Number of words for temporaries; even.
-pub(super) const TEMP_COUNT: usize = WORD_COUNT - SLOT_COUNT - 8;
-/// Where spilled operands are brought for the op that reads them, two words each; the first takes a spilled result too.
-pub(super) const SCRATCH: [Reg; 3] = [WORD_COUNT as Reg - 8, WORD_COUNT as Reg - 6, WORD_COUNT as Reg - 4];
-/// Reads as zero while tier 0 runs; 128 bits.
-pub(super) const ZERO: Reg = WORD_COUNT as Reg - 2;
-
-/// One op of tier 0.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct Code {
-    /// What is done.
-    pub(crate) op: Opcode,
-    /// Register written.
-    pub(crate) d: Reg,
-    /// First register read.
-    pub(crate) a: Reg,
-    /// Second register read.
-    pub(crate) b: Reg,
-    /// Immediate.
-    pub(crate) imm: u64,
-}
-
-const _: () = assert!(size_of::<Code>() == 16);
-
-/// `words[reg]`; the mask makes every register a valid index.
-#[inline(always)]
-pub(super) fn word(state: &mut CpuState, reg: Reg) -> &mut u64 {
-    &mut state.words_mut()[usize::from(reg) & (WORD_COUNT - 1)]
-}
-
-/// The 128 bits at `reg`.
-#[inline(always)]
-pub(super) fn wide(state: &mut CpuState, reg: Reg) -> u128 {
-    u128::from(*word(state, reg)) | u128::from(*word(state, reg + 1)) << 64
-}
-
-/// Writes the 128 bits at `reg`.
-#[inline(always)]
-pub(super) fn set_wide(state: &mut CpuState, reg: Reg, value: u128) {
-    *word(state, reg) = value as u64;
-    *word(state, reg + 1) = (value >> 64) as u64;
-}
-
-/// The immediate of [`Opcode::Generic`]: an op whose fields are looked at when it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Generic {
-    pub(super) op: Op,
-    pub(super) ty: Type,
-    pub(super) from: Type,
-    pub(super) attr: u8,
-    /// Third operand.
-    pub(super) c: Reg,
-}
-
-impl Generic {
-    pub(super) const fn pack(self) -> u64 {
-        self.c as u64
-            | (self.op as u64) << 16
-            | (self.ty as u64) << 24
-            | (self.from as u64) << 32
-            | (self.attr as u64) << 40
-    }
-
-    #[inline(always)]
-    pub(super) const fn unpack(imm: u64) -> Self {
-        Self {
-            op: Op::ALL[(imm >> 16) as u8 as usize],
-            ty: Type::ALL[(imm >> 24) as u8 as usize & 7],
-            from: Type::ALL[(imm >> 32) as u8 as usize & 7],
-            attr: (imm >> 40) as u8,
-            c: imm as u16,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn generic_ops_unpack_what_was_packed() {
-        for &op in Op::ALL {
-            let generic = Generic { op, ty: Type::F32, from: Type::I64, attr: 0x9a, c: 511 };
-            assert_eq!(Generic::unpack(generic.pack()), generic);
+    fn the_list_of_opcodes_is_in_the_order_of_their_numbers() {
+        for (number, &op) in Opcode::ALL.iter().enumerate() {
+            assert_eq!(op as usize, number, "{op:?}");
         }
     }
 

@@ -2,36 +2,52 @@
 //! their flags in the host's status; the definition elsewhere.
 
 use vm_ir::eval::{self, FpEnv};
-use vm_ir::{Inst, Op, Type, Value};
+use vm_ir::{FpAttr, Inst, Op, Type, Value};
 
 use crate::hostfp;
 
+/// An op's attributes, unpacked.
+#[derive(Clone, Copy)]
+pub(super) struct Attributes {
+    fp: FpAttr,
+    signaling: bool,
+    packed: u8,
+}
+
+impl Attributes {
+    /// The attributes `attr` of `op`. To be evaluated in a constant where both are known.
+    pub(super) const fn new(op: Op, attr: u8) -> Self {
+        let inst = Inst { attr, ..Inst::new(op, Type::I64, Type::I64, [Value::NONE; 3]) };
+        Self { fp: inst.fp(), signaling: inst.signaling(), packed: attr }
+    }
+}
+
 /// The value of any scalar op, flags in `env` or the host's status.
 #[inline(always)]
-pub(super) fn scalar(op: Op, ty: Type, from: Type, attr: u8, args: [u64; 3], env: &mut FpEnv) -> u64 {
+pub(super) fn scalar(op: Op, ty: Type, from: Type, attr: Attributes, args: [u64; 3], env: &mut FpEnv) -> u64 {
     match host(op, ty, from, attr, args) {
         Some(value) => value,
-        None => eval::scalar(op, ty, from, attr, args, env),
+        None => eval::scalar(op, ty, from, attr.packed, args, env),
     }
 }
 
 /// [`scalar`] of doubles.
 #[inline(always)]
-pub(super) fn double(op: Op, imm: u64, args: [u64; 3], env: &mut FpEnv) -> u64 {
-    scalar(op, result(op, Type::F64), Type::F64, attribute(op, imm), args, env)
+pub(super) fn double(op: Op, attr: Attributes, args: [u64; 3], env: &mut FpEnv) -> u64 {
+    scalar(op, result(op, Type::F64), Type::F64, attr, args, env)
 }
 
 /// [`scalar`] of singles in their boxes; a single as a result is boxed too.
 #[inline(always)]
-pub(super) fn single(op: Op, imm: u64, args: [u64; 3], env: &mut FpEnv) -> u64 {
+pub(super) fn single(op: Op, attr: Attributes, args: [u64; 3], env: &mut FpEnv) -> u64 {
     let args = args.map(|arg| eval::scalar(Op::FUnbox, Type::F32, Type::F64, 0, [arg, 0, 0], env));
     let ty = result(op, Type::F32);
-    boxed(ty, scalar(op, ty, Type::F32, attribute(op, imm), args, env), env)
+    boxed(ty, scalar(op, ty, Type::F32, attr, args, env), env)
 }
 
 /// [`scalar`] of a conversion between doubles, singles in their boxes, and integers.
 #[inline(always)]
-pub(super) fn convert(op: Op, ty: Type, from: Type, attr: u8, a: u64, env: &mut FpEnv) -> u64 {
+pub(super) fn convert(op: Op, ty: Type, from: Type, attr: Attributes, a: u64, env: &mut FpEnv) -> u64 {
     let a = match from {
         Type::F32 => eval::scalar(Op::FUnbox, Type::F32, Type::F64, 0, [a, 0, 0], env),
         Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::F16 | Type::F64 | Type::V128 => a & from.mask(),
@@ -51,39 +67,34 @@ const fn result(op: Op, operand: Type) -> Type {
     if is_comparison(op) { Type::I8 } else { operand }
 }
 
-/// The attribute of an op in one of its forms.
+/// Whether the forms of an op have its attribute in their immediate; the others have attribute zero.
 #[inline(always)]
-const fn attribute(op: Op, imm: u64) -> u8 {
-    if is_comparison(op) { imm as u8 } else { 0 }
-}
-
-#[inline(always)]
-const fn is_comparison(op: Op) -> bool {
+pub(super) const fn is_comparison(op: Op) -> bool {
     matches!(op, Op::FEq | Op::FLt | Op::FLe)
 }
 
 /// The value by an instruction of the host; `None` where it has none that does the same.
 #[inline(always)]
-fn host(op: Op, ty: Type, from: Type, attr: u8, [a, b, c]: [u64; 3]) -> Option<u64> {
-    let inst = Inst { attr, ..Inst::new(op, ty, from, [Value::NONE; 3]) };
+fn host(op: Op, ty: Type, from: Type, attr: Attributes, [a, b, c]: [u64; 3]) -> Option<u64> {
+    let Attributes { fp, signaling, .. } = attr;
     match op {
-        Op::FAdd => hostfp::add(ty, a, b, inst.fp()),
-        Op::FSub => hostfp::sub(ty, a, b, inst.fp()),
-        Op::FMul => hostfp::mul(ty, a, b, inst.fp()),
-        Op::FDiv => hostfp::div(ty, a, b, inst.fp()),
-        Op::FSqrt => hostfp::sqrt(ty, a, inst.fp()),
-        Op::FMulAdd => hostfp::mul_add(ty, a, b, c, inst.fp()),
-        Op::FMin => hostfp::min(ty, a, b, inst.fp()),
-        Op::FMax => hostfp::max(ty, a, b, inst.fp()),
-        Op::FEq => hostfp::eq(from, a, b, inst.signaling()).map(u64::from),
-        Op::FLt => hostfp::lt(from, a, b, inst.signaling()).map(u64::from),
-        Op::FLe => hostfp::le(from, a, b, inst.signaling()).map(u64::from),
-        Op::FUnordered => hostfp::unordered(from, a, b, inst.signaling()).map(u64::from),
-        Op::FToIntS => hostfp::to_int_s(from, ty, a, inst.fp()),
-        Op::FToIntU => hostfp::to_int_u(from, ty, a, inst.fp()),
-        Op::IntToFS => hostfp::from_int_s(from, ty, a, inst.fp()),
-        Op::IntToFU => hostfp::from_int_u(from, ty, a, inst.fp()),
-        Op::FConvert => hostfp::convert(from, ty, a, inst.fp()),
+        Op::FAdd => hostfp::add(ty, a, b, fp),
+        Op::FSub => hostfp::sub(ty, a, b, fp),
+        Op::FMul => hostfp::mul(ty, a, b, fp),
+        Op::FDiv => hostfp::div(ty, a, b, fp),
+        Op::FSqrt => hostfp::sqrt(ty, a, fp),
+        Op::FMulAdd => hostfp::mul_add(ty, a, b, c, fp),
+        Op::FMin => hostfp::min(ty, a, b, fp),
+        Op::FMax => hostfp::max(ty, a, b, fp),
+        Op::FEq => hostfp::eq(from, a, b, signaling).map(u64::from),
+        Op::FLt => hostfp::lt(from, a, b, signaling).map(u64::from),
+        Op::FLe => hostfp::le(from, a, b, signaling).map(u64::from),
+        Op::FUnordered => hostfp::unordered(from, a, b, signaling).map(u64::from),
+        Op::FToIntS => hostfp::to_int_s(from, ty, a, fp),
+        Op::FToIntU => hostfp::to_int_u(from, ty, a, fp),
+        Op::IntToFS => hostfp::from_int_s(from, ty, a, fp),
+        Op::IntToFU => hostfp::from_int_u(from, ty, a, fp),
+        Op::FConvert => hostfp::convert(from, ty, a, fp),
         Op::Const
         | Op::Pc
         | Op::Get

@@ -6,10 +6,12 @@
 
 mod place;
 
+use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, End, Inst, Op, Order, Target, Type, Value, eval};
 
-use super::block::{Link, Parts, Tier0Block};
-use super::code::{Code, Generic, Opcode, Reg, ZERO};
+use super::block::{END_LINKS, Parts, Tier0Block};
+use super::code::Opcode;
+use super::op::{Code, Generic, Reg, ZERO};
 use place::{Loc, Temps, Val, is_wide};
 
 /// Lowers blocks; kept between blocks for its buffers.
@@ -18,7 +20,7 @@ pub(crate) struct Lowering {
     values: Vec<Val>,
     code: Vec<Code>,
     marks: Vec<(u32, u16)>,
-    links: Vec<Link>,
+    sides: Vec<GuestAddr>,
     /// Values that are names for a slot's word, with the slot.
     aliases: Vec<(Reg, Value)>,
     temps: Temps,
@@ -31,23 +33,10 @@ impl Lowering {
         self.count_uses(block);
         self.code.clear();
         self.marks.clear();
-        self.links.clear();
+        self.sides.clear();
         self.aliases.clear();
         self.temps = Temps::default();
         self.spills = 0;
-        let link = |target: Target| Link::new(target.address(block.key.pc));
-        match block.end {
-            End::Jump { target } | End::Call { target, .. } | End::Trap { addr: target, .. } => {
-                self.links.push(link(target));
-            }
-            End::Branch { taken, fall, .. } => self.links.extend([link(taken), link(fall)]),
-            End::Indirect { .. }
-            | End::IndirectCall { .. }
-            | End::Return { .. }
-            | End::Syscall { .. }
-            | End::FlushCode { .. }
-            | End::ModeChange { .. } => {}
-        }
         let mut marks = block.marks.iter().peekable();
         for (index, inst) in block.insts.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= index) {
@@ -62,10 +51,22 @@ impl Lowering {
             self.marks.push((self.code.len() as u32, mark.offset));
         }
         self.end(block);
+        let at = |target: Target| target.address(block.key.pc);
+        let (ways, count) = match block.end {
+            End::Jump { target } | End::Call { target, .. } | End::Trap { addr: target, .. } => ([at(target); 2], 1),
+            End::Branch { taken, fall, .. } => ([at(taken), at(fall)], 2),
+            End::Indirect { .. }
+            | End::IndirectCall { .. }
+            | End::Return { .. }
+            | End::Syscall { .. }
+            | End::FlushCode { .. }
+            | End::ModeChange { .. } => ([GuestAddr::new(0); 2], 0),
+        };
         let parts = Parts {
-            code: self.code.as_slice().into(),
-            marks: self.marks.as_slice().into(),
-            links: std::mem::take(&mut self.links).into(),
+            code: &self.code,
+            marks: &self.marks,
+            ways: &ways[..count],
+            sides: &self.sides,
             indirect: matches!(block.end, End::Indirect { .. } | End::IndirectCall { .. } | End::Return { .. }),
             spills: self.spills,
             cacheable: is_cacheable(&block.end),
@@ -282,9 +283,10 @@ impl Lowering {
             Op::ExitIf => {
                 let cond = self.read(a, Type::I8, 0);
                 self.release_all(block, inst);
-                let link = self.links.len() as Reg;
-                self.links.push(Link::new(Target(inst.imm).address(block.key.pc)));
-                self.emit(Opcode::ExitIf, link, cond, 0, 0);
+                let target = Target(inst.imm);
+                let link = END_LINKS + self.sides.len();
+                self.sides.push(target.address(block.key.pc));
+                self.emit(Opcode::ExitIf, weight(target), cond, 0, link as u64);
             }
         }
     }
@@ -387,11 +389,11 @@ impl Lowering {
             && let Loc::Reg(reg) = val.loc
             && self.temps.is_sole(reg)
             && let Some(last) = self.code.last_mut()
-            && last.d == reg
+            && last.d() == reg
             && !val.uncut
-            && let Some(op) = last.op.sign_extended(inst.from)
+            && let Some(op) = last.op().sign_extended(inst.from)
         {
-            last.op = op;
+            last.set_op(op);
             self.alias(value, a, inst.from, false);
             return;
         }
@@ -416,22 +418,23 @@ impl Lowering {
     fn end(&mut self, block: &Block) {
         let at = |target: Target| target.address(block.key.pc).get();
         match block.end {
-            End::Jump { .. } | End::Call { .. } => self.emit(Opcode::Jump, 0, 0, 0, 0),
-            End::Branch { cond, .. } => {
+            End::Jump { target } | End::Call { target, .. } => self.emit(Opcode::Jump, weight(target), 0, 0, 0),
+            End::Branch { cond, taken, .. } => {
                 let val = self.val(cond);
                 if let Loc::Reg(reg) = val.loc
                     && val.uses == 1
                     && !val.uncut
                     && self.temps.is_sole(reg)
                     && let Some(last) = self.code.last_mut()
-                    && last.d == reg
-                    && let Some(branch) = last.op.branch()
+                    && last.d() == reg
+                    && let Some(branch) = last.op().branch()
                 {
-                    last.op = branch;
+                    last.set_op(branch);
+                    last.set_d(weight(taken));
                     return;
                 }
                 let reg = self.read(cond, Type::I8, 0);
-                self.emit(Opcode::Branch, 0, reg, 0, 0);
+                self.emit(Opcode::Branch, weight(taken), reg, 0, 0);
             }
             End::Indirect { addr } | End::IndirectCall { addr, .. } | End::Return { addr } => {
                 let reg = self.read(addr, Type::I64, 0);
@@ -443,6 +446,12 @@ impl Lowering {
             End::ModeChange { next } => self.emit(Opcode::ModeChange, 0, 0, 0, at(next)),
         }
     }
+}
+
+/// What a jump to `target` counts as, in the register that an end does not write: a jump backwards counts double, so that
+/// a loop gets hot at its header.
+fn weight(target: Target) -> Reg {
+    1 + Reg::from(target.0 <= 0)
 }
 
 /// Whether an op may go when nobody reads its value.

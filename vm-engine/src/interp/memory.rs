@@ -4,7 +4,7 @@ use vm_core::{Access, GuestAddr, GuestMemory, MemFault};
 use vm_ir::{RmwOp, Type, eval};
 
 use crate::fault;
-use crate::flat::Flat;
+use crate::flat::{Flat, Window};
 use crate::hostfp;
 
 /// Guest memory behind typed little-endian accesses.
@@ -28,6 +28,11 @@ impl<'a> Memory<'a> {
     /// `guest`, directly if it is flat. The handlers of [`fault`] are in place: every engine installs them.
     pub(crate) fn new(guest: &'a dyn GuestMemory) -> Self {
         Self { guest, flat: guest.flat().and_then(Flat::new) }
+    }
+
+    /// What one host instruction reaches of it.
+    pub(super) fn window(&self) -> Window {
+        self.flat.map_or(Window::SHUT, Flat::window)
     }
 
     /// Runs `direct` on flat memory until it succeeds or its fault is explained; without flat memory runs `call`.

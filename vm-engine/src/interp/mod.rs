@@ -1,43 +1,46 @@
 //! Tier 0: runs blocks in their compact form. No instruction semantics here: what an op computes is
 //! [`eval`](vm_ir::eval)'s business, called with constant ops so that each arm is that op's arithmetic.
 
+#[allow(unsafe_code, reason = "links are addresses of blocks")]
 mod block;
 mod code;
 mod float;
+#[allow(unsafe_code, reason = "steps from op to op without a check")]
+mod handlers;
 mod lower;
 mod memory;
+#[allow(unsafe_code, reason = "registers and places among ops that are known to be in range")]
+mod op;
 mod rare;
+#[allow(unsafe_code, reason = "links its blocks")]
 mod table;
+#[allow(unsafe_code, reason = "remembers addresses of blocks")]
+mod targets;
 
 pub(crate) use block::{BlockId, Tier0Block};
 pub(crate) use lower::Lowering;
 pub(crate) use memory::Memory;
 pub(crate) use table::{Counts, Tier0Cache};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vm_core::{CpuState, GuestAddr, Trap, TrapKind};
-use vm_ir::eval::{self, FpEnv};
-use vm_ir::{Helper, Op, Rounding, Type};
+use vm_core::{CpuState, GuestAddr, Trap};
+use vm_ir::eval::FpEnv;
+use vm_ir::{Helper, Rounding};
 
 use crate::hostfp;
-use code::{Opcode, forms, set_wide, wide, word};
-
-/// Entries of the per-vCPU cache of computed targets, a power of two.
-const TARGETS: usize = 1024;
+use op::{Cursor, set_wide};
+use targets::Targets;
 
 /// What tier 0 needs beside the state and the blocks.
 pub(crate) struct Interpreter {
-    /// Computed targets: address and block, found by the address's low bits. Of one mode.
-    targets: Box<[(u64, BlockId); TARGETS]>,
-    targets_mode: u32,
+    targets: Targets,
     spills: Vec<u64>,
 }
 
 /// What a run of tier 0 borrows.
 pub(crate) struct Run<'a> {
-    /// The blocks.
-    pub(crate) cache: &'a Tier0Cache,
     /// Guest memory.
     pub(crate) memory: Memory<'a>,
     /// The guest's helpers.
@@ -76,361 +79,172 @@ pub(crate) enum Leave {
     Mode,
 }
 
+/// Guest instructions, give or take a block, that ops call one another for before they come back to [`Interpreter::run`]:
+/// where the compiler does not make jumps of these calls, the stack holds a frame for each op.
+const CHAIN: i64 = 256;
+
 impl Interpreter {
-    pub(crate) fn new() -> Self {
-        Self { targets: Box::new([(u64::MAX, BlockId(u32::MAX)); TARGETS]), targets_mode: 0, spills: Vec::new() }
+    pub(crate) fn new(cache: Arc<Tier0Cache>) -> Self {
+        Self { targets: Targets::new(cache), spills: Vec::new() }
     }
 
-    /// Forgets computed targets; for a new cache of blocks.
-    pub(crate) fn forget(&mut self) {
-        self.targets.fill((u64::MAX, BlockId(u32::MAX)));
+    /// Goes over to another cache of blocks.
+    pub(crate) fn change_cache(&mut self, cache: Arc<Tier0Cache>) {
+        self.targets = Targets::new(cache);
     }
 
-    const fn slot(pc: u64) -> usize {
-        (pc >> 1) as usize & (TARGETS - 1)
-    }
-
-    /// Remembers that `block` is at `pc` in the mode of the last run.
+    /// Remembers that the block with number `block` is at `pc` in the mode of the last run.
     pub(crate) fn remember(&mut self, pc: GuestAddr, block: BlockId) {
-        self.targets[Self::slot(pc.get())] = (pc.get(), block);
+        self.targets.remember(pc, block);
     }
 
-    /// Runs `block`, which belongs to `id`, and what follows it, until something needs the run loop.
-    /// `fuel` goes down by the guest instructions executed and is tested before each block but the first.
+    /// Runs `block` and what follows it, until something needs the run loop. `fuel` goes down by the guest instructions
+    /// executed and is tested before each block but the first.
     pub(crate) fn run<'a>(
-        &mut self,
-        run: &Run<'a>,
-        id: BlockId,
+        &'a mut self,
+        run: &'a Run<'a>,
         block: &'a Tier0Block,
         state: &mut CpuState,
         fuel: &mut i64,
     ) -> Leave {
-        if self.targets_mode != state.mode().bits() {
-            self.forget();
-            self.targets_mode = state.mode().bits();
-        }
-        let mut env = FpEnv { rounding: dynamic_rounding(state), flags: 0 };
-        set_wide(state, code::ZERO, 0);
+        self.targets.use_mode(state.mode());
+        set_wide(state, op::ZERO, 0);
         let session = hostfp::Session::begin();
-        let leave = self.blocks(run, id, block, state, fuel, &mut env);
-        state.set_fp_flags(state.fp_flags() | env.flags | hostfp::gather());
+        let mut cx = Context {
+            left: 0,
+            reserve: *fuel,
+            generation: run.generation,
+            stop: run.stop,
+            targets: &self.targets,
+            env: FpEnv { rounding: dynamic_rounding(state), flags: 0 },
+            run,
+            spills: &mut self.spills,
+            out: Out::Leave(Leave::Fuel),
+        };
+        cx.refill();
+        cx.left -= i64::from(block.guest_len());
+        let window = run.memory.window();
+        handlers::dispatch(block.ops.start(), state, &mut cx, block, window);
+        let leave = loop {
+            match cx.out {
+                Out::Leave(leave) => break leave,
+                Out::Chain(next, weight) => {
+                    cx.refill();
+                    handlers::enter(next, weight, state, &mut cx, window);
+                }
+            }
+        };
+        *fuel = cx.reserve + cx.left;
+        state.set_fp_flags(state.fp_flags() | cx.env.flags | hostfp::gather());
         drop(session);
         leave
     }
+}
 
-    fn blocks<'a>(
-        &mut self,
-        run: &Run<'a>,
-        mut id: BlockId,
-        mut block: &'a Tier0Block,
-        state: &mut CpuState,
-        fuel: &mut i64,
-        env: &mut FpEnv,
-    ) -> Leave {
-        let mut left = *fuel;
-        let leave = loop {
-            left -= i64::from(block.guest_len());
-            let way = match self.block(run, block, state, env) {
-                Ok(way) => way,
-                Err(stopped) => {
-                    left += i64::from(block.guest_len() - stopped.completed);
-                    break stopped.leave;
-                }
-            };
-            // The pc stays behind while blocks follow one another; it is brought up to date on the way out.
-            let next = match way {
-                Way::Link(link) => Self::follow(block, link, state).ok_or(Leave::Link { from: id, link }),
-                Way::Side { link, completed } => {
-                    left += i64::from(block.guest_len() - completed);
-                    Self::follow(block, link, state).ok_or(Leave::Link { from: id, link })
-                }
-                Way::Computed(target) => {
-                    if let Some(profile) = &block.indirect {
-                        profile.count(target);
-                    }
-                    let (pc, next) = self.targets[Self::slot(target)];
-                    if pc == target && run.cache.get(next).is_some_and(|block| !block.is_dead()) {
-                        Ok(next)
-                    } else {
-                        state.set_pc(GuestAddr::new(target));
-                        Err(Leave::Computed)
-                    }
-                }
-            };
-            let next = match next {
-                Ok(next) => next,
-                Err(leave) => break leave,
-            };
-            let Some(next_block) = run.cache.get(next) else { unreachable!("links and targets name blocks") };
-            // A jump backwards counts double, so that a loop gets hot at its header.
-            let weight = 1 + u32::from(next_block.key.pc <= block.key.pc);
-            (id, block) = (next, next_block);
-            let leave = if run.stop.load(Ordering::Relaxed) != 0 {
-                Leave::Stopped
-            } else if left <= 0 {
-                Leave::Fuel
-            } else if !block.enter(run.generation, weight) {
-                Leave::Look
-            } else {
-                continue;
-            };
-            state.set_pc(block.key.pc);
-            break leave;
+/// What handlers pass on to one another beside their place, the state, the block and memory.
+struct Context<'a> {
+    /// Guest instructions left of the chain. A block is counted when it is entered.
+    left: i64,
+    generation: u32,
+    stop: &'a AtomicU32,
+    targets: &'a Targets,
+    /// Guest instructions left beside those of the chain.
+    reserve: i64,
+    env: FpEnv,
+    run: &'a Run<'a>,
+    spills: &'a mut Vec<u64>,
+    /// Why the ops came back.
+    out: Out<'a>,
+}
+
+/// Why ops came back.
+#[derive(Clone, Copy)]
+enum Out<'a> {
+    /// For the run loop.
+    Leave(Leave),
+    /// Because the chain is used up: this block is next, by a jump that counts as so many entries.
+    Chain(&'a Tier0Block, u32),
+}
+
+impl<'a> Context<'a> {
+    /// Takes a new chain from the reserve.
+    fn refill(&mut self) {
+        let total = self.reserve + self.left;
+        self.left = total.min(CHAIN);
+        self.reserve = total - self.left;
+    }
+
+    /// Whether another thread wants the run to stop.
+    #[inline(always)]
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) != 0
+    }
+
+    /// Comes back before `next` is entered.
+    #[cold]
+    #[inline(never)]
+    fn halt(&mut self, next: &'a Tier0Block, weight: u32, state: &mut CpuState) {
+        let leave = if self.is_stopped() {
+            Leave::Stopped
+        } else if self.left <= 0 {
+            if self.reserve + self.left > 0 {
+                self.out = Out::Chain(next, weight);
+                return;
+            }
+            Leave::Fuel
+        } else {
+            Leave::Look
         };
-        *fuel = left;
-        leave
+        // The pc stays behind while blocks follow one another; it is brought up to date on the way out.
+        state.set_pc(next.key.pc);
+        self.out = Out::Leave(leave);
     }
 
-    /// The block that link number `index` of `block` leads to. If that is not known, the pc moves to where it is.
-    #[inline(always)]
-    fn follow(block: &Tier0Block, index: usize, state: &mut CpuState) -> Option<BlockId> {
-        let Some(link) = block.links.get(index) else { unreachable!("an end has its links") };
-        let next = link.block();
-        if next.is_none() {
-            link.take();
-            state.set_pc(link.target);
-        }
-        next
+    /// Comes back because link number `link` of `block` leads to no block yet.
+    #[cold]
+    #[inline(never)]
+    fn unlinked(&mut self, block: &Tier0Block, link: usize, state: &mut CpuState) {
+        let Some(way) = block.link(link) else { unreachable!("an end has its links") };
+        way.take();
+        state.set_pc(way.target);
+        self.out = Out::Leave(Leave::Link { from: block.id, link });
     }
 
-    /// Runs the ops of one block.
-    #[inline(always)]
-    fn block(
-        &mut self,
-        run: &Run<'_>,
-        block: &Tier0Block,
-        state: &mut CpuState,
-        env: &mut FpEnv,
-    ) -> Result<Way, Stopped> {
-        let mut ops = block.code.iter();
-        /// The value of an op on 64-bit words.
-        macro_rules! scalar {
-            ($op:ident, $ty:expr, $from:expr, $a:expr, $b:expr) => {
-                eval::scalar(Op::$op, $ty, $from, 0, [$a, $b, 0], &mut FpEnv::new())
-            };
-        }
-        macro_rules! cut32 {
-            ($a:expr) => {
-                eval::scalar(Op::Truncate, Type::I32, Type::I64, 0, [$a, 0, 0], &mut FpEnv::new())
-            };
-        }
-        macro_rules! signed32 {
-            ($a:expr) => {
-                eval::scalar(Op::SignExtend, Type::I64, Type::I32, 0, [$a, 0, 0], &mut FpEnv::new())
-            };
-        }
-        /// The operand of a comparison or unary op of this type, whatever the word holds above its bits.
-        macro_rules! cut {
-            ($ty:ident, $a:expr) => {
-                $a & Type::$ty.mask()
-            };
-        }
-        loop {
-            let Some(code) = ops.next() else { unreachable!("the last op is an end") };
-            macro_rules! get {
-                ($reg:ident) => {
-                    *word(state, code.$reg)
-                };
-            }
-            macro_rules! set {
-                ($value:expr) => {{
-                    let value = $value;
-                    *word(state, code.d) = value;
-                }};
-            }
-            macro_rules! faulting {
-                ($access:expr) => {
-                    match $access {
-                        Ok(value) => value,
-                        Err(fault) => {
-                            return Err(at(block, block.code.len() - ops.len() - 1, state, Trap::Memory(fault)))
-                        }
-                    }
-                };
-            }
-            macro_rules! load {
-                ($bytes:literal, $extend:expr) => {{
-                    let value = faulting!(run.memory.load::<$bytes>(get!(a).wrapping_add(code.imm)));
-                    set!($extend(value));
-                }};
-            }
-            macro_rules! store {
-                ($bytes:literal) => {{
-                    let (addr, value) = (get!(a).wrapping_add(code.imm), get!(b));
-                    faulting!(run.memory.store::<$bytes>(addr, value))
-                }};
-            }
-            macro_rules! execute {
-                (
-                    long { $($ll:ident $lli:ident $lop:ident;)* }
-                    word { $($ww:ident $wwi:ident $wx:ident $wxi:ident $wop:ident;)* }
-                    compare { $($cc:ident $cci:ident $cb:ident $cbi:ident $cop:ident $cty:ident;)* }
-                    unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
-                    float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
-                    convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
-                ) => {
-                    match code.op {
-                        $(
-                            Opcode::$ll => set!(scalar!($lop, Type::I64, Type::I64, get!(a), get!(b))),
-                            Opcode::$lli => set!(scalar!($lop, Type::I64, Type::I64, get!(a), code.imm)),
-                        )*
-                        $(
-                            Opcode::$ww => {
-                                set!(scalar!($wop, Type::I32, Type::I32, cut32!(get!(a)), cut32!(get!(b))));
-                            }
-                            Opcode::$wwi => {
-                                set!(scalar!($wop, Type::I32, Type::I32, cut32!(get!(a)), cut32!(code.imm)));
-                            }
-                            Opcode::$wx => {
-                                set!(signed32!(scalar!($wop, Type::I32, Type::I32, cut32!(get!(a)), cut32!(get!(b)))));
-                            }
-                            Opcode::$wxi => {
-                                set!(signed32!(scalar!($wop, Type::I32, Type::I32, cut32!(get!(a)), cut32!(code.imm))));
-                            }
-                        )*
-                        $(
-                            Opcode::$cc => {
-                                set!(scalar!($cop, Type::I8, Type::$cty, cut!($cty, get!(a)), cut!($cty, get!(b))));
-                            }
-                            Opcode::$cci => {
-                                set!(scalar!($cop, Type::I8, Type::$cty, cut!($cty, get!(a)), code.imm));
-                            }
-                            Opcode::$cb => {
-                                let taken =
-                                    scalar!($cop, Type::I8, Type::$cty, cut!($cty, get!(a)), cut!($cty, get!(b)));
-                                return Ok(Way::Link(usize::from(taken == 0)));
-                            }
-                            Opcode::$cbi => {
-                                let taken = scalar!($cop, Type::I8, Type::$cty, cut!($cty, get!(a)), code.imm);
-                                return Ok(Way::Link(usize::from(taken == 0)));
-                            }
-                        )*
-                        $(
-                            Opcode::$un => set!(scalar!($uop, Type::$uty, Type::$ufrom, cut!($ufrom, get!(a)), 0)),
-                        )*
-                        $(
-                            Opcode::$fd => {
-                                let args = [get!(a), get!(b), *word(state, code.imm as u16)];
-                                set!(float::double(Op::$fop, code.imm, args, env));
-                            }
-                            Opcode::$fs => {
-                                let args = [get!(a), get!(b), *word(state, code.imm as u16)];
-                                set!(float::single(Op::$fop, code.imm, args, env));
-                            }
-                        )*
-                        $(
-                            Opcode::$co => {
-                                set!(float::convert(Op::$coop, Type::$coty, Type::$cofrom, $coattr, get!(a), env));
-                            }
-                        )*
-                        Opcode::Move => set!(get!(a)),
-                        Opcode::MoveImm => set!(code.imm),
-                        Opcode::MoveWide => {
-                            let value = wide(state, code.a);
-                            set_wide(state, code.d, value);
-                        }
-                        Opcode::Cut => set!(get!(a) & code.imm),
-                        Opcode::Select => {
-                            let (yes, no) = (get!(b), *word(state, code.imm as u16));
-                            let cond = get!(a);
-                            set!(eval::scalar(Op::Select, Type::I64, Type::I64, 0, [cond, yes, no], env));
-                        }
-                        Opcode::Load8 => load!(1, |x| x),
-                        Opcode::Load16 => load!(2, |x| x),
-                        Opcode::Load32 => load!(4, |x| x),
-                        Opcode::Load64 => load!(8, |x| x),
-                        Opcode::Load8S => load!(1, |x| scalar!(SignExtend, Type::I64, Type::I8, x, 0)),
-                        Opcode::Load16S => load!(2, |x| scalar!(SignExtend, Type::I64, Type::I16, x, 0)),
-                        Opcode::Load32S => load!(4, |x| scalar!(SignExtend, Type::I64, Type::I32, x, 0)),
-                        Opcode::Store8 => store!(1),
-                        Opcode::Store16 => store!(2),
-                        Opcode::Store32 => store!(4),
-                        Opcode::Store64 => store!(8),
-                        Opcode::Generic => {
-                            let value = rare::generic(*code, state, env);
-                            set!(value);
-                        }
-                        Opcode::Jump => return Ok(Way::Link(0)),
-                        Opcode::Branch => return Ok(Way::Link(usize::from(get!(a) == 0))),
-                        Opcode::Indirect => return Ok(Way::Computed(get!(a))),
-                        Opcode::ExitIf => {
-                            if get!(a) != 0 {
-                                let index = block.code.len() - ops.len() - 1;
-                                let completed = block.instruction_at(index).0 + 1;
-                                return Ok(Way::Side { link: usize::from(code.d), completed });
-                            }
-                        }
-                        Opcode::TrapIf => {
-                            if get!(a) != 0 {
-                                let kind = TrapKind::ALL[code.imm as usize];
-                                let trap = Trap::Instruction { kind, addr: GuestAddr::new(get!(b)) };
-                                return Err(at(block, block.code.len() - ops.len() - 1, state, trap));
-                            }
-                        }
-                        Opcode::SpillLoad => {
-                            let value = self.spills.get(code.imm as usize).copied().unwrap_or(0);
-                            set!(value);
-                        }
-                        Opcode::SpillStore => {
-                            if self.spills.len() < block.spills as usize {
-                                self.spills.resize(block.spills as usize, 0);
-                            }
-                            self.spills[code.imm as usize] = get!(a);
-                        }
-                        Opcode::SetMode => {
-                            let mode = vm_core::Mode::new(get!(a) as u32);
-                            state.set_mode(mode);
-                            env.rounding = dynamic_rounding(state);
-                        }
-                        Opcode::SelectWide
-                        | Opcode::AndWide
-                        | Opcode::OrWide
-                        | Opcode::XorWide
-                        | Opcode::Load128
-                        | Opcode::Store128
-                        | Opcode::AtomicRmw
-                        | Opcode::AtomicCas => faulting!(rare::memory_or_wide(*code, run.memory, state)),
-                        Opcode::Fence | Opcode::FpFlagsGet | Opcode::FpFlagsSet | Opcode::Call => {
-                            rare::system(*code, run.helpers, state, env);
-                        }
-                        Opcode::Syscall | Opcode::Trap | Opcode::FlushCode | Opcode::ModeChange => {
-                            return Err(rare::end(*code, block, state));
-                        }
-                    }
-                };
-            }
-            forms!(execute);
-        }
+    /// Comes back because no block is known at the computed address `target`.
+    #[cold]
+    #[inline(never)]
+    fn computed(&mut self, target: u64, state: &mut CpuState) {
+        state.set_pc(GuestAddr::new(target));
+        self.out = Out::Leave(Leave::Computed);
     }
-}
 
-/// Where a block that ran to an end goes on.
-enum Way {
-    /// To a fixed address: link number this.
-    Link(usize),
-    /// To a computed address.
-    Computed(u64),
-    /// To a fixed address from the middle of the block.
-    Side {
-        /// Number of the link.
-        link: usize,
-        /// Guest instructions up to the one that left.
-        completed: u32,
-    },
-}
+    /// Comes back, `out` being set, because of the op at `at`.
+    #[cold]
+    #[inline(never)]
+    fn stop_at(&mut self, at: Cursor<'_>, block: &Tier0Block, state: &mut CpuState) {
+        let pc = self.refund(at, block, 0);
+        state.set_pc(pc);
+    }
 
-/// A block that came back to the run loop: why, and how many of its instructions completed.
-struct Stopped {
-    leave: Leave,
-    completed: u32,
-}
+    /// Takes back the count of the instructions of `block` after `more` from that of the op at `at`. Gives the address of
+    /// the op's instruction.
+    #[cold]
+    #[inline(never)]
+    fn refund(&mut self, at: Cursor<'_>, block: &Tier0Block, more: u32) -> GuestAddr {
+        let (completed, pc) = block.instruction_at(block.ops.index(at));
+        self.left += i64::from(block.guest_len() - completed - more);
+        pc
+    }
 
-/// A trap of the op at `index`.
-#[cold]
-fn at(block: &Tier0Block, index: usize, state: &mut CpuState, trap: Trap) -> Stopped {
-    let (completed, pc) = block.instruction_at(index);
-    state.set_pc(pc);
-    Stopped { leave: Leave::Trap(trap), completed }
+    /// Writes word `index` of the spill area, of which the block uses `words`.
+    #[cold]
+    #[inline(never)]
+    fn spill(&mut self, words: u32, index: u64, value: u64) {
+        if self.spills.len() < words as usize {
+            self.spills.resize(words as usize, 0);
+        }
+        self.spills[index as usize] = value;
+    }
 }
 
 /// What [`Rounding::Dynamic`] stands for in `state`: the low three bits of its mode word.

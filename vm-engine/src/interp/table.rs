@@ -6,6 +6,7 @@
 //! ways out were resolved before or are looked up in the table.
 
 use std::collections::BTreeMap;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
@@ -91,7 +92,7 @@ impl Tier0Cache {
     /// Adds a block that was translated after `stamp` was taken. If another thread was first, that thread's block is
     /// the one. `None` if code was invalidated meanwhile, or if the cache is full: the block may be stale then, and
     /// must be translated anew (in a new cache if this one [is full](Self::is_full)).
-    pub(crate) fn insert(&self, block: Tier0Block, stamp: u64) -> Option<BlockId> {
+    pub(crate) fn insert(&self, mut block: Tier0Block, stamp: u64) -> Option<BlockId> {
         let mut book = self.book();
         if book.invalidations != stamp {
             return None;
@@ -110,6 +111,7 @@ impl Tier0Cache {
         }
         self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
         self.bytes.fetch_add(block.heap_bytes() + size_of::<Tier0Block>(), Ordering::Relaxed);
+        block.id = id;
         let mut block = Some(block);
         chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
         self.len.store(id.0 + 1, Ordering::Release);
@@ -134,9 +136,11 @@ impl Tier0Cache {
         if target.is_dead() {
             return;
         }
-        if let Some(way) = source.links.get(link) {
+        if let Some(way) = source.link(link) {
             target.incoming().push((from, link as u32));
-            way.set(to);
+            // SAFETY: both blocks are in this cache's chunks, which are neither moved nor emptied, and given out shared,
+            // until the cache and with it every block is dropped.
+            unsafe { way.set(target) };
         }
     }
 
@@ -198,8 +202,8 @@ impl Tier0Cache {
         self.by_key.pin().remove(&block.key);
         block.kill();
         for (from, link) in block.incoming().drain(..) {
-            if let Some(way) = self.get(from).and_then(|source| source.links.get(link as usize))
-                && way.block() == Some(id)
+            if let Some(way) = self.get(from).and_then(|source| source.link(link as usize))
+                && way.block().is_some_and(|to| ptr::eq(to, block))
             {
                 way.clear();
             }

@@ -3,7 +3,8 @@
 use vm_ir::{Block, Inst, Type, Value};
 
 use super::{Lowering, result_type};
-use crate::interp::code::{Code, FIRST_TEMP, Opcode, Reg, SCRATCH, TEMP_COUNT, ZERO};
+use crate::interp::code::Opcode;
+use crate::interp::op::{Code, FIRST_TEMP, Reg, SCRATCH, TEMP_COUNT, ZERO};
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub(super) const fn is_wide(ty: Type) -> bool {
 
 impl Lowering {
     pub(super) fn emit(&mut self, op: Opcode, d: Reg, a: Reg, b: Reg, imm: u64) {
-        self.code.push(Code { op, d, a, b, imm });
+        self.code.push(Code::new(op, d, a, b, imm));
     }
 
     pub(super) fn val(&self, value: Value) -> Val {
@@ -260,10 +261,10 @@ impl Lowering {
             && !val.container
             && self.temps.is_sole(reg)
             && let Some(last) = self.code.last_mut()
-            && writes_register(last.op)
-            && last.d == reg
+            && writes_register(last.op())
+            && last.d() == reg
         {
-            last.d = slot;
+            last.set_d(slot);
             self.temps.release(reg, is_wide(ty));
             let val = &mut self.values[value.index()];
             val.loc = Loc::Reg(slot);

@@ -1,0 +1,72 @@
+//! [`Targets`]: where computed jumps of one vCPU lead.
+
+use std::ptr;
+use std::sync::Arc;
+
+use vm_core::{GuestAddr, Mode};
+
+use super::block::{BlockId, Tier0Block};
+use super::table::Tier0Cache;
+
+/// Number of entries, a power of two.
+const LEN: usize = 1024;
+
+/// Blocks at computed addresses, found by the address's low bits. Of one cache of blocks and one mode.
+pub(super) struct Targets {
+    cache: Arc<Tier0Cache>,
+    mode: Mode,
+    entries: Box<[Entry; LEN]>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    pc: u64,
+    /// Null, or a block of the cache.
+    block: *const Tier0Block,
+}
+
+// SAFETY: the pointers are used as shared references to blocks, which any thread may have.
+unsafe impl Send for Targets {}
+// SAFETY: as above.
+unsafe impl Sync for Targets {}
+
+impl Targets {
+    const EMPTY: Entry = Entry { pc: u64::MAX, block: ptr::null() };
+
+    /// None yet, of blocks of `cache`.
+    pub(super) fn new(cache: Arc<Tier0Cache>) -> Self {
+        Self { cache, mode: Mode::default(), entries: Box::new([Self::EMPTY; LEN]) }
+    }
+
+    const fn index(pc: u64) -> usize {
+        (pc >> 1) as usize & (LEN - 1)
+    }
+
+    /// Forgets what is of another mode.
+    pub(super) fn use_mode(&mut self, mode: Mode) {
+        if self.mode != mode {
+            self.entries.fill(Self::EMPTY);
+            self.mode = mode;
+        }
+    }
+
+    /// Remembers that the block with number `id` is at `pc`.
+    pub(super) fn remember(&mut self, pc: GuestAddr, id: BlockId) {
+        if let Some(block) = self.cache.get(id) {
+            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), block };
+        }
+    }
+
+    /// The block at `pc`, if it is remembered and not retired.
+    #[inline(always)]
+    pub(super) fn find(&self, pc: u64) -> Option<&Tier0Block> {
+        let entry = self.entries[Self::index(pc)];
+        if entry.pc != pc || entry.block.is_null() {
+            return None;
+        }
+        // SAFETY: `remember` got the block from the cache, which neither moves nor drops a block while it lives, and it
+        // lives as long as this.
+        let block = unsafe { &*entry.block };
+        (!block.is_dead()).then_some(block)
+    }
+}
