@@ -31,8 +31,8 @@ impl Engine {
             key,
             guest_len: block.guest_len(),
             entries: self.detector.count(&block.heat).saturating_add(block.heat.allowed().saturating_sub(left)),
-            ways: block.links().map(|link| (link.target, link.taken())).collect(),
-            targets: block.indirect.as_ref().map(|profile| profile.targets()).unwrap_or_default(),
+            ways: block.ways().collect(),
+            targets: block.targets(),
         })
     }
 }

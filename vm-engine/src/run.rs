@@ -86,6 +86,7 @@ impl Vcpu {
             let engine = Arc::clone(&self.engine);
             let frame = Arc::clone(self.frame.shared());
             let run = Run {
+                cache: &cache,
                 memory: Memory::new(&*engine.memory),
                 helpers: engine.helpers,
                 stop: frame.interrupt_word(),

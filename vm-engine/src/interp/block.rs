@@ -1,15 +1,12 @@
 //! [`Tier0Block`]: a block in the form that tier 0 runs, with its counters, links and profile.
-//!
-//! Links are addresses of blocks, so that the way from one block to the next is one load. They hold between blocks of
-//! one [`Tier0Cache`](super::table::Tier0Cache), which neither moves nor drops a block while it lives.
 
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vm_core::{BlockKey, GuestAddr};
 
-use super::op::{Code, Ops};
+use super::body::{Body, END_WAYS, Way};
+use super::op::Code;
 use crate::hot::Heat;
 
 /// Number of a block in its [`Tier0Cache`](super::table::Tier0Cache).
@@ -19,60 +16,6 @@ pub(crate) struct BlockId(pub(crate) u32);
 impl BlockId {
     /// Of a block that belongs to no cache.
     pub(crate) const NONE: Self = Self(u32::MAX);
-}
-
-/// A fixed way out of a block: to another address, and from its first use to the block there.
-#[derive(Debug)]
-pub(crate) struct Link {
-    /// Guest address it goes to.
-    pub(crate) target: GuestAddr,
-    /// The block there; while that is unknown, null, or [`Link::TAKEN`] once the link has been taken.
-    to: AtomicPtr<Tier0Block>,
-}
-
-impl Link {
-    const TAKEN: *mut Tier0Block = ptr::without_provenance_mut(1);
-
-    /// A link to `target` that has not been taken.
-    pub(super) const fn new(target: GuestAddr) -> Self {
-        Self { target, to: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    /// The block there, once it is known.
-    #[inline(always)]
-    pub(crate) fn block(&self) -> Option<&Tier0Block> {
-        let to = self.to.load(Ordering::Acquire);
-        if to.addr() <= Self::TAKEN.addr() {
-            return None;
-        }
-        // SAFETY: not null and not the mark, so `set` wrote it, whose caller keeps the block where it is for as long as
-        // the block that this link belongs to, which is borrowed here. Nothing but shared borrows is made of blocks.
-        Some(unsafe { &*to })
-    }
-
-    /// Whether the link has ever been taken.
-    pub(crate) fn taken(&self) -> bool {
-        !self.to.load(Ordering::Relaxed).is_null()
-    }
-
-    /// Notes that the link was taken.
-    pub(super) fn take(&self) {
-        // Fails if somebody was first, or linked it.
-        let _ = self.to.compare_exchange(ptr::null_mut(), Self::TAKEN, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Makes the link lead to `block`.
-    ///
-    /// # Safety
-    /// `block` stays where it is and shared for at least as long as the block that the link belongs to.
-    pub(super) unsafe fn set(&self, block: &Tier0Block) {
-        self.to.store(ptr::from_ref(block).cast_mut(), Ordering::Release);
-    }
-
-    /// Forgets where the link leads.
-    pub(super) fn clear(&self) {
-        self.to.store(Self::TAKEN, Ordering::Release);
-    }
 }
 
 /// Number of targets an [`IndirectProfile`] remembers.
@@ -86,27 +29,16 @@ pub(crate) struct IndirectProfile {
 }
 
 impl IndirectProfile {
-    /// Counts a jump to `target` if that is the target seen first. False if nothing was counted.
-    #[inline(always)]
-    pub(super) fn count_first(&self, target: u64) -> bool {
-        let first = self.targets[0].load(Ordering::Relaxed) == target;
-        if first {
-            let n = self.counts[0].load(Ordering::Relaxed);
-            self.counts[0].store(n.saturating_add(1), Ordering::Relaxed);
-        }
-        first
-    }
-
-    /// Counts a jump to `target`: a known one gains, an unknown one takes the place of the least used once that
-    /// has been worn down.
-    #[inline]
-    pub(super) fn count(&self, target: u64) {
+    /// Counts `times` jumps to `target`: a known one gains, an unknown one takes the place of the least used once that
+    /// has been worn down. Gives how many there were, as far as is remembered.
+    pub(super) fn add(&self, target: u64, times: u32) -> u32 {
         let relaxed = Ordering::Relaxed;
         for (known, count) in self.targets.iter().zip(&self.counts) {
             let n = count.load(relaxed);
             if n != 0 && known.load(relaxed) == target {
-                count.store(n.saturating_add(1), relaxed);
-                return;
+                let sum = n.saturating_add(times);
+                count.store(sum, relaxed);
+                return sum;
             }
         }
         let least = (0..INDIRECT_TARGETS).min_by_key(|&i| self.counts[i].load(relaxed)).unwrap_or(0);
@@ -114,8 +46,16 @@ impl IndirectProfile {
         self.counts[least].store(worn, relaxed);
         if worn == 0 {
             self.targets[least].store(target, relaxed);
-            self.counts[least].store(1, relaxed);
+            self.counts[least].store(times, relaxed);
+            return times;
         }
+        0
+    }
+
+    /// Forgets `target`; gives how often a jump went there.
+    fn take(&self, target: u64) -> u32 {
+        let known = self.targets.iter().position(|known| known.load(Ordering::Relaxed) == target);
+        known.map_or(0, |index| self.counts[index].swap(0, Ordering::Relaxed))
     }
 
     /// The remembered targets with their counts, most frequent first.
@@ -132,109 +72,129 @@ impl IndirectProfile {
     }
 }
 
-/// Links that the end of a block may have; those of side exits have numbers from here on.
-pub(super) const END_LINKS: usize = 2;
-
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
-///
-/// What every pass through the block touches comes first and shares a line of the host's cache.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(crate) struct Tier0Block {
-    /// Generation of guest code in which the bytes were last compared.
-    generation: AtomicU32,
-    /// Entries left before the hotspot detector looks at the block again. Threads race on it: entries may be lost.
-    entries: AtomicU32,
-    /// Its ops.
-    pub(super) ops: Ops,
-    /// Number of guest instructions.
-    guest_len: u32,
-    /// Retired: nothing leads here any more.
-    dead: AtomicBool,
-    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
-    pub(super) cacheable: bool,
-    /// How many of the next are in use.
-    end_links: u8,
-    /// Ways out at the end: taken, then not taken.
-    pub(super) ways: [Link; END_LINKS],
-    /// Ways out from the middle.
-    sides: Box<[Link]>,
+    /// What every pass through it touches.
+    pub(super) body: Body,
     /// What it is a translation of.
     pub(crate) key: BlockKey,
-    /// Its number in the cache that it belongs to.
-    pub(super) id: BlockId,
+    /// Where the ways of its end lead.
+    pub(super) ends: [GuestAddr; END_WAYS],
+    /// How many of those there are.
+    end_count: u8,
+    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
+    cacheable: bool,
     /// Words of spill area that the ops use.
     pub(super) spills: u32,
-    /// Where a computed end went; `None` for other ends.
-    pub(crate) indirect: Option<Box<IndirectProfile>>,
+    /// Ways out from the middle, with their targets. Their numbers are [`END_WAYS`] and up.
+    sides: Box<[(GuestAddr, Way)]>,
+    /// Where a computed end went, without what is counted in the head; `None` for other ends.
+    pub(super) indirect: Option<Box<IndirectProfile>>,
     /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
     pub(super) marks: Box<[(u32, u16)]>,
     /// The guest bytes that made it.
     pub(crate) bytes: Box<[u8]>,
     /// What the hotspot detector remembers of it.
     pub(crate) heat: Heat,
-    /// Links that lead here: block and number of the link.
+    /// Ways that lead here: block and number of the way.
     incoming: Mutex<Vec<(BlockId, u32)>>,
 }
 
-const _: () = assert!(std::mem::offset_of!(Tier0Block, sides) == 64);
-
 impl Tier0Block {
     pub(super) fn new(key: BlockKey, bytes: Box<[u8]>, parts: Parts<'_>) -> Self {
-        let mut ways = [const { Link::new(GuestAddr::new(0)) }; END_LINKS];
-        for (way, &target) in ways.iter_mut().zip(parts.ways) {
-            *way = Link::new(target);
-        }
+        let mut ends = [GuestAddr::new(0); END_WAYS];
+        ends[..parts.ends.len()].copy_from_slice(parts.ends);
         Self {
+            body: Body::new(key.pc.get(), parts.marks.len() as u32, parts.code),
             key,
             bytes,
-            ops: Ops::new(parts.code),
-            guest_len: parts.marks.len() as u32,
             marks: parts.marks.into(),
-            ways,
-            end_links: parts.ways.len() as u8,
-            sides: parts.sides.iter().map(|&target| Link::new(target)).collect(),
-            id: BlockId::NONE,
+            ends,
+            end_count: parts.ends.len() as u8,
+            sides: parts.sides.iter().map(|&target| (target, Way::new())).collect(),
             indirect: parts.indirect.then(Box::default),
             spills: parts.spills,
             cacheable: parts.cacheable,
-            generation: AtomicU32::new(0),
-            entries: AtomicU32::new(0),
             heat: Heat::new(),
-            dead: AtomicBool::new(false),
             incoming: Mutex::new(Vec::new()),
         }
     }
 
     /// Number of guest instructions.
-    #[inline(always)]
-    pub(crate) const fn guest_len(&self) -> u32 {
-        self.guest_len
+    pub(crate) fn guest_len(&self) -> u32 {
+        self.body.guest_len()
     }
 
-    /// Link number `index`.
-    pub(super) fn link(&self, index: usize) -> Option<&Link> {
-        match index.checked_sub(END_LINKS) {
-            None => self.ways.get(index),
-            Some(side) => self.sides.get(side),
+    /// Way number `index`.
+    pub(super) fn way(&self, index: usize) -> Option<&Way> {
+        match index.checked_sub(END_WAYS) {
+            None => self.body.ways.get(index),
+            Some(side) => self.sides.get(side).map(|(_, way)| way),
         }
     }
 
-    /// Its ways out: of a branch the taken side first, then the other; after what the end names, the side exits.
-    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
-        self.ways[..usize::from(self.end_links)].iter().chain(&self.sides)
+    /// Where way number `index` leads, if that is fixed.
+    pub(super) fn target(&self, index: usize) -> Option<GuestAddr> {
+        match index.checked_sub(END_WAYS) {
+            None => self.ends[..usize::from(self.end_count)].get(index).copied(),
+            Some(side) => self.sides.get(side).map(|(target, _)| *target),
+        }
     }
 
-    /// Counts an entry in `generation` as `weight` entries. False if the block needs a look first: its bytes were last
-    /// compared in another generation, or its count has run out.
-    #[inline(always)]
+    /// Its fixed ways out and whether each was ever taken: of a branch the taken side first, then the other; after what
+    /// the end names, the side exits.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = (GuestAddr, bool)> {
+        let ends = self.ends[..usize::from(self.end_count)].iter().zip(&self.body.ways);
+        ends.map(|(target, way)| (*target, way.taken()))
+            .chain(self.sides.iter().map(|(target, way)| (*target, way.taken())))
+    }
+
+    /// Where its computed end went most, with counts, most frequent first; empty for other ends.
+    pub(crate) fn targets(&self) -> Vec<(GuestAddr, u32)> {
+        let Some(profile) = &self.indirect else { return Vec::new() };
+        let mut targets = profile.targets();
+        let hits = self.body.hits.load(Ordering::Relaxed);
+        if let Some(to) = self.body.ways[0].block()
+            && hits != 0
+        {
+            let to = GuestAddr::new(to.head().pc);
+            targets.retain(|&(target, _)| target != to);
+            targets.push((to, hits));
+            targets.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+        }
+        targets
+    }
+
+    /// Counts a jump of its computed end to `target`, where its way does not lead. True if it should lead there from now
+    /// on: it leads nowhere yet, or to where jumps go much less often.
+    pub(super) fn should_lead_to(&self, target: u64) -> bool {
+        let count = self.indirect.as_ref().map_or(0, |profile| profile.add(target, 1));
+        self.body.ways[0].block().is_none() || count / 2 > self.body.hits.load(Ordering::Relaxed).saturating_add(8)
+    }
+
+    /// Makes way number `index` lead to `to`.
+    ///
+    /// # Safety
+    /// `to` stays where it is for at least as long as this block.
+    pub(super) unsafe fn lead(&self, index: usize, to: &Self) {
+        let Some(way) = self.way(index) else { return };
+        if let Some(profile) = &self.indirect
+            && index == 0
+        {
+            // The head counts for the target of the way, the profile for all others.
+            if let Some(old) = way.block() {
+                profile.add(old.head().pc, self.body.hits.load(Ordering::Relaxed));
+            }
+            self.body.hits.store(profile.take(to.key.pc.get()), Ordering::Relaxed);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { way.set(to.body.get()) };
+    }
+
+    /// Counts an entry; see [`Head::enter`].
     pub(crate) fn enter(&self, generation: u32, weight: u32) -> bool {
-        if self.generation.load(Ordering::Relaxed) != generation {
-            return false;
-        }
-        let Some(left) = self.entries.load(Ordering::Relaxed).checked_sub(weight) else { return false };
-        self.entries.store(left, Ordering::Relaxed);
-        true
+        self.body.enter(generation, weight)
     }
 
     /// Whether the block may be remembered.
@@ -244,7 +204,7 @@ impl Tier0Block {
 
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.ops.bytes()
+        self.body.bytes()
             + size_of_val(&*self.bytes)
             + size_of_val(&*self.marks)
             + size_of_val(&*self.sides)
@@ -253,22 +213,17 @@ impl Tier0Block {
 
     /// Generation in which the bytes were last compared, and entries left.
     pub(crate) fn entry(&self) -> (u32, u32) {
-        (self.generation.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
+        self.body.entry()
     }
 
     /// Allows `left` entries in `generation` before the next look.
     pub(crate) fn allow(&self, generation: u32, left: u32) {
-        self.entries.store(left, Ordering::Relaxed);
-        self.generation.store(generation, Ordering::Relaxed);
+        self.body.allow(generation, left);
     }
 
     /// Whether the block was retired.
     pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
-    }
-
-    pub(super) fn kill(&self) {
-        self.dead.store(true, Ordering::Release);
+        self.body.is_dead()
     }
 
     pub(super) fn incoming(&self) -> std::sync::MutexGuard<'_, Vec<(BlockId, u32)>> {
@@ -287,8 +242,8 @@ pub(super) struct Parts<'a> {
     /// The last is an end.
     pub(super) code: &'a [Code],
     pub(super) marks: &'a [(u32, u16)],
-    /// Where the end goes, at most [`END_LINKS`].
-    pub(super) ways: &'a [GuestAddr],
+    /// Where the end goes, at most [`END_WAYS`].
+    pub(super) ends: &'a [GuestAddr],
     /// Where the side exits go.
     pub(super) sides: &'a [GuestAddr],
     pub(super) indirect: bool,
@@ -299,55 +254,17 @@ pub(super) struct Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interp::code::Opcode;
-
-    fn empty() -> Tier0Block {
-        let code = [Code::new(Opcode::Jump, 0, 0, 0, 0)];
-        let parts =
-            Parts { code: &code, marks: &[], ways: &[], sides: &[], indirect: false, spills: 0, cacheable: true };
-        Tier0Block::new(BlockKey::default(), Box::default(), parts)
-    }
 
     #[test]
     fn an_indirect_profile_keeps_the_frequent_targets() {
         let profile = IndirectProfile::default();
         for round in 0..100u64 {
-            profile.count(0x1000);
-            profile.count(0x2000);
-            profile.count(0x10_0000 + round * 16); // each once
+            profile.add(0x1000, 1);
+            profile.add(0x2000, 1);
+            profile.add(0x10_0000 + round * 16, 1); // each once
         }
         let targets = profile.targets();
         assert_eq!(targets[0], (GuestAddr::new(0x1000), 100));
         assert_eq!(targets[1], (GuestAddr::new(0x2000), 100));
-    }
-
-    #[test]
-    fn an_entry_needs_the_generation_and_the_count() {
-        let block = empty();
-        block.allow(7, 3);
-        assert!(!block.enter(6, 1) && !block.enter(8, 1));
-        assert!(block.enter(7, 2));
-        assert!(!block.enter(7, 2), "one is left");
-        assert!(block.enter(7, 1));
-        assert!(!block.enter(7, 1) && !block.enter(6, 1));
-        assert_eq!(block.entry(), (7, 0));
-        block.allow(u32::MAX, u32::MAX);
-        assert!(block.enter(u32::MAX, 2) && !block.enter(0, 1));
-    }
-
-    #[test]
-    fn links_remember_that_they_were_taken() {
-        let link = Link::new(GuestAddr::new(0x1000));
-        assert!(!link.taken() && link.block().is_none());
-        link.take();
-        assert!(link.taken() && link.block().is_none());
-        let block = empty();
-        // SAFETY: the block outlives the link's last use.
-        unsafe { link.set(&block) };
-        assert!(link.taken() && ptr::eq(link.block().unwrap(), &block));
-        link.take();
-        assert!(link.block().is_some());
-        link.clear();
-        assert!(link.taken() && link.block().is_none());
     }
 }

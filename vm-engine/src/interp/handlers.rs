@@ -1,14 +1,16 @@
 //! One function for each opcode. It does what the op says and ends with a call of the next op's function; an end calls
-//! the first op of the next block. All have one signature, so that an optimising compiler makes jumps of these calls,
+//! the first op of the next body. All have one signature, so that an optimising compiler makes jumps of these calls,
 //! each of which the host's branch predictor knows by itself. Where it makes calls of them, the stack grows until the
 //! [chain](super::CHAIN) is used up.
 #![allow(non_snake_case, reason = "a function is named as its opcode")]
 
-use vm_core::{CpuState, Mode};
+use std::sync::atomic::Ordering;
+
+use vm_core::{CpuState, GuestAddr, Mode};
 use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Op, Type};
 
-use super::block::Tier0Block;
+use super::body::BodyRef;
 use super::code::{Opcode, forms};
 use super::float::Attributes;
 use super::op::{Cursor, set_wide, wide, word};
@@ -16,23 +18,24 @@ use super::{Context, dynamic_rounding, float, rare};
 use crate::flat::Window;
 
 /// What runs an op and everything after it, until the context says why it came back.
-pub(super) type Handler = for<'a> fn(Cursor<'a>, &mut CpuState, &mut Context<'a>, &'a Tier0Block, Window);
+pub(super) type Handler = for<'a> fn(Cursor<'a>, &mut CpuState, &mut Context<'a>, BodyRef<'a>, Window);
 
-/// Runs the op at `at`, of `block`, and everything after it.
+/// Runs the op at `at`, of `body`, and everything after it.
 #[inline(always)]
 pub(super) fn dispatch<'a>(
     at: Cursor<'a>,
     state: &mut CpuState,
     cx: &mut Context<'a>,
-    block: &'a Tier0Block,
+    body: BodyRef<'a>,
     window: Window,
 ) {
-    HANDLERS[at.code().op() as usize](at, state, cx, block, window);
+    HANDLERS[at.code().op() as usize](at, state, cx, body, window);
 }
 
 /// Enters `next`, which a jump leads to that counts as `weight` entries, unless something needs the run loop first.
 #[inline(always)]
-pub(super) fn enter<'a>(next: &'a Tier0Block, weight: u32, state: &mut CpuState, cx: &mut Context<'a>, window: Window) {
+pub(super) fn enter<'a>(next: BodyRef<'a>, weight: u32, state: &mut CpuState, cx: &mut Context<'a>, window: Window) {
+    let head = next.head();
     let left = cx.left;
     if cx.is_stopped() {
         return cx.halt(next, weight, state);
@@ -40,26 +43,19 @@ pub(super) fn enter<'a>(next: &'a Tier0Block, weight: u32, state: &mut CpuState,
     if left <= 0 {
         return cx.halt(next, weight, state);
     }
-    if !next.enter(cx.generation, weight) {
+    if !head.enter(cx.generation, weight) {
         return cx.halt(next, weight, state);
     }
-    cx.left = left - i64::from(next.guest_len());
-    dispatch(next.ops.start(), state, cx, next, window);
+    cx.left = left - i64::from(head.guest_len());
+    dispatch(next.start(), state, cx, next, window);
 }
 
-/// Leaves `block` by link number `index` of its end, which counts as `weight` entries.
+/// Leaves `body` by way number `index` of its end, which counts as `weight` entries.
 #[inline(always)]
-fn leave<'a>(
-    index: usize,
-    weight: u16,
-    state: &mut CpuState,
-    cx: &mut Context<'a>,
-    block: &'a Tier0Block,
-    window: Window,
-) {
-    match block.ways[index].block() {
+fn leave<'a>(index: usize, weight: u16, state: &mut CpuState, cx: &mut Context<'a>, body: BodyRef<'a>, window: Window) {
+    match body.head().ways[index].block() {
         Some(next) => enter(next, u32::from(weight), state, cx, window),
-        None => cx.unlinked(block, index, state),
+        None => cx.untaken(body, index, state),
     }
 }
 
@@ -91,25 +87,25 @@ macro_rules! cut {
 
 /// A handler with the names that its body uses for the arguments.
 macro_rules! handler {
-    ($name:ident |$at:ident, $state:ident, $cx:ident, $block:ident, $window:ident| $body:expr) => {
+    ($name:ident |$at:ident, $state:ident, $cx:ident, $body:ident, $window:ident| $does:expr) => {
         fn $name<'a>(
             $at: Cursor<'a>,
             $state: &mut CpuState,
             $cx: &mut Context<'a>,
-            $block: &'a Tier0Block,
+            $body: BodyRef<'a>,
             $window: Window,
         ) {
-            $body
+            $does
         }
     };
 }
 
 /// Goes on with the op after `at`, which is no end.
 macro_rules! next {
-    ($at:ident, $state:ident, $cx:ident, $block:ident, $window:ident) => {{
+    ($at:ident, $state:ident, $cx:ident, $body:ident, $window:ident) => {{
         // SAFETY: the handlers that say this are those of ops that are no ends.
         let next = unsafe { $at.next() };
-        dispatch(next, $state, $cx, $block, $window)
+        dispatch(next, $state, $cx, $body, $window)
     }};
 }
 
@@ -120,12 +116,12 @@ macro_rules! value {
             $name | $at,
             $state,
             $cx,
-            block,
+            body,
             window | {
                 const { assert!(!Opcode::$name.is_end()) };
                 let value = $value;
                 $at.code().put($state, value);
-                next!($at, $state, $cx, block, window)
+                next!($at, $state, $cx, body, window)
             }
         );
     };
@@ -138,14 +134,14 @@ macro_rules! load {
             $name | at,
             state,
             cx,
-            block,
+            body,
             window | {
                 const { assert!(!Opcode::$name.is_end()) };
                 let code = at.code();
                 let addr = code.get_a(state).wrapping_add(code.imm);
-                let Some($value) = window.$access(addr) else { return slow_access(at, state, cx, block, window) };
+                let Some($value) = window.$access(addr) else { return slow_access(at, state, cx, body, window) };
                 code.put(state, $extended);
-                next!(at, state, cx, block, window)
+                next!(at, state, cx, body, window)
             }
         );
     };
@@ -158,15 +154,15 @@ macro_rules! store {
             $name | at,
             state,
             cx,
-            block,
+            body,
             window | {
                 const { assert!(!Opcode::$name.is_end()) };
                 let code = at.code();
                 let addr = code.get_a(state).wrapping_add(code.imm);
                 if !window.$access(addr, code.get_b(state)) {
-                    return slow_access(at, state, cx, block, window);
+                    return slow_access(at, state, cx, body, window);
                 }
-                next!(at, state, cx, block, window)
+                next!(at, state, cx, body, window)
             }
         );
     };
@@ -232,21 +228,21 @@ macro_rules! handlers {
                 let code = at.code();
                 scalar!($cop, Type::I8, Type::$cty, cut!($cty, code.get_a(state)), code.imm)
             });
-            handler!($cb |at, state, cx, block, window| {
+            handler!($cb |at, state, cx, body, window| {
                 let code = at.code();
                 let (a, b) = (cut!($cty, code.get_a(state)), cut!($cty, code.get_b(state)));
                 if scalar!($cop, Type::I8, Type::$cty, a, b) != 0 {
-                    leave(0, code.d(), state, cx, block, window)
+                    leave(0, code.d(), state, cx, body, window)
                 } else {
-                    leave(1, 1, state, cx, block, window)
+                    leave(1, 1, state, cx, body, window)
                 }
             });
-            handler!($cbi |at, state, cx, block, window| {
+            handler!($cbi |at, state, cx, body, window| {
                 let code = at.code();
                 if scalar!($cop, Type::I8, Type::$cty, cut!($cty, code.get_a(state)), code.imm) != 0 {
-                    leave(0, code.d(), state, cx, block, window)
+                    leave(0, code.d(), state, cx, body, window)
                 } else {
-                    leave(1, 1, state, cx, block, window)
+                    leave(1, 1, state, cx, body, window)
                 }
             });
         )*
@@ -368,20 +364,20 @@ store!(Store64 store_64);
 /// A handler of what a window refuses: the access is made, or its fault explained, by calls.
 #[cold]
 #[inline(never)]
-fn slow_access<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, block: &'a Tier0Block, window: Window) {
-    if rare::access(at.code(), state, cx) { next!(at, state, cx, block, window) } else { cx.stop_at(at, block, state) }
+fn slow_access<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, body: BodyRef<'a>, window: Window) {
+    if rare::access(at.code(), state, cx) { next!(at, state, cx, body, window) } else { cx.stop_at(at, body, state) }
 }
 
 handler!(
     memory_or_wide | at,
     state,
     cx,
-    block,
+    body,
     window | {
         if rare::memory_or_wide(at.code(), state, cx) {
-            next!(at, state, cx, block, window)
+            next!(at, state, cx, body, window)
         } else {
-            cx.stop_at(at, block, state)
+            cx.stop_at(at, body, state)
         }
     }
 );
@@ -390,10 +386,10 @@ handler!(
     system | at,
     state,
     cx,
-    block,
+    body,
     window | {
         rare::system(at.code(), cx.run.helpers, state, &mut cx.env);
-        next!(at, state, cx, block, window)
+        next!(at, state, cx, body, window)
     }
 );
 
@@ -401,11 +397,11 @@ handler!(
     MoveWide | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let value = wide(state, at.code().a());
         set_wide(state, at.code().d(), value);
-        next!(at, state, cx, block, window)
+        next!(at, state, cx, body, window)
     }
 );
 
@@ -413,12 +409,12 @@ handler!(
     SetMode | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let mode = Mode::new(at.code().get_a(state) as u32);
         state.set_mode(mode);
         cx.env.rounding = dynamic_rounding(state);
-        next!(at, state, cx, block, window)
+        next!(at, state, cx, body, window)
     }
 );
 
@@ -426,11 +422,11 @@ handler!(
     SpillStore | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let value = at.code().get_a(state);
-        cx.spill(block.spills, at.code().imm, value);
-        next!(at, state, cx, block, window)
+        cx.spill(body, at.code().imm, value);
+        next!(at, state, cx, body, window)
     }
 );
 
@@ -438,14 +434,14 @@ handler!(
     TrapIf | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let code = at.code();
         if code.get_a(state) != 0 {
             rare::trap(code, state, cx);
-            return cx.stop_at(at, block, state);
+            return cx.stop_at(at, body, state);
         }
-        next!(at, state, cx, block, window)
+        next!(at, state, cx, body, window)
     }
 );
 
@@ -453,88 +449,80 @@ handler!(
     ExitIf | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let code = at.code();
         if code.get_a(state) != 0 {
-            return side_exit(at, state, cx, block, window);
+            return side_exit(at, state, cx, body, window);
         }
-        next!(at, state, cx, block, window)
+        next!(at, state, cx, body, window)
     }
 );
 
 /// The side exit at `at` is taken: only the instructions up to here were executed.
 #[inline(never)]
-fn side_exit<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, block: &'a Tier0Block, window: Window) {
+fn side_exit<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, body: BodyRef<'a>, window: Window) {
     let code = at.code();
-    cx.refund(at, block, 1);
+    cx.refund(at, body, 1);
     let index = code.imm as usize;
-    match block.link(index).and_then(|link| link.block()) {
+    match cx.block(body).way(index).and_then(|way| way.block()) {
         Some(next) => enter(next, u32::from(code.d()), state, cx, window),
-        None => cx.unlinked(block, index, state),
+        None => cx.untaken(body, index, state),
     }
 }
 
-handler!(Jump | at, state, cx, block, window | leave(0, at.code().d(), state, cx, block, window));
+handler!(Jump | at, state, cx, body, window | leave(0, at.code().d(), state, cx, body, window));
 
 handler!(
     Branch | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let code = at.code();
         if code.get_a(state) != 0 {
-            leave(0, code.d(), state, cx, block, window)
+            leave(0, code.d(), state, cx, body, window)
         } else {
-            leave(1, 1, state, cx, block, window)
+            leave(1, 1, state, cx, body, window)
         }
     }
 );
 
-/// Leaves `block` for the computed address `target`.
+/// What a computed jump from `body` to `next` counts as: a jump backwards counts double.
 #[inline(always)]
-fn computed<'a>(target: u64, state: &mut CpuState, cx: &mut Context<'a>, block: &'a Tier0Block, window: Window) {
-    match cx.targets.find(target) {
-        Some(next) => {
-            // A jump backwards counts double, so that a loop gets hot at its header.
-            let weight = 1 + u32::from(next.key.pc <= block.key.pc);
-            enter(next, weight, state, cx, window)
-        }
-        None => cx.computed(target, state),
-    }
+fn weight(body: BodyRef<'_>, next: BodyRef<'_>) -> u32 {
+    1 + u32::from(next.head().pc <= body.head().pc)
 }
 
 handler!(
     Indirect | at,
     state,
     cx,
-    block,
+    body,
     window | {
         let target = at.code().get_a(state);
-        if let Some(profile) = &block.indirect
-            && !profile.count_first(target)
+        let head = body.head();
+        if let Some(next) = head.ways[0].block()
+            && next.head().pc == target
         {
-            return indirect_elsewhere(at, state, cx, block, window);
+            head.hits.store(head.hits.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+            return enter(next, weight(body, next), state, cx, window);
         }
-        computed(target, state, cx, block, window)
+        elsewhere(at, state, cx, body, window)
     }
 );
 
-/// [`Indirect`] that does not go where it went first.
+/// [`Indirect`] to where its way does not lead.
 #[inline(never)]
-fn indirect_elsewhere<'a>(
-    at: Cursor<'a>,
-    state: &mut CpuState,
-    cx: &mut Context<'a>,
-    block: &'a Tier0Block,
-    window: Window,
-) {
+fn elsewhere<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, body: BodyRef<'a>, window: Window) {
     let target = at.code().get_a(state);
-    if let Some(profile) = &block.indirect {
-        profile.count(target);
+    if cx.block(body).should_lead_to(target) {
+        return cx.unlinked(body, 0, GuestAddr::new(target), state);
     }
-    computed(target, state, cx, block, window)
+    match cx.targets.find(target) {
+        Some(next) => enter(next, weight(body, next), state, cx, window),
+        None => cx.computed(target, state),
+    }
 }
 
-handler!(end | at, state, cx, block, _window | rare::end(at.code(), block, state, cx));
+handler!(end | at, state, cx, body, _window | rare::end(at.code(), body, state, cx));

@@ -9,7 +9,8 @@ mod place;
 use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, End, Inst, Op, Order, Target, Type, Value, eval};
 
-use super::block::{END_LINKS, Parts, Tier0Block};
+use super::block::{Parts, Tier0Block};
+use super::body::END_WAYS;
 use super::code::Opcode;
 use super::op::{Code, Generic, Reg, ZERO};
 use place::{Loc, Temps, Val, is_wide};
@@ -52,7 +53,7 @@ impl Lowering {
         }
         self.end(block);
         let at = |target: Target| target.address(block.key.pc);
-        let (ways, count) = match block.end {
+        let (ends, count) = match block.end {
             End::Jump { target } | End::Call { target, .. } | End::Trap { addr: target, .. } => ([at(target); 2], 1),
             End::Branch { taken, fall, .. } => ([at(taken), at(fall)], 2),
             End::Indirect { .. }
@@ -65,7 +66,7 @@ impl Lowering {
         let parts = Parts {
             code: &self.code,
             marks: &self.marks,
-            ways: &ways[..count],
+            ends: &ends[..count],
             sides: &self.sides,
             indirect: matches!(block.end, End::Indirect { .. } | End::IndirectCall { .. } | End::Return { .. }),
             spills: self.spills,
@@ -284,7 +285,7 @@ impl Lowering {
                 let cond = self.read(a, Type::I8, 0);
                 self.release_all(block, inst);
                 let target = Target(inst.imm);
-                let link = END_LINKS + self.sides.len();
+                let link = END_WAYS + self.sides.len();
                 self.sides.push(target.address(block.key.pc));
                 self.emit(Opcode::ExitIf, weight(target), cond, 0, link as u64);
             }

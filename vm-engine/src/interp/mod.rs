@@ -1,8 +1,10 @@
 //! Tier 0: runs blocks in their compact form. No instruction semantics here: what an op computes is
 //! [`eval`](vm_ir::eval)'s business, called with constant ops so that each arm is that op's arithmetic.
 
-#[allow(unsafe_code, reason = "links are addresses of blocks")]
+#[allow(unsafe_code, reason = "ways are addresses of blocks")]
 mod block;
+#[allow(unsafe_code, reason = "blocks by their addresses")]
+mod body;
 mod code;
 mod float;
 #[allow(unsafe_code, reason = "steps from op to op without a check")]
@@ -30,6 +32,7 @@ use vm_ir::eval::FpEnv;
 use vm_ir::{Helper, Rounding};
 
 use crate::hostfp;
+use body::BodyRef;
 use op::{Cursor, set_wide};
 use targets::Targets;
 
@@ -41,6 +44,8 @@ pub(crate) struct Interpreter {
 
 /// What a run of tier 0 borrows.
 pub(crate) struct Run<'a> {
+    /// The blocks.
+    pub(crate) cache: &'a Tier0Cache,
     /// Guest memory.
     pub(crate) memory: Memory<'a>,
     /// The guest's helpers.
@@ -118,13 +123,15 @@ impl Interpreter {
             targets: &self.targets,
             env: FpEnv { rounding: dynamic_rounding(state), flags: 0 },
             run,
+            first: block,
             spills: &mut self.spills,
             out: Out::Leave(Leave::Fuel),
         };
         cx.refill();
         cx.left -= i64::from(block.guest_len());
         let window = run.memory.window();
-        handlers::dispatch(block.ops.start(), state, &mut cx, block, window);
+        let body = block.body.get();
+        handlers::dispatch(body.start(), state, &mut cx, body, window);
         let leave = loop {
             match cx.out {
                 Out::Leave(leave) => break leave,
@@ -152,6 +159,8 @@ struct Context<'a> {
     reserve: i64,
     env: FpEnv,
     run: &'a Run<'a>,
+    /// The block that the run began with, which need not be in the cache.
+    first: &'a Tier0Block,
     spills: &'a mut Vec<u64>,
     /// Why the ops came back.
     out: Out<'a>,
@@ -163,7 +172,7 @@ enum Out<'a> {
     /// For the run loop.
     Leave(Leave),
     /// Because the chain is used up: this block is next, by a jump that counts as so many entries.
-    Chain(&'a Tier0Block, u32),
+    Chain(BodyRef<'a>, u32),
 }
 
 impl<'a> Context<'a> {
@@ -183,7 +192,7 @@ impl<'a> Context<'a> {
     /// Comes back before `next` is entered.
     #[cold]
     #[inline(never)]
-    fn halt(&mut self, next: &'a Tier0Block, weight: u32, state: &mut CpuState) {
+    fn halt(&mut self, next: BodyRef<'a>, weight: u32, state: &mut CpuState) {
         let leave = if self.is_stopped() {
             Leave::Stopped
         } else if self.left <= 0 {
@@ -196,18 +205,32 @@ impl<'a> Context<'a> {
             Leave::Look
         };
         // The pc stays behind while blocks follow one another; it is brought up to date on the way out.
-        state.set_pc(next.key.pc);
+        state.set_pc(GuestAddr::new(next.head().pc));
         self.out = Out::Leave(leave);
     }
 
-    /// Comes back because link number `link` of `block` leads to no block yet.
+    /// The block of `body`.
+    fn block(&self, body: BodyRef<'_>) -> &'a Tier0Block {
+        self.run.cache.get(body.head().id()).unwrap_or(self.first)
+    }
+
+    /// Comes back because way number `index`, to a fixed address, leads to no block yet.
     #[cold]
     #[inline(never)]
-    fn unlinked(&mut self, block: &Tier0Block, link: usize, state: &mut CpuState) {
-        let Some(way) = block.link(link) else { unreachable!("an end has its links") };
-        way.take();
-        state.set_pc(way.target);
-        self.out = Out::Leave(Leave::Link { from: block.id, link });
+    fn untaken(&mut self, body: BodyRef<'_>, index: usize, state: &mut CpuState) {
+        let Some(target) = self.block(body).target(index) else { unreachable!("an end has its ways") };
+        self.unlinked(body, index, target, state);
+    }
+
+    /// Comes back because way number `index` should lead to the block at `target`.
+    #[cold]
+    #[inline(never)]
+    fn unlinked(&mut self, body: BodyRef<'_>, index: usize, target: GuestAddr, state: &mut CpuState) {
+        if let Some(way) = self.block(body).way(index) {
+            way.take();
+        }
+        state.set_pc(target);
+        self.out = Out::Leave(Leave::Link { from: body.head().id(), link: index });
     }
 
     /// Comes back because no block is known at the computed address `target`.
@@ -221,25 +244,27 @@ impl<'a> Context<'a> {
     /// Comes back, `out` being set, because of the op at `at`.
     #[cold]
     #[inline(never)]
-    fn stop_at(&mut self, at: Cursor<'_>, block: &Tier0Block, state: &mut CpuState) {
-        let pc = self.refund(at, block, 0);
+    fn stop_at(&mut self, at: Cursor<'_>, body: BodyRef<'_>, state: &mut CpuState) {
+        let pc = self.refund(at, body, 0);
         state.set_pc(pc);
     }
 
-    /// Takes back the count of the instructions of `block` after `more` from that of the op at `at`. Gives the address of
+    /// Takes back the count of the instructions of `body` after `more` from that of the op at `at`. Gives the address of
     /// the op's instruction.
     #[cold]
     #[inline(never)]
-    fn refund(&mut self, at: Cursor<'_>, block: &Tier0Block, more: u32) -> GuestAddr {
-        let (completed, pc) = block.instruction_at(block.ops.index(at));
+    fn refund(&mut self, at: Cursor<'_>, body: BodyRef<'_>, more: u32) -> GuestAddr {
+        let block = self.block(body);
+        let (completed, pc) = block.instruction_at(body.index(at));
         self.left += i64::from(block.guest_len() - completed - more);
         pc
     }
 
-    /// Writes word `index` of the spill area, of which the block uses `words`.
+    /// Writes word `index` of the spill area, growing the area to what the block uses.
     #[cold]
     #[inline(never)]
-    fn spill(&mut self, words: u32, index: u64, value: u64) {
+    fn spill(&mut self, body: BodyRef<'_>, index: u64, value: u64) {
+        let words = self.block(body).spills;
         if self.spills.len() < words as usize {
             self.spills.resize(words as usize, 0);
         }

@@ -1,9 +1,10 @@
-//! [`Code`]: one op of tier 0, [`Ops`]: those of a block, and [`Cursor`]: a place among them.
+//! [`Code`]: one op of tier 0, and [`Cursor`]: a place among those of a block.
 //!
 //! Registers are brought into range when an op is made and the last op of a block is an end, so that neither the words
 //! of the state nor the ops of a block are indexed with a check.
 
 use std::marker::PhantomData;
+use std::ptr::NonNull;
 
 use vm_core::{CpuState, SLOT_COUNT, WORD_COUNT};
 use vm_ir::{Op, Type};
@@ -121,51 +122,29 @@ pub(super) fn set_wide(state: &mut CpuState, reg: Reg, value: u128) {
     *word(state, reg + 1) = (value >> 64) as u64;
 }
 
-/// The ops of a block. The last is an end, and no other is.
-#[derive(Debug)]
-pub(super) struct Ops(Box<[Code]>);
-
-impl Ops {
-    /// The ops `codes`.
-    ///
-    /// # Panics
-    /// If the last is no end.
-    pub(super) fn new(codes: &[Code]) -> Self {
-        assert!(codes.last().is_some_and(|last| last.op.is_end()), "the last op is no end: {codes:?}");
-        Self(codes.into())
-    }
-
-    /// The first op.
-    #[inline(always)]
-    pub(super) const fn start(&self) -> Cursor<'_> {
-        Cursor { at: self.0.as_ptr(), ops: PhantomData }
-    }
-
-    /// Index of the op at `cursor`, which is one of these.
-    pub(super) fn index(&self, cursor: Cursor<'_>) -> usize {
-        (cursor.at.addr() - self.0.as_ptr().addr()) / size_of::<Code>()
-    }
-
-    /// Bytes that they take.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.0)
-    }
-}
-
-/// An op of an [`Ops`].
+/// An op of a block that is borrowed for `'a`. The last op of a block is an end.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub(super) struct Cursor<'a> {
-    at: *const Code,
-    ops: PhantomData<&'a Ops>,
+    at: NonNull<Code>,
+    ops: PhantomData<&'a Code>,
 }
 
 impl<'a> Cursor<'a> {
+    /// The op at `at`.
+    ///
+    /// # Safety
+    /// It is the first of a number of ops that stay and are not written for `'a`, and of which the last is an end.
+    #[inline(always)]
+    pub(super) const unsafe fn new(at: NonNull<Code>) -> Self {
+        Self { at, ops: PhantomData }
+    }
+
     /// The op.
     #[inline(always)]
     pub(super) const fn code(self) -> &'a Code {
-        // SAFETY: a cursor is at an op of an `Ops` that is borrowed for `'a`: `start` of the first, `next` of others.
-        unsafe { &*self.at }
+        // SAFETY: a cursor is at an op that stays for `'a`: `new` at the first, `next` at others.
+        unsafe { self.at.as_ref() }
     }
 
     /// The op after this one.
@@ -176,6 +155,11 @@ impl<'a> Cursor<'a> {
     pub(super) const unsafe fn next(self) -> Self {
         // SAFETY: the last op is an end and this one is none, so there is another behind it.
         Self { at: unsafe { self.at.add(1) }, ops: PhantomData }
+    }
+
+    /// The op's address, to be compared with others'.
+    pub(super) fn addr(self) -> usize {
+        self.at.addr().get()
     }
 }
 

@@ -6,9 +6,10 @@ use vm_core::{CpuState, GuestAddr, MemFault, Trap, TrapKind};
 use vm_ir::eval::{self, FpEnv};
 use vm_ir::{FenceKind, Helper, HelperFn, Inst, Op, Type, Value};
 
+use super::body::BodyRef;
 use super::code::Opcode;
 use super::op::{Code, Generic, set_wide, wide, word};
-use super::{Context, Leave, Memory, Out, Tier0Block, dynamic_rounding, float};
+use super::{Context, Leave, Memory, Out, dynamic_rounding, float};
 use crate::hostfp;
 
 /// Any scalar op.
@@ -171,7 +172,7 @@ pub(super) fn system(code: &Code, helpers: &[Helper], state: &mut CpuState, env:
 
 /// Ends that come back to the run loop.
 #[cold]
-pub(super) fn end(code: &Code, block: &Tier0Block, state: &mut CpuState, cx: &mut Context<'_>) {
+pub(super) fn end(code: &Code, body: BodyRef<'_>, state: &mut CpuState, cx: &mut Context<'_>) {
     let next = GuestAddr::new(code.imm);
     state.set_pc(next);
     let leave = match code.op() {
@@ -180,7 +181,8 @@ pub(super) fn end(code: &Code, block: &Tier0Block, state: &mut CpuState, cx: &mu
         Opcode::ModeChange => Leave::Mode,
         Opcode::Trap => {
             let kind = TrapKind::ALL[usize::from(code.d())];
-            let addr = block.ways[0].target;
+            let block = cx.block(body);
+            let addr = block.ends[0];
             let before = block.marks.partition_point(|&(_, offset)| block.key.pc.offset(i64::from(offset)) < next);
             cx.left += i64::from(block.guest_len() - before as u32);
             Leave::Trap(Trap::Instruction { kind, addr })

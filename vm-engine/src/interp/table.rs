@@ -6,7 +6,6 @@
 //! ways out were resolved before or are looked up in the table.
 
 use std::collections::BTreeMap;
-use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
@@ -111,7 +110,7 @@ impl Tier0Cache {
         }
         self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
         self.bytes.fetch_add(block.heap_bytes() + size_of::<Tier0Block>(), Ordering::Relaxed);
-        block.id = id;
+        block.body.set_id(id);
         let mut block = Some(block);
         chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
         self.len.store(id.0 + 1, Ordering::Release);
@@ -136,12 +135,10 @@ impl Tier0Cache {
         if target.is_dead() {
             return;
         }
-        if let Some(way) = source.link(link) {
-            target.incoming().push((from, link as u32));
-            // SAFETY: both blocks are in this cache's chunks, which are neither moved nor emptied, and given out shared,
-            // until the cache and with it every block is dropped.
-            unsafe { way.set(target) };
-        }
+        target.incoming().push((from, link as u32));
+        // SAFETY: both blocks are in this cache's chunks, which are neither moved nor emptied, and given out shared, until
+        // the cache and with it every block is dropped.
+        unsafe { source.lead(link, target) };
     }
 
     /// Retires every block with a byte in `range`; gives how many. Blocks that are being translated meanwhile are
@@ -200,10 +197,10 @@ impl Tier0Cache {
 
     fn retire_locked(&self, book: &mut Book, id: BlockId, block: &Tier0Block) {
         self.by_key.pin().remove(&block.key);
-        block.kill();
+        block.body.kill();
         for (from, link) in block.incoming().drain(..) {
-            if let Some(way) = self.get(from).and_then(|source| source.link(link as usize))
-                && way.block().is_some_and(|to| ptr::eq(to, block))
+            if let Some(way) = self.get(from).and_then(|source| source.way(link as usize))
+                && way.block().is_some_and(|to| to.is(&block.body))
             {
                 way.clear();
             }

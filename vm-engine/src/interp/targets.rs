@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use vm_core::{GuestAddr, Mode};
 
-use super::block::{BlockId, Tier0Block};
+use super::block::BlockId;
+use super::body::{BodyRef, Head};
 use super::table::Tier0Cache;
 
 /// Number of entries, a power of two.
@@ -21,8 +22,8 @@ pub(super) struct Targets {
 #[derive(Clone, Copy)]
 struct Entry {
     pc: u64,
-    /// Null, or a block of the cache.
-    block: *const Tier0Block,
+    /// Null, or the body of a block of the cache.
+    body: *const Head,
 }
 
 // SAFETY: the pointers are used as shared references to blocks, which any thread may have.
@@ -31,7 +32,7 @@ unsafe impl Send for Targets {}
 unsafe impl Sync for Targets {}
 
 impl Targets {
-    const EMPTY: Entry = Entry { pc: u64::MAX, block: ptr::null() };
+    const EMPTY: Entry = Entry { pc: u64::MAX, body: ptr::null() };
 
     /// None yet, of blocks of `cache`.
     pub(super) fn new(cache: Arc<Tier0Cache>) -> Self {
@@ -53,20 +54,20 @@ impl Targets {
     /// Remembers that the block with number `id` is at `pc`.
     pub(super) fn remember(&mut self, pc: GuestAddr, id: BlockId) {
         if let Some(block) = self.cache.get(id) {
-            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), block };
+            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), body: block.body.get().into_raw() };
         }
     }
 
-    /// The block at `pc`, if it is remembered and not retired.
+    /// The body of the block at `pc`, if it is remembered and not retired.
     #[inline(always)]
-    pub(super) fn find(&self, pc: u64) -> Option<&Tier0Block> {
+    pub(super) fn find(&self, pc: u64) -> Option<BodyRef<'_>> {
         let entry = self.entries[Self::index(pc)];
-        if entry.pc != pc || entry.block.is_null() {
+        if entry.pc != pc {
             return None;
         }
-        // SAFETY: `remember` got the block from the cache, which neither moves nor drops a block while it lives, and it
-        // lives as long as this.
-        let block = unsafe { &*entry.block };
-        (!block.is_dead()).then_some(block)
+        // SAFETY: `remember` got the body from a block of the cache, which neither moves nor drops a block while it lives,
+        // and it lives as long as this.
+        let body = unsafe { BodyRef::from_raw(entry.body) }?;
+        (!body.head().is_dead()).then_some(body)
     }
 }

@@ -1,0 +1,330 @@
+//! [`Body`]: what every pass through a block touches, its [`Head`] and behind it its ops, in one stretch of memory.
+//!
+//! Blocks are linked by the addresses of their bodies, so that the way from the last op of one to the first of the next
+//! is one load. Links hold between blocks of one [`Tier0Cache`](super::table::Tier0Cache), which neither moves nor drops
+//! a block while it lives.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+
+use super::block::BlockId;
+use super::op::{Code, Cursor};
+
+/// What leads to a block: nothing yet, or the body of the block. Also remembers whether it was ever wanted.
+#[derive(Debug)]
+pub(super) struct Way(AtomicPtr<Head>);
+
+impl Way {
+    /// In place of a block: it was wanted and is not known.
+    const WANTED: *mut Head = ptr::without_provenance_mut(1);
+
+    /// A way that has not been taken.
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The block there, once it is known.
+    #[inline(always)]
+    pub(super) fn block(&self) -> Option<BodyRef<'_>> {
+        let head = self.0.load(Ordering::Acquire);
+        if head.addr() <= Self::WANTED.addr() {
+            return None;
+        }
+        // Not null and not the mark, so `set` wrote it, whose caller keeps the body for as long as the way, which is
+        // borrowed here.
+        NonNull::new(head).map(|head| BodyRef { head, body: PhantomData })
+    }
+
+    /// Whether the way has ever been taken.
+    pub(super) fn taken(&self) -> bool {
+        !self.0.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Notes that the way was taken.
+    pub(super) fn take(&self) {
+        // Fails if somebody was first, or linked it.
+        let _ = self.0.compare_exchange(ptr::null_mut(), Self::WANTED, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Makes the way lead to `body`.
+    ///
+    /// # Safety
+    /// `body` stays for at least as long as the way.
+    pub(super) unsafe fn set(&self, body: BodyRef<'_>) {
+        self.0.store(body.head.as_ptr(), Ordering::Release);
+    }
+
+    /// Forgets where the way leads.
+    pub(super) fn clear(&self) {
+        self.0.store(Self::WANTED, Ordering::Release);
+    }
+}
+
+/// Ways out that a block's end may have.
+pub(super) const END_WAYS: usize = 2;
+
+/// The part of a block that every pass through it touches.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Head {
+    /// Generation of guest code in which the bytes were last compared.
+    generation: AtomicU32,
+    /// Entries left before the hotspot detector looks at the block again. Threads race on it: entries may be lost.
+    entries: AtomicU32,
+    /// Number of guest instructions.
+    guest_len: u32,
+    /// Number of the block in its cache.
+    id: BlockId,
+    /// Ways out at the end: of a branch taken, then not taken; of a computed end the first leads to a frequent target.
+    pub(super) ways: [Way; END_WAYS],
+    /// Address of the block.
+    pub(super) pc: u64,
+    /// How often a computed end went where its way leads. Threads race on it too.
+    pub(super) hits: AtomicU32,
+    /// Retired: nothing leads here any more.
+    dead: AtomicBool,
+}
+
+// So that the ops follow without a gap, and head and first op share a line of the host's cache.
+const _: () = assert!(size_of::<Head>() == 48 && align_of::<Head>() >= align_of::<Code>());
+
+impl Head {
+    /// Number of guest instructions.
+    #[inline(always)]
+    pub(super) const fn guest_len(&self) -> u32 {
+        self.guest_len
+    }
+
+    /// Number of the block in its cache.
+    pub(super) const fn id(&self) -> BlockId {
+        self.id
+    }
+
+    /// Counts an entry in `generation` as `weight` entries. False if the block needs a look first: its bytes were last
+    /// compared in another generation, or its count has run out.
+    #[inline(always)]
+    pub(super) fn enter(&self, generation: u32, weight: u32) -> bool {
+        if self.generation.load(Ordering::Relaxed) != generation {
+            return false;
+        }
+        let Some(left) = self.entries.load(Ordering::Relaxed).checked_sub(weight) else { return false };
+        self.entries.store(left, Ordering::Relaxed);
+        true
+    }
+
+    /// Generation in which the bytes were last compared, and entries left.
+    pub(super) fn entry(&self) -> (u32, u32) {
+        (self.generation.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
+    }
+
+    /// Allows `left` entries in `generation` before the next look.
+    pub(super) fn allow(&self, generation: u32, left: u32) {
+        self.entries.store(left, Ordering::Relaxed);
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// Whether the block was retired.
+    #[inline(always)]
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    pub(super) fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+}
+
+/// A head and ops, of which the last is an end.
+pub(super) struct Body {
+    head: NonNull<Head>,
+    len: usize,
+}
+
+// SAFETY: it owns what is behind the pointer, of which the head may be shared, and the ops are never written.
+unsafe impl Send for Body {}
+// SAFETY: as above.
+unsafe impl Sync for Body {}
+
+impl Body {
+    /// A body with the ops `codes`.
+    ///
+    /// # Panics
+    /// If the last is no end.
+    pub(super) fn new(pc: u64, guest_len: u32, codes: &[Code]) -> Self {
+        assert!(codes.last().is_some_and(|last| last.op().is_end()), "the last op is no end: {codes:?}");
+        let layout = Self::layout(codes.len());
+        let value = Head {
+            generation: AtomicU32::new(0),
+            entries: AtomicU32::new(0),
+            guest_len,
+            id: BlockId::NONE,
+            ways: [const { Way::new() }; END_WAYS],
+            pc,
+            hits: AtomicU32::new(0),
+            dead: AtomicBool::new(false),
+        };
+        // SAFETY: the layout is that of a head, which is not empty, and as many ops; both are written before anything
+        // reads them.
+        let head = unsafe {
+            let Some(head) = NonNull::new(alloc(layout).cast::<Head>()) else { handle_alloc_error(layout) };
+            head.write(value);
+            head.add(1).cast::<Code>().copy_from_nonoverlapping(NonNull::from(codes).cast(), codes.len());
+            head
+        };
+        Self { head, len: codes.len() }
+    }
+
+    fn layout(len: usize) -> Layout {
+        let ops = Layout::array::<Code>(len).expect("a slice of them exists");
+        let (both, _) = Layout::new::<Head>().extend(ops).expect("a block is small");
+        both
+    }
+
+    /// Gives the block its number.
+    pub(super) fn set_id(&mut self, id: BlockId) {
+        // SAFETY: `&mut self` excludes every other access.
+        unsafe { self.head.as_mut() }.id = id;
+    }
+
+    /// The body for whoever runs it.
+    #[inline(always)]
+    pub(super) const fn get(&self) -> BodyRef<'_> {
+        BodyRef { head: self.head, body: PhantomData }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        Self::layout(self.len).size()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // SAFETY: `new` allocated it so, and nothing in it needs to be dropped.
+        unsafe { dealloc(self.head.as_ptr().cast(), Self::layout(self.len)) };
+    }
+}
+
+impl Deref for Body {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        // SAFETY: it is there until the body is dropped, and only `set_id` borrows it mutably.
+        unsafe { self.head.as_ref() }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("head", &**self).field("len", &self.len).finish()
+    }
+}
+
+/// A borrowed [`Body`], as one address.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(super) struct BodyRef<'a> {
+    head: NonNull<Head>,
+    body: PhantomData<&'a Body>,
+}
+
+impl<'a> BodyRef<'a> {
+    /// The head.
+    #[inline(always)]
+    pub(super) const fn head(self) -> &'a Head {
+        // SAFETY: a body is borrowed for `'a`.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// The first op.
+    #[inline(always)]
+    pub(super) const fn start(self) -> Cursor<'a> {
+        // SAFETY: `Body::new` put ops behind the head, of which the last is an end.
+        unsafe { Cursor::new(self.head.add(1).cast()) }
+    }
+
+    /// Index of the op at `cursor`, which is one of these.
+    pub(super) fn index(self, cursor: Cursor<'_>) -> usize {
+        (cursor.addr() - self.start().addr()) / size_of::<Code>()
+    }
+
+    /// Whether it is `body`.
+    pub(super) fn is(self, body: &Body) -> bool {
+        self.head == body.head
+    }
+
+    /// The address, to be kept where no borrow can be.
+    pub(super) const fn into_raw(self) -> *const Head {
+        self.head.as_ptr()
+    }
+
+    /// The body at an address; `None` for null.
+    ///
+    /// # Safety
+    /// [`BodyRef::into_raw`] gave the address, and the body stays for `'a`.
+    #[inline(always)]
+    pub(super) unsafe fn from_raw(head: *const Head) -> Option<Self> {
+        NonNull::new(head.cast_mut()).map(|head| Self { head, body: PhantomData })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interp::code::Opcode;
+
+    fn empty() -> Body {
+        Body::new(0, 1, &[Code::new(Opcode::Jump, 0, 0, 0, 0)])
+    }
+
+    #[test]
+    fn an_entry_needs_the_generation_and_the_count() {
+        let body = empty();
+        body.allow(7, 3);
+        assert!(!body.enter(6, 1) && !body.enter(8, 1));
+        assert!(body.enter(7, 2));
+        assert!(!body.enter(7, 2), "one is left");
+        assert!(body.enter(7, 1));
+        assert!(!body.enter(7, 1) && !body.enter(6, 1));
+        assert_eq!(body.entry(), (7, 0));
+        body.allow(u32::MAX, u32::MAX);
+        assert!(body.enter(u32::MAX, 2) && !body.enter(0, 1));
+    }
+
+    #[test]
+    fn ways_remember_that_they_were_taken() {
+        let body = empty();
+        let way = Way::new();
+        assert!(!way.taken() && way.block().is_none());
+        way.take();
+        assert!(way.taken() && way.block().is_none());
+        // SAFETY: the body outlives the way's last use.
+        unsafe { way.set(body.get()) };
+        assert!(way.taken() && way.block().unwrap().is(&body));
+        way.take();
+        assert!(way.block().is_some());
+        way.clear();
+        assert!(way.taken() && way.block().is_none());
+    }
+
+    #[test]
+    fn ops_follow_the_head() {
+        let codes = [Code::new(Opcode::MoveImm, 1, 0, 0, 5), Code::new(Opcode::Jump, 0, 0, 0, 6)];
+        let body = Body::new(0, 1, &codes);
+        let first = body.get().start();
+        assert_eq!((first.code().op(), first.code().imm, body.get().index(first)), (Opcode::MoveImm, 5, 0));
+        // SAFETY: the first op is no end.
+        let second = unsafe { first.next() };
+        assert_eq!((second.code().op(), second.code().imm, body.get().index(second)), (Opcode::Jump, 6, 1));
+    }
+
+    #[test]
+    #[should_panic = "no end"]
+    fn a_body_ends() {
+        let _ = Body::new(0, 1, &[Code::new(Opcode::Move, 0, 0, 0, 0)]);
+    }
+}
