@@ -11,6 +11,8 @@ use vm_ir::{Op, Type};
 /// * `unary`: one register.
 /// * `float`: floating-point ops with the most common attribute, on doubles, and on boxed singles.
 /// * `convert`: conversions with the most common attribute; singles are boxed.
+/// * `pairs`: an op and the one behind it in one go, for pairs that are frequent in compiled programs.
+/// * `last`: the same for an op and the end behind it.
 macro_rules! forms {
     ($then:ident) => {
         $then! {
@@ -104,6 +106,34 @@ macro_rules! forms {
                 SingleToDouble FConvert F64 F32 0;
                 DoubleToSingle FConvert F32 F64 0;
             }
+            pairs {
+                Load64Load64 Load64 Load64; Load64AddLI Load64 AddLI; Load64MoveImm Load64 MoveImm; Load64Store64 Load64 Store64; Load64AddL Load64 AddL; Load64ShlLI Load64 ShlLI; Load64AndLI Load64 AndLI; Load64SubL Load64 SubL;
+                Load64FMulD Load64 FMulD; Load64FSubD Load64 FSubD; Load64FAddD Load64 FAddD;
+                Load32SAddL Load32S AddL; Load32SLoad32S Load32S Load32S; Load32SXorL Load32S XorL; Load32SAddLI Load32S AddLI; Load32SShlLI Load32S ShlLI; Load16SLoad16S Load16S Load16S; Load16SAddLI Load16S AddLI;
+                Load8Move Load8 Move; Load8Load8 Load8 Load8; Load8AddLI Load8 AddLI; Load8ShlLI Load8 ShlLI;
+                Store64Store64 Store64 Store64; Store64AddLI Store64 AddLI; Store64MoveImm Store64 MoveImm; Store64Load64 Store64 Load64; Store64AddL Store64 AddL; Store8AddLI Store8 AddLI; Store8AddXI Store8 AddXI;
+                AddLIAddLI AddLI AddLI; AddLIAndLI AddLI AndLI; AddLIStore64 AddLI Store64; AddLIMoveImm AddLI MoveImm; AddLIStore8 AddLI Store8; AddLIAddL AddLI AddL; AddLILoad64 AddLI Load64; AddLILoad8 AddLI Load8; AddLIShlLI AddLI ShlLI; AddLIXorL AddLI XorL;
+                AddLIShrULI AddLI ShrULI; AddLIAddXI AddLI AddXI; AddLIFAddD AddLI FAddD; AddLIFMulD AddLI FMulD; AddLIMove AddLI Move; AddLIMulW AddLI MulW;
+                AddLLoad8 AddL Load8; AddLLoad64 AddL Load64; AddLLoad32S AddL Load32S; AddLAddLI AddL AddLI; AddLAddL AddL AddL; AddLStore64 AddL Store64; AddLMoveImm AddL MoveImm; AddLXorL AddL XorL; AddLAndLI AddL AndLI; AddLShlLI AddL ShlLI; AddLStore8 AddL Store8;
+                MoveImmMoveImm MoveImm MoveImm; MoveImmLoad64 MoveImm Load64; MoveImmAddLI MoveImm AddLI; MoveImmStore64 MoveImm Store64; MoveImmShlLI MoveImm ShlLI; MoveImmLoad32S MoveImm Load32S;
+                MoveAddLI Move AddLI; MoveShlLI Move ShlLI; MoveMove Move Move; MoveMoveImm Move MoveImm; MoveDivUL Move DivUL;
+                AddXIAddLI AddXI AddLI; AddXIAddXI AddXI AddXI; AddXIAndLI AddXI AndLI; AddXIFMulD AddXI FMulD; AddWXorL AddW XorL; AddWISignExtend32 AddWI SignExtend32; MulWSignExtend32 MulW SignExtend32; SignExtend32AddX SignExtend32 AddX;
+                AddXShlLI AddX ShlLI; AddXAddL AddX AddL;
+                ShlLIAddL ShlLI AddL; ShlLIAddLI ShlLI AddLI; ShlLIShrULI ShlLI ShrULI; ShlLIOrL ShlLI OrL; ShlLIShlLI ShlLI ShlLI; ShlLILoad32S ShlLI Load32S; ShlXIShrUXI ShlXI ShrUXI; ShrUXIShlXI ShrUXI ShlXI; ShrUXIShrUXI ShrUXI ShrUXI;
+                ShrULIAndLI ShrULI AndLI; ShrULIAddL ShrULI AddL;
+                AndLIMoveImm AndLI MoveImm; AndLIAddL AndLI AddL; AndLIShlLI AndLI ShlLI; AndLILoad64 AndLI Load64;
+                AndLOrL AndL OrL; XorLXorL XorL XorL; XorLAndL XorL AndL; XorLAddL XorL AddL; XorLAndLI XorL AndLI; OrLOrL OrL OrL;
+                FMulDFMulD FMulD FMulD; FMulDFAddD FMulD FAddD; FAddDFAddD FAddD FAddD; FAddDFSubD FAddD FSubD; FAddDStore64 FAddD Store64; FSubDFSubD FSubD FSubD; FAddDFLtD FAddD FLtD;
+            }
+            last {
+                MoveImmJump MoveImm Jump; AddLIJump AddLI Jump; MoveJump Move Jump; Load8Jump Load8 Jump; Store64Jump Store64 Jump; Load64Jump Load64 Jump;
+                AndLIIndirect AndLI Indirect; MoveImmIndirect MoveImm Indirect; Load64Indirect Load64 Indirect;
+                AddLIBranchEqLI AddLI BranchEqLI; AddLIBranchNeLI AddLI BranchNeLI; AddLIBranchNeL AddLI BranchNeL; AddLIBranchEqL AddLI BranchEqL; AddLIBranchLtUL AddLI BranchLtUL; AddLIBranchLeUL AddLI BranchLeUL; AddLIBranchLtSL AddLI BranchLtSL;
+                Load64BranchEqLI Load64 BranchEqLI; Load64BranchNeLI Load64 BranchNeLI; Load64BranchNeL Load64 BranchNeL; Load64BranchEqL Load64 BranchEqL; Load8BranchNeLI Load8 BranchNeLI; Load8BranchEqLI Load8 BranchEqLI;
+                MoveImmBranchEqLI MoveImm BranchEqLI; MoveImmBranchEqL MoveImm BranchEqL; MoveImmBranchNeL MoveImm BranchNeL; MoveImmBranchLtUL MoveImm BranchLtUL; MoveImmBranchLeUL MoveImm BranchLeUL;
+                AddLBranchLtUL AddL BranchLtUL; AddLBranchNeL AddL BranchNeL; AddXBranchNeL AddX BranchNeL; AddXIBranchNeL AddXI BranchNeL; AddXIBranchEqL AddXI BranchEqL; OrLBranchEqL OrL BranchEqL; XorLBranchNeL XorL BranchNeL; SubLBranchLeUL SubL BranchLeUL;
+                AndLIBranchNeLI AndLI BranchNeLI; AndLIBranchEqLI AndLI BranchEqLI; Store64BranchNeL Store64 BranchNeL; Store8BranchNeL Store8 BranchNeL; Store8BranchLtUL Store8 BranchLtUL; FAddDBranchEqL FAddD BranchEqL; FLtDBranchEqLI FLtD BranchEqLI;
+            }
         }
     };
 }
@@ -117,10 +147,12 @@ macro_rules! opcodes {
         unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
         float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
         convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
+        pairs { $($pa:ident $pa1:ident $pa2:ident;)* }
+        last { $($la:ident $la1:ident $la2:ident;)* }
     ) => {
         /// What a [`Code`](super::op::Code) does. `d`, `a` and `b` are its registers, `imm` its immediate.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
+        #[repr(u16)]
         pub(crate) enum Opcode {
             $($ll, $lli,)*
             $($ww, $wwi, $wx, $wxi,)*
@@ -210,6 +242,14 @@ macro_rules! opcodes {
             FlushCode,
             /// Leaves because the mode may have changed; continues at `imm`.
             ModeChange,
+            $(
+                #[doc = concat!("[`Opcode::", stringify!($pa1), "`] and the op behind it.")]
+                $pa,
+            )*
+            $(
+                #[doc = concat!("[`Opcode::", stringify!($la1), "`] and the end behind it.")]
+                $la,
+            )*
         }
 
         impl Opcode {
@@ -230,7 +270,27 @@ macro_rules! opcodes {
                 Self::Call, Self::SpillStore, Self::SpillLoad, Self::TrapIf, Self::ExitIf,
                 Self::Jump, Self::Branch, Self::Indirect,
                 Self::Syscall, Self::Trap, Self::FlushCode, Self::ModeChange,
+                $(Self::$pa,)*
+                $(Self::$la,)*
             ];
+
+            /// The opcode for this op with `next` behind it.
+            pub(super) const fn paired(self, next: Self) -> Option<Self> {
+                match (self, next) {
+                    $((Self::$pa1, Self::$pa2) => Some(Self::$pa),)*
+                    $((Self::$la1, Self::$la2) => Some(Self::$la),)*
+                    _ => None,
+                }
+            }
+
+            /// What an op does by itself that stands for two.
+            pub(super) const fn first(self) -> Self {
+                match self {
+                    $(Self::$pa => Self::$pa1,)*
+                    $(Self::$la => Self::$la1,)*
+                    other => other,
+                }
+            }
 
             /// Whether a block ends here whatever the op finds.
             pub(super) const fn is_end(self) -> bool {
@@ -261,8 +321,8 @@ macro_rules! opcodes {
         };
 
         /// Per opcode: the form that sign-extends the 32-bit result.
-        const SIGNED: [Option<Opcode>; 256] = {
-            let mut table = [None; 256];
+        const SIGNED: [Option<Opcode>; Opcode::ALL.len()] = {
+            let mut table = [None; Opcode::ALL.len()];
             $(
                 table[Opcode::$ww as usize] = Some(Opcode::$wx);
                 table[Opcode::$wwi as usize] = Some(Opcode::$wxi);
@@ -279,8 +339,8 @@ macro_rules! opcodes {
         };
 
         /// Per opcode: the branch fused with the comparison.
-        const BRANCH: [Option<Opcode>; 256] = {
-            let mut table = [None; 256];
+        const BRANCH: [Option<Opcode>; Opcode::ALL.len()] = {
+            let mut table = [None; Opcode::ALL.len()];
             $(
                 table[Opcode::$cc as usize] = Some(Opcode::$cb);
                 table[Opcode::$cci as usize] = Some(Opcode::$cbi);

@@ -7,14 +7,11 @@
 use std::sync::atomic::Ordering;
 
 use vm_core::{CpuState, GuestAddr, Mode};
-use vm_ir::eval::{self, FpEnv};
-use vm_ir::{Op, Type};
 
 use super::body::BodyRef;
 use super::code::{Opcode, forms};
-use super::float::Attributes;
-use super::op::{Cursor, set_wide, wide, word};
-use super::{Context, dynamic_rounding, float, rare};
+use super::op::{Cursor, set_wide, wide};
+use super::{Context, dynamic_rounding, rare, steps};
 use crate::flat::Window;
 
 /// What runs an op and everything after it, until the context says why it came back.
@@ -59,35 +56,10 @@ fn leave<'a>(index: usize, weight: u16, state: &mut CpuState, cx: &mut Context<'
     }
 }
 
-/// The value of an op on words.
-macro_rules! scalar {
-    ($op:ident, $ty:expr, $from:expr, $a:expr, $b:expr) => {
-        eval::scalar(Op::$op, $ty, $from, 0, [$a, $b, 0], &mut FpEnv::new())
-    };
-}
-
-macro_rules! cut32 {
-    ($a:expr) => {
-        eval::scalar(Op::Truncate, Type::I32, Type::I64, 0, [$a, 0, 0], &mut FpEnv::new())
-    };
-}
-
-macro_rules! signed32 {
-    ($a:expr) => {
-        eval::scalar(Op::SignExtend, Type::I64, Type::I32, 0, [$a, 0, 0], &mut FpEnv::new())
-    };
-}
-
-/// The operand of a comparison or unary op of this type, whatever the word holds above its bits.
-macro_rules! cut {
-    ($ty:ident, $a:expr) => {
-        $a & Type::$ty.mask()
-    };
-}
-
 /// A handler with the names that its body uses for the arguments.
 macro_rules! handler {
-    ($name:ident |$at:ident, $state:ident, $cx:ident, $body:ident, $window:ident| $does:expr) => {
+    ($name:ident, |$at:ident, $state:ident, $cx:ident, $body:ident, $window:ident| $does:expr) => {
+        #[inline]
         fn $name<'a>(
             $at: Cursor<'a>,
             $state: &mut CpuState,
@@ -109,74 +81,30 @@ macro_rules! next {
     }};
 }
 
-/// A handler of an op that gives a value and goes on.
-macro_rules! value {
-    ($name:ident |$at:ident, $state:ident, $cx:ident| $value:expr) => {
-        handler!(
-            $name | $at,
-            $state,
-            $cx,
-            body,
-            window | {
-                const { assert!(!Opcode::$name.is_end()) };
-                let value = $value;
-                $at.code().put($state, value);
-                next!($at, $state, $cx, body, window)
+/// The handler of an op that is a step and goes on.
+macro_rules! step {
+    ($name:ident) => {
+        handler!($name, |at, state, cx, body, window| {
+            const { assert!(!Opcode::$name.is_end()) };
+            if !steps::$name(at.code(), state, cx, window) {
+                return slow_access(at, state, cx, body, window);
             }
-        );
+            next!(at, state, cx, body, window)
+        });
     };
 }
 
-/// A handler of an op that reads memory.
-macro_rules! load {
-    ($name:ident $access:ident |$value:ident| $extended:expr) => {
-        handler!(
-            $name | at,
-            state,
-            cx,
-            body,
-            window | {
-                const { assert!(!Opcode::$name.is_end()) };
-                let code = at.code();
-                let addr = code.get_a(state).wrapping_add(code.imm);
-                let Some($value) = window.$access(addr) else { return slow_access(at, state, cx, body, window) };
-                code.put(state, $extended);
-                next!(at, state, cx, body, window)
+/// The handler of a branch.
+macro_rules! branch {
+    ($name:ident) => {
+        handler!($name, |at, state, cx, body, window| {
+            let code = at.code();
+            if steps::$name(code, state) {
+                leave(0, code.d(), state, cx, body, window)
+            } else {
+                leave(1, 1, state, cx, body, window)
             }
-        );
-    };
-}
-
-/// A handler of an op that writes memory.
-macro_rules! store {
-    ($name:ident $access:ident) => {
-        handler!(
-            $name | at,
-            state,
-            cx,
-            body,
-            window | {
-                const { assert!(!Opcode::$name.is_end()) };
-                let code = at.code();
-                let addr = code.get_a(state).wrapping_add(code.imm);
-                if !window.$access(addr, code.get_b(state)) {
-                    return slow_access(at, state, cx, body, window);
-                }
-                next!(at, state, cx, body, window)
-            }
-        );
-    };
-}
-
-/// The attributes of a floating-point op.
-macro_rules! attributes {
-    ($op:ident, $code:ident) => {
-        if const { float::is_comparison(Op::$op) } {
-            let (quiet, signaling) = const { (Attributes::new(Op::$op, 0), Attributes::new(Op::$op, 1)) };
-            if $code.imm == 0 { quiet } else { signaling }
-        } else {
-            const { Attributes::new(Op::$op, 0) }
-        }
+        });
     };
 }
 
@@ -188,86 +116,42 @@ macro_rules! handlers {
         unary { $($un:ident $uop:ident $uty:ident $ufrom:ident;)* }
         float { $($fd:ident $fs:ident $fop:ident $fty:ident;)* }
         convert { $($co:ident $coop:ident $coty:ident $cofrom:ident $coattr:literal;)* }
+        pairs { $($pa:ident $pa1:ident $pa2:ident;)* }
+        last { $($la:ident $la1:ident $la2:ident;)* }
     ) => {
+        $(step!($ll); step!($lli);)*
+        $(step!($ww); step!($wwi); step!($wx); step!($wxi);)*
+        $(step!($cc); step!($cci);)*
+        $(step!($un);)*
+        $(step!($fd); step!($fs);)*
+        $(step!($co);)*
         $(
-            value!($ll |at, state, cx| {
-                let code = at.code();
-                scalar!($lop, Type::I64, Type::I64, code.get_a(state), code.get_b(state))
-            });
-            value!($lli |at, state, cx| {
-                let code = at.code();
-                scalar!($lop, Type::I64, Type::I64, code.get_a(state), code.imm)
-            });
+            branch!($cb);
+            branch!($cbi);
         )*
         $(
-            value!($ww |at, state, cx| {
-                let code = at.code();
-                scalar!($wop, Type::I32, Type::I32, cut32!(code.get_a(state)), cut32!(code.get_b(state)))
-            });
-            value!($wwi |at, state, cx| {
-                let code = at.code();
-                scalar!($wop, Type::I32, Type::I32, cut32!(code.get_a(state)), cut32!(code.imm))
-            });
-            value!($wx |at, state, cx| {
-                let code = at.code();
-                let (a, b) = (cut32!(code.get_a(state)), cut32!(code.get_b(state)));
-                signed32!(scalar!($wop, Type::I32, Type::I32, a, b))
-            });
-            value!($wxi |at, state, cx| {
-                let code = at.code();
-                signed32!(scalar!($wop, Type::I32, Type::I32, cut32!(code.get_a(state)), cut32!(code.imm)))
-            });
-        )*
-        $(
-            value!($cc |at, state, cx| {
-                let code = at.code();
-                let (a, b) = (cut!($cty, code.get_a(state)), cut!($cty, code.get_b(state)));
-                scalar!($cop, Type::I8, Type::$cty, a, b)
-            });
-            value!($cci |at, state, cx| {
-                let code = at.code();
-                scalar!($cop, Type::I8, Type::$cty, cut!($cty, code.get_a(state)), code.imm)
-            });
-            handler!($cb |at, state, cx, body, window| {
-                let code = at.code();
-                let (a, b) = (cut!($cty, code.get_a(state)), cut!($cty, code.get_b(state)));
-                if scalar!($cop, Type::I8, Type::$cty, a, b) != 0 {
-                    leave(0, code.d(), state, cx, body, window)
-                } else {
-                    leave(1, 1, state, cx, body, window)
+            handler!($pa, |at, state, cx, body, window| {
+                const { assert!(!Opcode::$pa1.is_end() && !Opcode::$pa2.is_end()) };
+                if !steps::$pa1(at.code(), state, cx, window) {
+                    return slow_access(at, state, cx, body, window);
                 }
-            });
-            handler!($cbi |at, state, cx, body, window| {
-                let code = at.code();
-                if scalar!($cop, Type::I8, Type::$cty, cut!($cty, code.get_a(state)), code.imm) != 0 {
-                    leave(0, code.d(), state, cx, body, window)
-                } else {
-                    leave(1, 1, state, cx, body, window)
+                // SAFETY: neither the first nor the second is an end.
+                let at = unsafe { at.next() };
+                if !steps::$pa2(at.code(), state, cx, window) {
+                    return slow_access(at, state, cx, body, window);
                 }
+                next!(at, state, cx, body, window)
             });
         )*
         $(
-            value!($un |at, state, cx| {
-                scalar!($uop, Type::$uty, Type::$ufrom, cut!($ufrom, at.code().get_a(state)), 0)
-            });
-        )*
-        $(
-            value!($fd |at, state, cx| {
-                let code = at.code();
-                let args = [code.get_a(state), code.get_b(state), *word(state, code.imm as u16)];
-                float::double(Op::$fop, attributes!($fop, code), args, &mut cx.env)
-            });
-            value!($fs |at, state, cx| {
-                let code = at.code();
-                let args = [code.get_a(state), code.get_b(state), *word(state, code.imm as u16)];
-                float::single(Op::$fop, attributes!($fop, code), args, &mut cx.env)
-            });
-        )*
-        $(
-            value!($co |at, state, cx| {
-                let a = at.code().get_a(state);
-                let attributes = const { Attributes::new(Op::$coop, $coattr) };
-                float::convert(Op::$coop, Type::$coty, Type::$cofrom, attributes, a, &mut cx.env)
+            handler!($la, |at, state, cx, body, window| {
+                const { assert!(!Opcode::$la1.is_end()) };
+                if !steps::$la1(at.code(), state, cx, window) {
+                    return slow_access(at, state, cx, body, window);
+                }
+                // SAFETY: the first is no end.
+                let at = unsafe { at.next() };
+                $la2(at, state, cx, body, window)
             });
         )*
 
@@ -315,6 +199,8 @@ macro_rules! handlers {
                 Opcode::Branch => Branch,
                 Opcode::Indirect => Indirect,
                 Opcode::Syscall | Opcode::Trap | Opcode::FlushCode | Opcode::ModeChange => end,
+                $(Opcode::$pa => $pa,)*
+                $(Opcode::$la => $la,)*
             }
         }
     };
@@ -323,43 +209,33 @@ macro_rules! handlers {
 forms!(handlers);
 
 /// The function for each opcode, by its number.
-static HANDLERS: [Handler; 256] = {
-    // Numbers that no opcode has are never looked up.
-    let mut table = [handler(Opcode::Trap); 256];
+static HANDLERS: [Handler; Opcode::ALL.len()] = {
+    let mut table = [handler(Opcode::Trap); Opcode::ALL.len()];
     let mut number = 0;
-    while number < Opcode::ALL.len() {
-        table[Opcode::ALL[number] as usize] = handler(Opcode::ALL[number]);
+    while number < table.len() {
+        table[number] = handler(Opcode::ALL[number]);
         number += 1;
     }
     table
 };
 
-value!(Move | at, state, cx | at.code().get_a(state));
-value!(MoveImm | at, state, cx | at.code().imm);
-value!(Cut | at, state, cx | at.code().get_a(state) & at.code().imm);
-value!(
-    Select | at,
-    state,
-    cx | {
-        let code = at.code();
-        let (cond, yes, no) = (code.get_a(state), code.get_b(state), *word(state, code.imm as u16));
-        eval::scalar(Op::Select, Type::I64, Type::I64, 0, [cond, yes, no], &mut FpEnv::new())
-    }
-);
-value!(Generic | at, state, cx | rare::generic(*at.code(), state, &mut cx.env));
-value!(SpillLoad | at, state, cx | cx.spills.get(at.code().imm as usize).copied().unwrap_or(0));
-
-load!(Load8 load_8 |x| x);
-load!(Load16 load_16 |x| x);
-load!(Load32 load_32 |x| x);
-load!(Load64 load_64 |x| x);
-load!(Load8S load_8 |x| scalar!(SignExtend, Type::I64, Type::I8, x, 0));
-load!(Load16S load_16 |x| scalar!(SignExtend, Type::I64, Type::I16, x, 0));
-load!(Load32S load_32 |x| scalar!(SignExtend, Type::I64, Type::I32, x, 0));
-store!(Store8 store_8);
-store!(Store16 store_16);
-store!(Store32 store_32);
-store!(Store64 store_64);
+step!(Move);
+step!(MoveImm);
+step!(Cut);
+step!(Select);
+step!(Generic);
+step!(SpillLoad);
+step!(Load8);
+step!(Load16);
+step!(Load32);
+step!(Load64);
+step!(Load8S);
+step!(Load16S);
+step!(Load32S);
+step!(Store8);
+step!(Store16);
+step!(Store32);
+step!(Store64);
 
 /// A handler of what a window refuses: the access is made, or its fault explained, by calls.
 #[cold]
@@ -368,96 +244,54 @@ fn slow_access<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, b
     if rare::access(at.code(), state, cx) { next!(at, state, cx, body, window) } else { cx.stop_at(at, body, state) }
 }
 
-handler!(
-    memory_or_wide | at,
-    state,
-    cx,
-    body,
-    window | {
-        if rare::memory_or_wide(at.code(), state, cx) {
-            next!(at, state, cx, body, window)
-        } else {
-            cx.stop_at(at, body, state)
-        }
-    }
-);
-
-handler!(
-    system | at,
-    state,
-    cx,
-    body,
-    window | {
-        rare::system(at.code(), cx.run.helpers, state, &mut cx.env);
+handler!(memory_or_wide, |at, state, cx, body, window| {
+    if rare::memory_or_wide(at.code(), state, cx) {
         next!(at, state, cx, body, window)
+    } else {
+        cx.stop_at(at, body, state)
     }
-);
+});
 
-handler!(
-    MoveWide | at,
-    state,
-    cx,
-    body,
-    window | {
-        let value = wide(state, at.code().a());
-        set_wide(state, at.code().d(), value);
-        next!(at, state, cx, body, window)
-    }
-);
+handler!(system, |at, state, cx, body, window| {
+    rare::system(at.code(), cx.run.helpers, state, &mut cx.env);
+    next!(at, state, cx, body, window)
+});
 
-handler!(
-    SetMode | at,
-    state,
-    cx,
-    body,
-    window | {
-        let mode = Mode::new(at.code().get_a(state) as u32);
-        state.set_mode(mode);
-        cx.env.rounding = dynamic_rounding(state);
-        next!(at, state, cx, body, window)
-    }
-);
+handler!(MoveWide, |at, state, cx, body, window| {
+    let value = wide(state, at.code().a());
+    set_wide(state, at.code().d(), value);
+    next!(at, state, cx, body, window)
+});
 
-handler!(
-    SpillStore | at,
-    state,
-    cx,
-    body,
-    window | {
-        let value = at.code().get_a(state);
-        cx.spill(body, at.code().imm, value);
-        next!(at, state, cx, body, window)
-    }
-);
+handler!(SetMode, |at, state, cx, body, window| {
+    let mode = Mode::new(at.code().get_a(state) as u32);
+    state.set_mode(mode);
+    cx.env.rounding = dynamic_rounding(state);
+    next!(at, state, cx, body, window)
+});
 
-handler!(
-    TrapIf | at,
-    state,
-    cx,
-    body,
-    window | {
-        let code = at.code();
-        if code.get_a(state) != 0 {
-            rare::trap(code, state, cx);
-            return cx.stop_at(at, body, state);
-        }
-        next!(at, state, cx, body, window)
-    }
-);
+handler!(SpillStore, |at, state, cx, body, window| {
+    let value = at.code().get_a(state);
+    cx.spill(body, at.code().imm, value);
+    next!(at, state, cx, body, window)
+});
 
-handler!(
-    ExitIf | at,
-    state,
-    cx,
-    body,
-    window | {
-        let code = at.code();
-        if code.get_a(state) != 0 {
-            return side_exit(at, state, cx, body, window);
-        }
-        next!(at, state, cx, body, window)
+handler!(TrapIf, |at, state, cx, body, window| {
+    let code = at.code();
+    if code.get_a(state) != 0 {
+        rare::trap(code, state, cx);
+        return cx.stop_at(at, body, state);
     }
-);
+    next!(at, state, cx, body, window)
+});
+
+handler!(ExitIf, |at, state, cx, body, window| {
+    let code = at.code();
+    if code.get_a(state) != 0 {
+        return side_exit(at, state, cx, body, window);
+    }
+    next!(at, state, cx, body, window)
+});
 
 /// The side exit at `at` is taken: only the instructions up to here were executed.
 #[inline(never)]
@@ -471,22 +305,9 @@ fn side_exit<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, bod
     }
 }
 
-handler!(Jump | at, state, cx, body, window | leave(0, at.code().d(), state, cx, body, window));
+handler!(Jump, |at, state, cx, body, window| leave(0, at.code().d(), state, cx, body, window));
 
-handler!(
-    Branch | at,
-    state,
-    cx,
-    body,
-    window | {
-        let code = at.code();
-        if code.get_a(state) != 0 {
-            leave(0, code.d(), state, cx, body, window)
-        } else {
-            leave(1, 1, state, cx, body, window)
-        }
-    }
-);
+branch!(Branch);
 
 /// What a computed jump from `body` to `next` counts as: a jump backwards counts double.
 #[inline(always)]
@@ -494,23 +315,17 @@ fn weight(body: BodyRef<'_>, next: BodyRef<'_>) -> u32 {
     1 + u32::from(next.head().pc <= body.head().pc)
 }
 
-handler!(
-    Indirect | at,
-    state,
-    cx,
-    body,
-    window | {
-        let target = at.code().get_a(state);
-        let head = body.head();
-        if let Some(next) = head.ways[0].block()
-            && next.head().pc == target
-        {
-            head.hits.store(head.hits.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
-            return enter(next, weight(body, next), state, cx, window);
-        }
-        elsewhere(at, state, cx, body, window)
+handler!(Indirect, |at, state, cx, body, window| {
+    let target = at.code().get_a(state);
+    let head = body.head();
+    if let Some(next) = head.ways[0].block()
+        && next.head().pc == target
+    {
+        head.hits.store(head.hits.load(Ordering::Relaxed).saturating_add(1), Ordering::Relaxed);
+        return enter(next, weight(body, next), state, cx, window);
     }
-);
+    elsewhere(at, state, cx, body, window)
+});
 
 /// [`Indirect`] to where its way does not lead.
 #[inline(never)]
@@ -525,4 +340,4 @@ fn elsewhere<'a>(at: Cursor<'a>, state: &mut CpuState, cx: &mut Context<'a>, bod
     }
 }
 
-handler!(end | at, state, cx, body, _window | rare::end(at.code(), body, state, cx));
+handler!(end, |at, state, cx, body, _window| rare::end(at.code(), body, state, cx));

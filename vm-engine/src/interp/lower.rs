@@ -52,6 +52,7 @@ impl Lowering {
             self.marks.push((self.code.len() as u32, mark.offset));
         }
         self.end(block);
+        self.pair();
         let at = |target: Target| target.address(block.key.pc);
         let (ends, count) = match block.end {
             End::Jump { target } | End::Call { target, .. } | End::Trap { addr: target, .. } => ([at(target); 2], 1),
@@ -73,6 +74,23 @@ impl Lowering {
             cacheable: is_cacheable(&block.end),
         };
         Tier0Block::new(block.key, block.bytes.clone(), parts)
+    }
+
+    /// Makes ops stand for themselves and the one behind them where there is such an opcode. The op behind stays where it
+    /// is: its operands are read from there.
+    fn pair(&mut self) {
+        let mut index = 1;
+        while index < self.code.len() {
+            let next = self.code[index].op();
+            let code = &mut self.code[index - 1];
+            index += match code.op().paired(next) {
+                Some(both) => {
+                    code.set_op(both);
+                    2
+                }
+                None => 1,
+            };
+        }
     }
 
     /// Counts the readers of each value, ops that nobody needs left out.

@@ -14,6 +14,7 @@ mod memory;
 #[allow(unsafe_code, reason = "registers and places among ops that are known to be in range")]
 mod op;
 mod rare;
+mod steps;
 #[allow(unsafe_code, reason = "links its blocks")]
 mod table;
 #[allow(unsafe_code, reason = "remembers addresses of blocks")]

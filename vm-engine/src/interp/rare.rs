@@ -52,7 +52,7 @@ pub(super) fn access(code: &Code, state: &mut CpuState, cx: &mut Context<'_>) ->
 fn try_access(code: &Code, memory: Memory<'_>, state: &mut CpuState) -> Result<(), MemFault> {
     let addr = code.get_a(state).wrapping_add(code.imm);
     let extended = |value, from| eval::scalar(Op::SignExtend, Type::I64, from, 0, [value, 0, 0], &mut FpEnv::new());
-    let value = match code.op() {
+    let value = match code.op().first() {
         Opcode::Load8 => memory.load::<1>(addr)?,
         Opcode::Load16 => memory.load::<2>(addr)?,
         Opcode::Load32 => memory.load::<4>(addr)?,
