@@ -25,6 +25,7 @@ pub(crate) struct Flat {
 }
 
 /// An entry of the table of accessors: distances from the entry's own two words.
+#[cfg(target_arch = "x86_64")]
 #[repr(C)]
 struct Entry {
     access: i32,

@@ -9,7 +9,7 @@ use vm_ir::{RmwOp, Type};
 use vm_mem::{AddressSpace, FileIdentity, MapRequest, Place, Placement};
 
 use super::*;
-use crate::flat::Flat;
+use crate::flat::{Flat, Window};
 
 const RW: Perms = Perms::READ.union(Perms::WRITE);
 const SIZE: u64 = 1 << 24;
@@ -112,6 +112,39 @@ fn accessors_name_the_first_byte_that_fails() {
     flat.store_u64(ISLAND + PAGE_SIZE - 4, 0).unwrap_err();
     flat.store_u16(ISLAND + PAGE_SIZE - 1, 0).unwrap_err();
     assert_eq!(flat.load_u128(ISLAND + PAGE_SIZE - 16), Ok(u128::from_ne_bytes([7; 16])));
+}
+
+#[test]
+fn a_window_does_what_it_can_and_refuses_the_rest() {
+    type Load = fn(Window, u64) -> Option<u64>;
+    type Store = fn(Window, u64, u64) -> bool;
+    let widths: [(u64, Load, Store); 4] = [
+        (1, Window::load_8, Window::store_8),
+        (2, Window::load_16, Window::store_16),
+        (4, Window::load_32, Window::store_32),
+        (8, Window::load_64, Window::store_64),
+    ];
+    let (space, flat) = memory();
+    let window = flat.window();
+    for (size, load, store) in widths {
+        let low = u64::MAX >> (64 - 8 * size);
+        for addr in [ISLAND + 3, ISLAND + PAGE_SIZE - size, SIZE - 8] {
+            space.write(at(addr & !7), &[0xee; 8]).unwrap();
+            assert!(store(window, addr, 0x8877_6655_4433_2281));
+            assert_eq!(load(window, addr), Some(0x8877_6655_4433_2281 & low), "{size} bytes at {addr:#x}");
+            assert_eq!(load(Window::SHUT, addr), None);
+            assert!(!store(Window::SHUT, addr, 0));
+        }
+        assert!(load(window, READ_ONLY).is_some() && !store(window, READ_ONLY, 0), "{size} bytes");
+        for addr in [0, ISLAND + PAGE_SIZE, ISLAND - 1, CLOSED, SHORT_FILE + PAGE_SIZE, SIZE, SIZE - 1, u64::MAX] {
+            assert_eq!(load(window, addr), None, "{size} bytes at {addr:#x}");
+            assert!(!store(window, addr, 0), "{size} bytes at {addr:#x}");
+        }
+    }
+    // A store that failed wrote nothing.
+    space.write(at(ISLAND + PAGE_SIZE - 8), &[7; 8]).unwrap();
+    assert!(!window.store_64(ISLAND + PAGE_SIZE - 4, 0));
+    assert_eq!(window.load_64(ISLAND + PAGE_SIZE - 8), Some(u64::from_ne_bytes([7; 8])));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! [`Tier0Block`]: a block in the form that tier 0 runs, with its counters, links and profile.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use vm_core::{BlockKey, GuestAddr};
 
@@ -89,8 +89,10 @@ pub(crate) struct Tier0Block {
     pub(super) spills: u32,
     /// Ways out from the middle, with their targets. Their numbers are [`END_WAYS`] and up.
     sides: Box<[(GuestAddr, Way)]>,
-    /// Where a computed end went, without what is counted in the head; `None` for other ends.
-    pub(super) indirect: Option<Box<IndirectProfile>>,
+    /// Whether its end is computed.
+    indirect: bool,
+    /// Where a computed end went, without what is counted in the head; made for the second target.
+    profile: OnceLock<Box<IndirectProfile>>,
     /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
     pub(super) marks: Box<[(u32, u16)]>,
     /// The guest bytes that made it.
@@ -113,7 +115,8 @@ impl Tier0Block {
             ends,
             end_count: parts.ends.len() as u8,
             sides: parts.sides.iter().map(|&target| (target, Way::new())).collect(),
-            indirect: parts.indirect.then(Box::default),
+            indirect: parts.indirect,
+            profile: OnceLock::new(),
             spills: parts.spills,
             cacheable: parts.cacheable,
             heat: Heat::new(),
@@ -152,15 +155,13 @@ impl Tier0Block {
 
     /// Where its computed end went most, with counts, most frequent first; empty for other ends.
     pub(crate) fn targets(&self) -> Vec<(GuestAddr, u32)> {
-        let Some(profile) = &self.indirect else { return Vec::new() };
-        let mut targets = profile.targets();
-        let hits = self.body.hits.load(Ordering::Relaxed);
-        if let Some(to) = self.body.ways[0].block()
-            && hits != 0
+        let mut targets = self.profile.get().map_or_else(Vec::new, |profile| profile.targets());
+        if self.indirect
+            && let Some(to) = self.body.ways[0].block()
         {
             let to = GuestAddr::new(to.head().pc);
             targets.retain(|&(target, _)| target != to);
-            targets.push((to, hits));
+            targets.push((to, self.body.hits.load(Ordering::Relaxed)));
             targets.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         }
         targets
@@ -169,8 +170,11 @@ impl Tier0Block {
     /// Counts a jump of its computed end to `target`, where its way does not lead. True if it should lead there from now
     /// on: it leads nowhere yet, or to where jumps go much less often.
     pub(super) fn should_lead_to(&self, target: u64) -> bool {
-        let count = self.indirect.as_ref().map_or(0, |profile| profile.add(target, 1));
-        self.body.ways[0].block().is_none() || count / 2 > self.body.hits.load(Ordering::Relaxed).saturating_add(8)
+        if self.body.ways[0].block().is_none() {
+            return true; // counted by `lead`
+        }
+        let count = self.profile.get_or_init(Box::default).add(target, 1);
+        count / 2 > self.body.hits.load(Ordering::Relaxed).saturating_add(8)
     }
 
     /// Makes way number `index` lead to `to`.
@@ -179,14 +183,14 @@ impl Tier0Block {
     /// `to` stays where it is for at least as long as this block.
     pub(super) unsafe fn lead(&self, index: usize, to: &Self) {
         let Some(way) = self.way(index) else { return };
-        if let Some(profile) = &self.indirect
-            && index == 0
-        {
+        if self.indirect && index == 0 {
             // The head counts for the target of the way, the profile for all others.
+            let hits = &self.body.hits;
             if let Some(old) = way.block() {
-                profile.add(old.head().pc, self.body.hits.load(Ordering::Relaxed));
+                self.profile.get_or_init(Box::default).add(old.head().pc, hits.load(Ordering::Relaxed));
             }
-            self.body.hits.store(profile.take(to.key.pc.get()), Ordering::Relaxed);
+            let known = self.profile.get().map_or(0, |profile| profile.take(to.key.pc.get()));
+            hits.store(known.max(1), Ordering::Relaxed);
         }
         // SAFETY: the caller's contract.
         unsafe { way.set(to.body.get()) };
@@ -208,7 +212,7 @@ impl Tier0Block {
             + size_of_val(&*self.bytes)
             + size_of_val(&*self.marks)
             + size_of_val(&*self.sides)
-            + self.indirect.as_ref().map_or(0, |profile| size_of_val(&**profile))
+            + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
     }
 
     /// Generation in which the bytes were last compared, and entries left.

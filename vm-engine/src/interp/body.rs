@@ -138,7 +138,7 @@ impl Head {
     }
 }
 
-/// A head and ops, of which the last is an end.
+/// A head and ops, of which the last is an end. Behind an op that stands for two is the second of them.
 pub(super) struct Body {
     head: NonNull<Head>,
     len: usize,
@@ -153,9 +153,14 @@ impl Body {
     /// A body with the ops `codes`.
     ///
     /// # Panics
-    /// If the last is no end.
+    /// If the last is no end, or an op that stands for two is not before the second of them.
     pub(super) fn new(pc: u64, guest_len: u32, codes: &[Code]) -> Self {
         assert!(codes.last().is_some_and(|last| last.op().is_end()), "the last op is no end: {codes:?}");
+        for pair in codes.windows(2) {
+            if let Some(second) = pair[0].op().second() {
+                assert_eq!(pair[1].op(), second, "behind {:?}", pair[0]);
+            }
+        }
         let layout = Self::layout(codes.len());
         let value = Head {
             generation: AtomicU32::new(0),
@@ -320,6 +325,13 @@ mod tests {
         // SAFETY: the first op is no end.
         let second = unsafe { first.next() };
         assert_eq!((second.code().op(), second.code().imm, body.get().index(second)), (Opcode::Jump, 6, 1));
+    }
+
+    #[test]
+    #[should_panic = "behind"]
+    fn an_op_for_two_is_before_the_second() {
+        let two = Code::new(Opcode::MoveImmMoveImm, 1, 0, 0, 5);
+        let _ = Body::new(0, 1, &[two, Code::new(Opcode::Jump, 0, 0, 0, 0)]);
     }
 
     #[test]

@@ -283,6 +283,15 @@ macro_rules! opcodes {
                 }
             }
 
+            /// The op that has to be behind one that stands for two.
+            pub(super) const fn second(self) -> Option<Self> {
+                match self {
+                    $(Self::$pa => Some(Self::$pa2),)*
+                    $(Self::$la => Some(Self::$la2),)*
+                    _ => None,
+                }
+            }
+
             /// What an op does by itself that stands for two.
             pub(super) const fn first(self) -> Self {
                 match self {
@@ -427,6 +436,18 @@ mod tests {
     fn the_list_of_opcodes_is_in_the_order_of_their_numbers() {
         for (number, &op) in Opcode::ALL.iter().enumerate() {
             assert_eq!(op as usize, number, "{op:?}");
+        }
+    }
+
+    #[test]
+    fn an_op_for_two_is_the_pair_of_its_parts() {
+        for &op in Opcode::ALL {
+            if let Some(second) = op.second() {
+                assert_eq!(op.first().paired(second), Some(op));
+                assert!(!op.is_end() && !op.first().is_end() && second.second().is_none());
+            } else {
+                assert_eq!(op.first(), op);
+            }
         }
     }
 

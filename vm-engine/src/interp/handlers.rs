@@ -135,7 +135,7 @@ macro_rules! handlers {
                 if !steps::$pa1(at.code(), state, cx, window) {
                     return slow_access(at, state, cx, body, window);
                 }
-                // SAFETY: neither the first nor the second is an end.
+                // SAFETY: the op is the first, no end; behind it is the second, no end either (see `Body::new`).
                 let at = unsafe { at.next() };
                 if !steps::$pa2(at.code(), state, cx, window) {
                     return slow_access(at, state, cx, body, window);
@@ -149,7 +149,7 @@ macro_rules! handlers {
                 if !steps::$la1(at.code(), state, cx, window) {
                     return slow_access(at, state, cx, body, window);
                 }
-                // SAFETY: the first is no end.
+                // SAFETY: the op is the first, no end; behind it is the second (see `Body::new`).
                 let at = unsafe { at.next() };
                 $la2(at, state, cx, body, window)
             });

@@ -26,6 +26,8 @@ pub(crate) struct Lowering {
     aliases: Vec<(Reg, Value)>,
     temps: Temps,
     spills: u32,
+    /// For each op, from the last on: what it becomes if it is to run the op behind it too.
+    steps: Vec<Option<Opcode>>,
 }
 
 impl Lowering {
@@ -76,20 +78,26 @@ impl Lowering {
         Tier0Block::new(block.key, block.bytes.clone(), parts)
     }
 
-    /// Makes ops stand for themselves and the one behind them where there is such an opcode. The op behind stays where it
-    /// is: its operands are read from there.
+    /// Makes ops stand for themselves and the one behind them where there is such an opcode, so that as few as possible
+    /// are left to dispatch. The op behind stays where it is: its operands are read from there.
     fn pair(&mut self) {
-        let mut index = 1;
-        while index < self.code.len() {
-            let next = self.code[index].op();
-            let code = &mut self.code[index - 1];
-            index += match code.op().paired(next) {
-                Some(both) => {
-                    code.set_op(both);
-                    2
-                }
-                None => 1,
-            };
+        // By how many ops from an op to the end can be run, the last first.
+        self.steps.clear();
+        let (mut one, mut two) = (0, 0);
+        for index in (0..self.code.len()).rev() {
+            let both = self.code.get(index + 1).and_then(|next| self.code[index].op().paired(next.op()));
+            let pays = both.filter(|_| two < one);
+            (one, two) = (1 + if pays.is_some() { two } else { one }, one);
+            self.steps.push(pays);
+        }
+        let mut index = 0;
+        while let Some(both) = self.steps.pop() {
+            if let Some(both) = both {
+                self.code[index].set_op(both);
+                self.steps.pop();
+                index += 1;
+            }
+            index += 1;
         }
     }
 
@@ -336,6 +344,11 @@ impl Lowering {
         let ty = result_type(block, a);
         if inst.op.is_commutative() && self.constant(a).is_some() {
             std::mem::swap(&mut a, &mut b);
+        }
+        if inst.op == Op::Add && ty == Type::I64 && self.constant(b) == Some(0) {
+            // As in a jump to what a register holds.
+            self.release(b, ty);
+            return self.alias(value, a, ty, self.val(a).uncut);
         }
         let result = inst.result().unwrap_or(ty);
         let first = self.read_uncut(a, ty, 0);
