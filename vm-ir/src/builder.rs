@@ -10,6 +10,10 @@ use crate::block::{Block, End, Inst, Mark, Target, Value};
 use crate::ops::{Op, Sig};
 use crate::types::Type;
 
+/// Ops that a block has room for before its memory grows: more than most blocks have, and less than the 1 KiB up to which
+/// common allocators keep freed memory at hand for the thread's next request.
+const USUAL_OPS: usize = 1008 / size_of::<Inst>();
+
 /// Builds one block.
 #[derive(Debug)]
 pub struct IrBuilder {
@@ -105,7 +109,7 @@ impl IrBuilder {
     /// An empty block for `key`.
     #[must_use]
     pub fn new(key: BlockKey) -> Self {
-        Self { key, insts: Vec::with_capacity(64), marks: Vec::with_capacity(16) }
+        Self { key, insts: Vec::with_capacity(USUAL_OPS), marks: Vec::with_capacity(16) }
     }
 
     /// The key the block is built for.
