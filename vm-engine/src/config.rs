@@ -73,8 +73,8 @@ pub struct Config {
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
     /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty.
-    /// Default 1500, so that short programs end before anything is compiled: a region costs as much as about 2000 interpreted executions of it, on another thread.
-    /// 0 is taken as 1.
+    /// Default 4000: a region costs as much as several thousand interpreted executions of it, on another thread, and short
+    /// programs end before anything is compiled. 0 is taken as 1.
     pub hot_threshold: u32,
     /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
     /// taken as 1.
@@ -107,7 +107,7 @@ impl Default for Config {
             exact: Exact::Pc,
             compile_threads: 1,
             deterministic: false,
-            hot_threshold: 1500,
+            hot_threshold: 4000,
             epoch_instructions: 50_000_000,
             queue_capacity: 64,
             region_instructions: 1000,

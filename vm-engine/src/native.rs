@@ -105,6 +105,14 @@ impl Native {
         self.pool.compile_now(&mut worker, request)
     }
 
+    /// Where link `number` leads, to whose code it is linked from now on if there is any.
+    fn link(&self, number: u32) -> BlockKey {
+        match self.cache.link(number) {
+            Some((target, _)) => target,
+            None => unreachable!("an exit by link {number}, which no code has"),
+        }
+    }
+
     /// Holds compile threads and cache still for a fork.
     pub(crate) fn hold(&self) -> Hold<'_> {
         let parked = self.pool.park();
@@ -229,7 +237,13 @@ pub(crate) struct NativeVcpu {
     epoch: u64,
     jump_caches: HashMap<Mode, Box<[JumpEntry]>>,
     mode: Option<Mode>,
+    /// Unlinked links by which code was left, with the places that they lead to: so that leaving by one again takes no
+    /// lock. A number is given to another link only after this vCPU has passed a safepoint, which empties this.
+    links: Box<[Option<(u32, BlockKey)>; KNOWN_LINKS]>,
 }
+
+/// Links that a vCPU remembers, a power of two.
+const KNOWN_LINKS: usize = 1024;
 
 impl NativeVcpu {
     pub(crate) fn new(native: &Native, frame: &mut OwnFrame) -> Self {
@@ -240,7 +254,7 @@ impl NativeVcpu {
         body.context = &raw const *native.context as u64;
         body.memory_base = native.memory_base;
         body.memory_limit = native.memory_limit;
-        Self { reader, epoch: 0, jump_caches: HashMap::new(), mode: None }
+        Self { reader, epoch: 0, jump_caches: HashMap::new(), mode: None, links: Box::new([None; KNOWN_LINKS]) }
     }
 
     /// Passes a safepoint: code addresses known from before are dropped if code was dropped meanwhile.
@@ -249,6 +263,7 @@ impl NativeVcpu {
         if epoch != self.epoch {
             self.epoch = epoch;
             self.jump_caches.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
+            self.links.fill(None);
         }
     }
 
@@ -278,8 +293,15 @@ impl NativeVcpu {
         }
     }
 
-    /// Runs compiled code from the frame's state, as long as there is some.
-    pub(crate) fn run(&mut self, engine: &Engine, native: &Native, frame: &mut OwnFrame) -> Went {
+    /// Runs compiled code from the frame's state, as long as there is some. Places that `is_cold` says yes to are left to
+    /// the interpreter without a look for code.
+    pub(crate) fn run(
+        &mut self,
+        engine: &Engine,
+        native: &Native,
+        frame: &mut OwnFrame,
+        is_cold: &dyn Fn(BlockKey) -> bool,
+    ) -> Went {
         native.promote(engine);
         self.arrive(native);
         let key = frame.state().key();
@@ -294,7 +316,7 @@ impl NativeVcpu {
             },
         };
         let session = hostfp::Session::begin();
-        let went = self.follow(engine, native, frame, code);
+        let went = self.follow(engine, native, frame, code, is_cold);
         let flags = frame.state().fp_flags() | hostfp::gather();
         frame.state_mut().set_fp_flags(flags);
         drop(session);
@@ -302,7 +324,14 @@ impl NativeVcpu {
     }
 
     /// Runs `code` and what follows it.
-    fn follow(&mut self, engine: &Engine, native: &Native, frame: &mut OwnFrame, mut code: CodePtr) -> Went {
+    fn follow(
+        &mut self,
+        engine: &Engine,
+        native: &Native,
+        frame: &mut OwnFrame,
+        mut code: CodePtr,
+        is_cold: &dyn Fn(BlockKey) -> bool,
+    ) -> Went {
         loop {
             self.choose_jump_cache(frame);
             // SAFETY:
@@ -316,6 +345,9 @@ impl NativeVcpu {
                 ExitCode::Continue => {
                     self.arrive(native);
                     let key = frame.state().key();
+                    if is_cold(key) {
+                        return Went::Cold;
+                    }
                     let found = native.cache.lookup(key);
                     if let Some(code) = found {
                         self.choose_jump_cache(frame);
@@ -325,11 +357,16 @@ impl NativeVcpu {
                 }
                 ExitCode::Link => {
                     // Before the safepoint: afterwards the number may be another region's.
-                    let Some((target, _)) = native.cache.link(value as u32) else {
-                        unreachable!("an exit by link {value}, which no code has");
-                    };
+                    let number = value as u32;
+                    let slot = number as usize & (KNOWN_LINKS - 1);
+                    let known = self.links[slot].filter(|(known, target)| *known == number && is_cold(*target));
+                    let target = known.map_or_else(|| native.link(number), |(_, target)| target);
+                    self.links[slot] = Some((number, target));
                     frame.state_mut().set_pc(target.pc);
                     self.arrive(native);
+                    if known.is_some() {
+                        return Went::Cold;
+                    }
                     native.cache.lookup(target)
                 }
                 ExitCode::Syscall => return Went::Out(Exit::Syscall),

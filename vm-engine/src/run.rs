@@ -36,33 +36,51 @@ impl Vcpu {
         let mut budget = budget.min(i64::MAX as u64) as i64;
         // The link by which the last block was left, to be led to the next one.
         let mut way: Option<(BlockId, usize)> = None;
+        // Counting references anew for each stretch of code would cost as much as a short one.
+        let engine = Arc::clone(&self.engine);
+        let frame = Arc::clone(self.frame.shared());
+        let mut cache = Arc::clone(&self.cache);
         loop {
-            if self.frame.shared().take_interrupt() {
+            if frame.take_interrupt() {
                 return Exit::Interrupted;
             }
             if budget <= 0 {
                 return Exit::BudgetSpent;
             }
-            if may_compile {
-                match self.run_compiled() {
-                    Went::Nowhere => {}
-                    Went::Cold => way = None,
-                    Went::On => {
-                        way = None;
-                        continue;
+            let mut generation = engine.generation.load(Ordering::Acquire);
+            // A block that may be entered without a look has no compiled code, or none that it knows of.
+            let mut known = self.known_block(&cache, generation);
+            if known.is_none() {
+                if may_compile {
+                    match self.run_compiled(generation) {
+                        Went::Nowhere => {}
+                        Went::Cold => way = None,
+                        Went::On => {
+                            way = None;
+                            continue;
+                        }
+                        Went::Out(exit) => return exit,
                     }
-                    Went::Out(exit) => return exit,
+                    generation = engine.generation.load(Ordering::Acquire);
                 }
+                if self.cache_number != engine.cache_number.load(Ordering::Acquire) {
+                    (self.cache, self.cache_number) = engine.cache();
+                    cache = Arc::clone(&self.cache);
+                    self.interpreter.change_cache(Arc::clone(&self.cache));
+                    way = None;
+                }
+                // Compiled code may have gone to another place.
+                known = self.known_block(&cache, generation);
             }
-            if self.cache_number != self.engine.cache_number.load(Ordering::Acquire) {
-                (self.cache, self.cache_number) = self.engine.cache();
-                self.interpreter.change_cache(Arc::clone(&self.cache));
-                way = None;
-            }
-            let generation = self.engine.generation.load(Ordering::Acquire);
-            let cache = Arc::clone(&self.cache);
             let key = self.state().key();
-            let found = self.find(&cache, key, generation);
+            let found = match known {
+                Some(id) => {
+                    self.local.lookups += 1;
+                    self.local.hits += 1;
+                    Found::Shared(id)
+                }
+                None => self.find(&cache, key, generation),
+            };
             let (id, block): (BlockId, &Tier0Block) = match &found {
                 Found::Shared(id) => match cache.get(*id) {
                     Some(block) => (*id, block),
@@ -76,15 +94,15 @@ impl Vcpu {
                     way = None;
                     continue;
                 }
-                match way.take() {
-                    Some((from, link)) => cache.link(from, link, id),
-                    None => self.interpreter.remember(key.pc, id),
+                if let Some((from, link)) = way.take() {
+                    cache.link(from, link, id);
+                }
+                if known.is_none() {
+                    self.interpreter.remember(key.pc, id);
                 }
             }
-            let slice = budget.min(self.engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
+            let slice = budget.min(engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
             let mut fuel = slice;
-            let engine = Arc::clone(&self.engine);
-            let frame = Arc::clone(self.frame.shared());
             let run = Run {
                 cache: &cache,
                 memory: Memory::new(&*engine.memory),
@@ -105,7 +123,7 @@ impl Vcpu {
                 }
                 Leave::Flush => {
                     way = None;
-                    self.engine.flush_code();
+                    engine.flush_code();
                 }
                 Leave::Syscall => return Exit::Syscall,
                 Leave::Trap(trap) => return Exit::Trap(trap),
@@ -113,17 +131,29 @@ impl Vcpu {
         }
     }
 
+    /// The interpreter's block at the state's key, if this vCPU knows it and may enter it without a look.
+    fn known_block(&self, cache: &Arc<Tier0Cache>, generation: u32) -> Option<BlockId> {
+        let key = self.state().key();
+        let known = self.interpreter.enterable(key.pc, key.mode, generation)?;
+        (self.cache_number == self.engine.cache_number.load(Ordering::Acquire) && Arc::ptr_eq(cache, &self.cache))
+            .then_some(known)
+    }
+
     /// Runs compiled code from the state, if there is any.
     #[cfg(feature = "jit")]
-    fn run_compiled(&mut self) -> Went {
+    fn run_compiled(&mut self, generation: u32) -> Went {
         match (&mut self.native, self.engine.native()) {
-            (Some(own), Some(native)) => own.run(&self.engine, native, &mut self.frame),
+            (Some(own), Some(native)) => {
+                let interpreter = &self.interpreter;
+                let is_cold = |key: BlockKey| interpreter.enterable(key.pc, key.mode, generation).is_some();
+                own.run(&self.engine, native, &mut self.frame, &is_cold)
+            }
             _ => Went::Nowhere,
         }
     }
 
     #[cfg(not(feature = "jit"))]
-    fn run_compiled(&mut self) -> Went {
+    fn run_compiled(&mut self, _generation: u32) -> Went {
         Went::Nowhere
     }
 

@@ -28,7 +28,7 @@ pub(crate) use table::{Counts, Tier0Cache};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vm_core::{CpuState, GuestAddr, Trap};
+use vm_core::{CpuState, GuestAddr, Mode, Trap};
 use vm_ir::eval::FpEnv;
 use vm_ir::{Helper, Rounding};
 
@@ -102,6 +102,11 @@ impl Interpreter {
     /// Remembers that the block with number `block` is at `pc` in the mode of the last run.
     pub(crate) fn remember(&mut self, pc: GuestAddr, block: BlockId) {
         self.targets.remember(pc, block);
+    }
+
+    /// The number of the block at `pc` in `mode`, if it is remembered and may be entered in `generation` without a look.
+    pub(crate) fn enterable(&self, pc: GuestAddr, mode: Mode, generation: u32) -> Option<BlockId> {
+        self.targets.enterable(pc, mode, generation)
     }
 
     /// Runs `block` and what follows it, until something needs the run loop. `fuel` goes down by the guest instructions

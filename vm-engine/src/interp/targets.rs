@@ -10,7 +10,7 @@ use super::body::{BodyRef, Head};
 use super::table::Tier0Cache;
 
 /// Number of entries, a power of two.
-const LEN: usize = 1024;
+const LEN: usize = 4096;
 
 /// Blocks at computed addresses, found by the address's low bits. Of one cache of blocks and one mode.
 pub(super) struct Targets {
@@ -24,6 +24,7 @@ struct Entry {
     pc: u64,
     /// Null, or the body of a block of the cache.
     body: *const Head,
+    id: BlockId,
 }
 
 // SAFETY: the pointers are used as shared references to blocks, which any thread may have.
@@ -32,7 +33,7 @@ unsafe impl Send for Targets {}
 unsafe impl Sync for Targets {}
 
 impl Targets {
-    const EMPTY: Entry = Entry { pc: u64::MAX, body: ptr::null() };
+    const EMPTY: Entry = Entry { pc: u64::MAX, body: ptr::null(), id: BlockId::NONE };
 
     /// None yet, of blocks of `cache`.
     pub(super) fn new(cache: Arc<Tier0Cache>) -> Self {
@@ -54,8 +55,17 @@ impl Targets {
     /// Remembers that the block with number `id` is at `pc`.
     pub(super) fn remember(&mut self, pc: GuestAddr, id: BlockId) {
         if let Some(block) = self.cache.get(id) {
-            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), body: block.body.get().into_raw() };
+            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), body: block.body.get().into_raw(), id };
         }
+    }
+
+    /// The number of the block at `pc` in `mode`, if it is remembered and may be entered in `generation` without a look.
+    pub(super) fn enterable(&self, pc: GuestAddr, mode: Mode, generation: u32) -> Option<BlockId> {
+        if self.mode != mode {
+            return None;
+        }
+        let (compared, left) = self.find(pc.get())?.head().entry();
+        (compared == generation && left > 0).then(|| self.entries[Self::index(pc.get())].id)
     }
 
     /// The body of the block at `pc`, if it is remembered and not retired.
