@@ -178,6 +178,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     check("files", "files.c"),
     check("pipes", "pipes.c"),
     check("clocks", "clocks.c"),
+    check("traced", "traced.c"),
     Program { cases: START, ..check("start", "start.c") },
     Program { cases: ENDS, ..check("leave", "leave.c") },
     at_level("int_edges.O0", "int_edges.c", "-O0"),

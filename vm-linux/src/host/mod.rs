@@ -107,7 +107,7 @@ host_calls! {
     CLOSE_RANGE = SYS_close_range [Size, Size, Flags(&n::CLOSE_RANGE)];
     LSEEK = SYS_lseek [Fd, Long, One(&n::WHENCE)];
     DUP = SYS_dup [Fd];
-    DUP3 = SYS_dup3 [Fd, Fd, Flags(&n::OPEN)];
+    DUP3 = SYS_dup3 [Fd, Fd, Flags(&n::FD_OPEN)];
     FCNTL = SYS_fcntl [Fd, One(&n::FCNTL), Hex];
     FCNTL_PTR = SYS_fcntl [Fd, One(&n::FCNTL), Ptr(32)];
     FLOCK = SYS_flock [Fd, Flags(&n::LOCK)];
@@ -127,7 +127,7 @@ host_calls! {
     SPLICE = SYS_splice [Fd, Update(Offset), Fd, Update(Offset), Size, Flags(&n::SPLICE)];
     TEE = SYS_tee [Fd, Fd, Size, Flags(&n::SPLICE)];
     VMSPLICE = SYS_vmsplice [Fd, GetMany(IoVec, 2), Size, Flags(&n::SPLICE)];
-    PIPE2 = SYS_pipe2 [Put(FdPair), Flags(&n::OPEN)];
+    PIPE2 = SYS_pipe2 [Put(FdPair), Flags(&n::FD_OPEN)];
     MEMFD_CREATE = SYS_memfd_create [Str, Flags(&n::MFD)];
     EVENTFD2 = SYS_eventfd2 [Size, Flags(&n::EFD)];
     IOCTL = SYS_ioctl [Fd, Hex, Hex];
@@ -276,7 +276,7 @@ host_calls! {
     GETCPU = SYS_getcpu [Put(Number), Put(Number), Ptr(8)];
     GETRUSAGE = SYS_getrusage [One(&n::RUSAGE), Put(Rusage)];
     PRLIMIT64 = SYS_prlimit64 [Int, One(&n::RLIMIT), Get(Rlimit), Put(Rlimit)];
-    WAIT4 = SYS_wait4 [Int, Put(WaitStatus), Flags(&n::WAIT4), Put(Rusage)];
+    WAIT4 = SYS_wait4 [Int, Put(WaitStatus), Flags(&n::WAIT), Put(Rusage)];
     WAITID = SYS_waitid [One(&n::ID_TYPE), Int, Put(SigInfo), Flags(&n::WAIT), Put(Rusage)];
     PRCTL = SYS_prctl [One(&n::PRCTL), Hex, Hex, Hex, Hex];
     PRCTL_PTR = SYS_prctl [One(&n::PRCTL), Ptr(16), Hex, Hex, Hex];

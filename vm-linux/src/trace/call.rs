@@ -21,8 +21,8 @@ pub(super) struct Call {
 /// What was known of a call when it began.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    /// `None` for a call that is not shown.
-    args: Option<Vec<Part>>,
+    /// Each with its index; `None` for a call that is not shown.
+    args: Option<Vec<(usize, Part)>>,
 }
 
 /// An argument when its call began.
@@ -92,7 +92,8 @@ impl Call {
 
     /// Takes down the arguments.
     pub(super) fn enter(&self, user: User<'_>) -> Entered {
-        let parts = (0..self.count()).map(|index| {
+        let shown = (0..self.count()).filter(|index| !special::skips(self.name(), &self.args, *index));
+        let part = |index| {
             let shape = self.shape(index);
             let mut line = Line::default();
             if let Some(said) = special::argument(self, index, Moment::Entry, user, &mut line) {
@@ -110,8 +111,8 @@ impl Call {
                     Part::Said(line.into_string())
                 }
             }
-        });
-        Entered { args: Some(parts.collect()) }
+        };
+        Entered { args: Some(shown.map(|index| (index, part(index))).collect()) }
     }
 
     /// The call with its arguments, as they are when it has given `result`; `None` if it gives none.
@@ -122,8 +123,9 @@ impl Call {
             None => put!(line, "syscall_{:#x}", self.number),
         }
         line.push("(");
-        for (index, part) in entered.args.iter().flatten().enumerate() {
-            if index > 0 {
+        for (position, (index, part)) in entered.args.iter().flatten().enumerate() {
+            let index = *index;
+            if position > 0 {
                 line.push(", ");
             }
             match part {

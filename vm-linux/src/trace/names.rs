@@ -87,10 +87,13 @@ pub(crate) static OPEN: Names = Names {
     base: list![O_RDONLY O_WRONLY O_RDWR],
     flags: list![
         O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC O_DSYNC O_ASYNC O_CLOEXEC O_DIRECT = 0o40000
-        O_LARGEFILE = 0o100_000 O_TMPFILE = 0o20_200_000 O_DIRECTORY = 0o200_000 O_NOFOLLOW = 0o400_000 O_NOATIME O_PATH
+        O_LARGEFILE = 0o100_000 O_NOFOLLOW = 0o400_000 O_NOATIME O_PATH O_TMPFILE = 0o20_200_000 O_DIRECTORY = 0o200_000
     ],
     unknown: "O_???",
 };
+/// Of calls that make descriptors otherwise.
+pub(crate) static FD_OPEN: Names =
+    Names::flags(list![O_APPEND O_NONBLOCK O_CLOEXEC O_DIRECT = 0o40000 O_EXCL], "O_???");
 pub(crate) static RESOLVE: Names = Names::flags(
     list![RESOLVE_NO_XDEV = 1 RESOLVE_NO_MAGICLINKS = 2 RESOLVE_NO_SYMLINKS = 4 RESOLVE_BENEATH = 8 RESOLVE_IN_ROOT = 16
         RESOLVE_CACHED = 32],
@@ -262,8 +265,6 @@ pub(crate) static CLONE: Names = Names::flags(
 );
 pub(crate) static WAIT: Names =
     Names::flags(list![WNOHANG WSTOPPED WEXITED WCONTINUED WNOWAIT __WNOTHREAD __WALL __WCLONE], "W???");
-pub(crate) static WAIT4: Names =
-    Names::flags(list![WNOHANG WUNTRACED WEXITED WCONTINUED WNOWAIT __WNOTHREAD __WALL __WCLONE], "W???");
 pub(crate) static ID_TYPE: Names = Names::one(list![P_ALL P_PID P_PGID P_PIDFD], "P_???");
 pub(crate) static PRIO: Names = Names::one(list![PRIO_PROCESS PRIO_PGRP PRIO_USER], "PRIO_???");
 pub(crate) static IOPRIO_WHO: Names =

@@ -244,6 +244,15 @@ fn timex(b: &[u8], _: User<'_>, l: &mut Line) {
     );
 }
 
+/// A number in hexadecimal, but for zero.
+pub(super) fn hex(value: u64, l: &mut Line) {
+    if value == 0 {
+        l.push("0");
+    } else {
+        put!(l, "{value:#x}");
+    }
+}
+
 /// A mode with the type of file in it.
 pub(super) fn file_mode(mode: u32, l: &mut Line) {
     if let Some(name) = n::FILE_TYPE.name((mode & libc::S_IFMT).into()) {
@@ -283,7 +292,9 @@ fn statx(b: &[u8], _: User<'_>, l: &mut Line) {
     let stat = Statx::decode(b);
     l.push("{stx_mask=");
     n::STATX.write(stat.mask.into(), l);
-    put!(l, ", stx_attributes={:#x}, stx_mode=", stat.attributes);
+    l.push(", stx_attributes=");
+    hex(stat.attributes, l);
+    l.push(", stx_mode=");
     file_mode(stat.mode.into(), l);
     put!(l, ", stx_size={}, ...}}", stat.size);
 }

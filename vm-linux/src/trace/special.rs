@@ -2,7 +2,7 @@
 
 use super::call::{Call, Moment, bits, record_at};
 use super::names as n;
-use super::record::{Record, file_mode, i32_at, u16_at, u64_at};
+use super::record::{Record, file_mode, hex, i32_at, u16_at, u32_at, u64_at};
 use super::socket;
 use super::text::{Line, put};
 use crate::calls::ioctl;
@@ -51,6 +51,12 @@ pub(super) fn count(name: &str, args: &[u64; 6]) -> Option<usize> {
     }
 }
 
+/// Whether an argument before the last means nothing.
+pub(super) fn skips(name: &str, args: &[u64; 6], index: usize) -> bool {
+    // FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET: their mask is the sixth.
+    name == "futex" && index == 4 && matches!(args[1] & 0x7f, 9 | 10)
+}
+
 /// Appends an argument of a call that has a way of its own. `None` if it has none, `Some(false)` if the argument is to
 /// be said when the call has ended.
 pub(super) fn argument(call: &Call, index: usize, moment: Moment<'_>, user: User<'_>, l: &mut Line) -> Option<bool> {
@@ -66,9 +72,11 @@ pub(super) fn argument(call: &Call, index: usize, moment: Moment<'_>, user: User
             match name {
                 Some(name) => {
                     put!(l, "{name}{}", if value & 0x80 == 0 { "" } else { "_PRIVATE" });
-                    if value & !0xff != 0 {
-                        l.push("|");
-                        n::FUTEX.write(value & 0xffff_ff00, l);
+                    if value & 0x100 != 0 {
+                        l.push("|FUTEX_CLOCK_REALTIME");
+                    }
+                    if value & 0xffff_fe00 != 0 {
+                        put!(l, "|{:#x}", value & 0xffff_fe00);
                     }
                 }
                 None => n::FUTEX.write(value & 0xffff_ffff, l),
@@ -83,6 +91,7 @@ pub(super) fn argument(call: &Call, index: usize, moment: Moment<'_>, user: User
             value => hex(value.into(), l),
         },
         ("clone", 0) => return clone(call, moment, user, l),
+        ("personality", 0) if value as u32 == u32::MAX => l.push("0xffffffff"),
         ("prctl", 1) => match call.args[0] as i32 {
             libc::PR_SET_NAME => return Some(text(value, 16, user, l)),
             libc::PR_GET_NAME if entry => return Some(false),
@@ -117,7 +126,8 @@ pub(super) fn argument(call: &Call, index: usize, moment: Moment<'_>, user: User
         ("recvmsg", 1) if entry => return Some(false),
         ("recvmsg", 1) => match (user.bytes(value, 56), moment.value()) {
             (Ok(bytes), Some(len)) => socket::message(&bytes, user, Some(len), l),
-            _ => l.address(value),
+            (Ok(bytes), None) => put!(l, "{{msg_namelen={}}}", u32_at(&bytes, 8)),
+            (Err(_), _) => l.address(value),
         },
         ("pselect6", 1..=3) if value != 0 => bits(value, call.args[0], user, l),
         ("pselect6", 5) if value != 0 => match user.bytes(value, 16) {
@@ -195,14 +205,6 @@ fn call_len(name: &str) -> usize {
 
 fn number(value: u64, l: &mut Line) {
     put!(l, "{}", value as i64);
-}
-
-fn hex(value: u64, l: &mut Line) {
-    if value == 0 {
-        l.push("0");
-    } else {
-        put!(l, "{value:#x}");
-    }
 }
 
 fn text(addr: u64, most: usize, user: User<'_>, l: &mut Line) -> bool {
@@ -335,13 +337,18 @@ fn strings(addr: u64, user: User<'_>, l: &mut Line) {
         l.address(addr);
         return;
     };
-    l.list(0..count.min(SHOWN), |l, index| {
+    l.push("[");
+    for index in 0..count.min(SHOWN) {
+        if index > 0 {
+            l.push(", ");
+        }
         let at = user.bytes(addr.wrapping_add(index * 8), 8).map_or(0, |bytes| u64_at(&bytes, 0));
         match user.string(at, PATH_MAX * 32) {
             Ok(text) => l.quoted(text.as_bytes(), super::text::SHOWN),
             Err(_) => l.address(at),
         }
-    });
+    }
+    l.push(if count > SHOWN { ", ...]" } else { "]" });
 }
 
 /// The result of a call that has worked, and what it says besides.
@@ -389,6 +396,10 @@ pub(super) fn outcome(call: &Call, value: u64, user: User<'_>) -> String {
         "ppoll" => {
             put!(l, "{value} (");
             polled(call.args[0], call.args[1], user, &mut l);
+            if call.args[2] != 0 {
+                l.push(", left ");
+                record_at(Record::Timespec, call.args[2], user, &mut l);
+            }
             l.push(")");
         }
         "pselect6" => {

@@ -1,0 +1,125 @@
+//! `--strace` against strace: the same calls, made by the same source on both architectures, read the same.
+//!
+//! `tests/strace/traced.txt` is what strace 6.1 prints of the native build of `guests/src/traced.c` from its first call
+//! on. `UPDATE_GOLDEN=1` records it anew with the strace of this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// A program that `cargo xtask guests` builds, if it has.
+fn built(arch: &str, name: &str) -> Option<PathBuf> {
+    let path = repository("target/guests").join(arch).join(name);
+    if !path.exists() {
+        println!("skipped, because `cargo xtask guests` has not built {name}");
+        assert!(std::env::var_os("CI").is_none(), "nothing may be skipped here");
+        return None;
+    }
+    Some(path)
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// Runs a guest program; gives its output and the trace in its file.
+fn traced(name: &str, args: &[&str], options: &[&str]) -> Option<(Output, String)> {
+    let program = built("riscv64", name)?;
+    let dir = folder(&format!("strace-{name}-{}", args.join("-")));
+    let file = dir.join("trace.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+    command.current_dir(&dir).arg("run").args(options).arg("--strace-to").arg(&file).arg(program).args(args);
+    let output = command.output().unwrap();
+    Some((output, std::fs::read_to_string(file).unwrap()))
+}
+
+/// A trace from the mark on, without what differs from run to run and from machine to machine: addresses, numbers of
+/// segments, the width of the first column, and the restorer that x86-64 has beside a handler.
+fn plain(trace: &str) -> String {
+    let from = trace.find("close(-4242)").expect("the mark where the comparison begins");
+    let mut lines = Vec::new();
+    let mut segment = String::new();
+    for line in trace[from..].lines() {
+        // Numbers of threads stand before lines of a file.
+        let call = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        let (text, result) = call.rsplit_once(" = ").unwrap_or((call, ""));
+        let text = text.trim_end();
+        if text.starts_with("shmget") {
+            result.clone_into(&mut segment);
+        }
+        let text = if text.starts_with("shmctl") { text.replace(&segment, "SEGMENT") } else { text.to_owned() };
+        let result = if text.starts_with("shmget") { "SEGMENT" } else { result };
+        let mut line = String::new();
+        for word in format!("{text} = {result}").split_inclusive([' ', ',', '(', ')', '{', '=', '[']) {
+            let digits =
+                word.strip_prefix("0x").map_or("", |rest| rest.trim_end_matches(|c: char| !c.is_ascii_hexdigit()));
+            if digits.len() > 4 {
+                line.push_str("ADDRESS");
+                line.push_str(&word[2 + digits.len()..]);
+            } else {
+                line.push_str(word);
+            }
+        }
+        lines.push(line);
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn calls_read_as_strace_prints_them() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/strace/traced.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let Some(native) = built(std::env::consts::ARCH, "traced") else { return };
+        let output = Command::new("strace").arg(native).current_dir(folder("native")).output().unwrap();
+        std::fs::write(&golden, plain(&String::from_utf8(output.stderr).unwrap())).unwrap();
+    }
+    let Some((output, trace)) = traced("traced", &[], &[]) else { return };
+    assert_eq!(output.status.code(), Some(3));
+    let expected = std::fs::read_to_string(golden).unwrap();
+    let found = plain(&trace);
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.lines().count(), expected.lines().count());
+}
+
+#[test]
+fn signals_and_ends_are_shown() {
+    let Some((output, trace)) = traced("leave", &["null", "0"], &[]) else { return };
+    assert!(output.stderr.is_empty());
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    let end = &lines[lines.len() - 2..];
+    assert_eq!(end[0], "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---");
+    assert_eq!(end[1], "+++ killed by SIGSEGV +++");
+    let (_, trace) = traced("leave", &["raise", "15"], &[]).unwrap();
+    assert!(trace.contains("--- SIGTERM {si_signo=SIGTERM, si_code=SI_TKILL, si_pid="), "{trace}");
+    let (_, trace) = traced("leave", &["exit", "300"], &["--strace=%process"]).unwrap();
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    assert_eq!(lines, ["exit_group(300)                   = ?", "+++ exited with 44 +++"]);
+}
+
+/// With several processes every line says whose it is, and programs that they execute are traced on.
+#[test]
+fn lines_name_their_process() {
+    let Some(program) = built("riscv64", "sys-exec_self") else { return };
+    let dir = folder("strace-numbers");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+    let output = command.current_dir(dir).args(["run", "--strace"]).arg(program).output().unwrap();
+    let trace = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = trace.lines().collect();
+    let first = lines.iter().position(|line| line.contains(" clone")).expect("a child");
+    assert!(lines[..first].iter().all(|line| !line.starts_with("[pid")), "{trace}");
+    assert!(lines[first..].iter().all(|line| line.starts_with("[pid ")), "{trace}");
+    let numbers: std::collections::BTreeSet<&str> =
+        lines[first..].iter().filter_map(|line| line.split(']').next()).collect();
+    assert!(numbers.len() > 3, "{trace}");
+    // The trace goes on in the programs that they execute, without the handover's variable among theirs.
+    assert!(trace.contains("execve(\"/proc/self/exe\", [], "), "{trace}");
+    assert!(trace.contains("/* 0 vars */) = 0\n") && trace.contains("+++ exited with 64 +++\n"), "{trace}");
+}
