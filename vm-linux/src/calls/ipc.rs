@@ -173,7 +173,7 @@ pub(crate) fn shmat(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let mut addr = a.raw(1);
-    if addr % PAGE_SIZE != 0 {
+    if !addr.is_multiple_of(PAGE_SIZE) {
         if flags & SHM_RND == 0 {
             return Err(Errno::EINVAL.into());
         }

@@ -437,12 +437,13 @@ pub(crate) fn setsockopt(t: &mut Thread, a: &Args) -> SysResult {
     let (level, option) = (a.int(1), a.int(2));
     let args = |value, len| [Arg::Int(a.raw(0)), Arg::Int(a.raw(1)), Arg::Int(a.raw(2)), value, Arg::Int(len)];
     let has_filter = level == libc::SOL_SOCKET && matches!(option, libc::SO_ATTACH_FILTER | SO_ATTACH_REUSEPORT_CBPF);
-    if has_filter && a.int(4) as usize == SockFprog::SIZE {
-        if let Ok(program) = t.user().get::<SockFprog>(a.raw(3)) {
-            let filter = t.user().pointer(program.filter, 8 * u64::from(program.len)).get();
-            let mut bytes = SockFprog { filter, ..program }.encode();
-            return Ok(host::call(&host::SETSOCKOPT, &mut args(Arg::Bytes(&mut bytes), SockFprog::SIZE as u64))?);
-        }
+    if has_filter
+        && a.int(4) as usize == SockFprog::SIZE
+        && let Ok(program) = t.user().get::<SockFprog>(a.raw(3))
+    {
+        let filter = t.user().pointer(program.filter, 8 * u64::from(program.len)).get();
+        let mut bytes = SockFprog { filter, ..program }.encode();
+        return Ok(host::call(&host::SETSOCKOPT, &mut args(Arg::Bytes(&mut bytes), SockFprog::SIZE as u64))?);
     }
     // The table of a packet filter holds an address that is not at a fixed place.
     if option == IPT_SO_SET_REPLACE && matches!(level, libc::SOL_IP | libc::SOL_IPV6) {

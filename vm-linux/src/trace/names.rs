@@ -45,13 +45,13 @@ impl Names {
             first = false;
             line.push(text);
         };
-        if self.mask != 0 || value == 0 {
-            if let Some((number, name)) = self.base.iter().find(|(number, _)| *number == value & self.mask) {
-                part(line, name);
-                rest &= !number;
-                if value == 0 {
-                    return;
-                }
+        if (self.mask != 0 || value == 0)
+            && let Some((number, name)) = self.base.iter().find(|(number, _)| *number == value & self.mask)
+        {
+            part(line, name);
+            rest &= !number;
+            if value == 0 {
+                return;
             }
         }
         let mut named = rest != value;

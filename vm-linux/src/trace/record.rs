@@ -481,7 +481,7 @@ fn wait_status(status: u32, l: &mut Line) {
 fn limit(value: u64, l: &mut Line) {
     match value {
         u64::MAX => l.push("RLIM64_INFINITY"),
-        _ if value > 1024 && value % 1024 == 0 => put!(l, "{}*1024", value / 1024),
+        _ if value > 1024 && value.is_multiple_of(1024) => put!(l, "{}*1024", value / 1024),
         _ => put!(l, "{value}"),
     }
 }

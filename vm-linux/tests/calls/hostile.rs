@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vm_linux::table;
 
-use crate::random_calls::{Choices, Outcome, SPARED, in_child, memory, rows};
+use crate::random_calls::{Choices, OWN_SIGNALS, Outcome, SPARED, in_child, memory, rows, sequence};
 use crate::{Guest, WILD};
 
 /// Calls that may wait for something that never comes.
@@ -40,9 +40,6 @@ const WAIT: &[&str] = &[
     "openat",
     "openat2",
 ];
-
-/// Signals that a timer or a missing reader of the guest's own making ends it by.
-const OWN_SIGNALS: [i32; 5] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGPIPE, libc::SIGXFSZ];
 
 /// Text that looks random and is the same each time.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -102,5 +99,24 @@ fn every_call_survives_wild_addresses() {
     assert_eq!(outcome, Outcome::Exited(0));
     for name in SPARED {
         assert!(table::by_name(name).is_some(), "{name}");
+    }
+}
+
+/// What the fuzz target does, for a moment: calls that meet what others have left.
+#[test]
+fn sequences_of_random_calls_do_no_harm() {
+    let mut g = Guest::new();
+    let dir = crate::folder::folder("sequences");
+    std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    for round in 0..40 {
+        let bytes = noise(round + 1000, 8192);
+        let outcome = in_child(&mut g.process, &dir, Duration::from_millis(300), |process| sequence(&bytes, process));
+        // Some call of many may wait for ever, or send a signal to its own process by a timer.
+        let good = match outcome {
+            Outcome::Exited(status) => status == 0,
+            Outcome::Killed(signal) => OWN_SIGNALS.contains(&signal) || signal > 31,
+            Outcome::Waited => true,
+        };
+        assert!(good, "round {round}: {outcome:?}");
     }
 }

@@ -110,6 +110,22 @@ impl Choices<'_> {
     }
 }
 
+/// Makes the calls that `bytes` choose, until there are no more bytes or one ends the process.
+pub(crate) fn sequence(bytes: &[u8], process: &mut Process) {
+    let rows: Vec<&Row> = rows().collect();
+    let memory = memory(process, bytes.iter().fold(1, |all, byte| all * 31 % 65_537 + u64::from(*byte)));
+    let mut choices = Choices(bytes);
+    while !choices.0.is_empty() {
+        let index = usize::from(choices.byte()) << 8 | usize::from(choices.byte());
+        if choices.call(rows[index % rows.len()], process, memory).is_err() {
+            return;
+        }
+    }
+}
+
+/// Signals that a timer or a missing reader of the guest's own making ends it by.
+pub(crate) const OWN_SIGNALS: [i32; 5] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGPIPE, libc::SIGXFSZ];
+
 /// Room for arguments, with text in it in which no name leads out of the directory.
 pub(crate) fn memory(process: &mut Process, seed: u64) -> u64 {
     use vm_core::GuestMemory as _;
