@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -23,7 +24,9 @@ fn built(arch: &str, name: &str) -> Option<PathBuf> {
 
 /// A folder of this test's own.
 fn folder(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     path
 }
@@ -31,7 +34,7 @@ fn folder(name: &str) -> PathBuf {
 /// Runs a guest program; gives its output and the trace in its file.
 fn traced(name: &str, args: &[&str], options: &[&str]) -> Option<(Output, String)> {
     let program = built("riscv64", name)?;
-    let dir = folder(&format!("strace-{name}-{}", args.join("-")));
+    let dir = folder("strace");
     let file = dir.join("trace.log");
     let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
     command.current_dir(&dir).arg("run").args(options).arg("--strace-to").arg(&file).arg(program).args(args);
@@ -113,8 +116,9 @@ fn lines_name_their_process() {
     let output = command.current_dir(dir).args(["run", "--strace"]).arg(program).output().unwrap();
     let trace = String::from_utf8(output.stderr).unwrap();
     let lines: Vec<&str> = trace.lines().collect();
-    let first = lines.iter().position(|line| line.contains(" clone")).expect("a child");
-    assert!(lines[..first].iter().all(|line| !line.starts_with("[pid")), "{trace}");
+    // The child may be faster than its parent's call comes back.
+    let first = lines.iter().position(|line| line.starts_with("[pid ")).expect("a child");
+    assert!(lines[..first].iter().all(|line| !line.contains("clone(")), "{trace}");
     assert!(lines[first..].iter().all(|line| line.starts_with("[pid ")), "{trace}");
     let numbers: std::collections::BTreeSet<&str> =
         lines[first..].iter().filter_map(|line| line.split(']').next()).collect();
@@ -122,4 +126,13 @@ fn lines_name_their_process() {
     // The trace goes on in the programs that they execute, without the handover's variable among theirs.
     assert!(trace.contains("execve(\"/proc/self/exe\", [], "), "{trace}");
     assert!(trace.contains("/* 0 vars */) = 0\n") && trace.contains("+++ exited with 64 +++\n"), "{trace}");
+}
+
+/// A program that closes every descriptor there is, as those do that start others, is traced on.
+#[test]
+fn the_trace_outlives_descriptors() {
+    let Some((_, trace)) = traced("traced", &[], &["--strace=close_range,exit_group"]) else { return };
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("close_range(3, 4294967295, 0)")).count(), 1, "{trace}");
+    assert_eq!(lines.last(), Some(&"+++ exited with 3 +++"));
 }

@@ -8,7 +8,9 @@ use crate::trace::record::Record;
 pub(crate) enum Shape {
     /// `int`.
     Int,
-    /// `unsigned int`, or a size.
+    /// `unsigned int`.
+    Uint,
+    /// A size, or another number of the register's width.
     Size,
     /// `loff_t`, or another signed 64-bit number.
     Long,
@@ -76,6 +78,7 @@ impl Shape {
     pub(crate) const fn is_pointer(self) -> bool {
         match self {
             Self::Int
+            | Self::Uint
             | Self::Size
             | Self::Long
             | Self::Hex
@@ -128,6 +131,7 @@ impl Shape {
             Self::Get(record) | Self::Put(record) | Self::Update(record) => record.size(),
             Self::GetMany(record, index) | Self::PutMany(record, index) => record.size() * count(index),
             Self::Int
+            | Self::Uint
             | Self::Size
             | Self::Long
             | Self::Hex

@@ -26,6 +26,7 @@ enum Target {
     Decode,
     Elf,
     IrText,
+    Syscalls,
 }
 
 impl Target {
@@ -34,6 +35,7 @@ impl Target {
             Self::Decode => "decode",
             Self::Elf => "elf",
             Self::IrText => "ir_text",
+            Self::Syscalls => "syscalls",
         }
     }
 
@@ -43,6 +45,12 @@ impl Target {
             Self::Elf => files(&root.join("guests/bin/riscv64"))?.iter().map(|path| Ok(fs::read(path)?)).collect(),
             Self::IrText => Ok(blocks(root)?.into_iter().map(String::into_bytes).collect()),
             Self::Decode => blocks(root)?.iter().filter_map(|block| code(block)).collect(),
+            // Any bytes are calls; what programs are made of is as good as any.
+            Self::Syscalls => {
+                let programs = files(&root.join("guests/bin/riscv64"))?;
+                let bytes: Vec<Vec<u8>> = programs.iter().map(fs::read).collect::<Result<_, _>>()?;
+                Ok(bytes.iter().flat_map(|bytes| bytes.chunks(2048)).map(<[u8]>::to_vec).collect())
+            }
         }
     }
 }

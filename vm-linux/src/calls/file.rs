@@ -83,6 +83,36 @@ fn open(t: &Thread, dirfd: u64, path: CString, how: OpenHow, call: &HostCall) ->
     Ok(host::wait(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Int(how.flags), Arg::Int(how.mode)])?)
 }
 
+/// The tracer's descriptor, which the guest does not have.
+fn hidden(t: &Thread) -> Option<u32> {
+    t.tracer.as_ref().map(|tracer| tracer.descriptor() as u32).filter(|fd| *fd > 2)
+}
+
+/// `close(fd)`.
+pub(crate) fn close(t: &mut Thread, a: &Args) -> SysResult {
+    if hidden(t) == Some(a.uint(0)) {
+        return Err(Errno::EBADF.into());
+    }
+    t.pass(&host::CLOSE, a)
+}
+
+/// `close_range(first, last, flags)`: all but the tracer's descriptor.
+pub(crate) fn close_range(t: &mut Thread, a: &Args) -> SysResult {
+    let (first, last) = (a.uint(0), a.uint(1));
+    let Some(hidden) = hidden(t).filter(|fd| (first..=last).contains(fd)) else {
+        return t.pass(&host::CLOSE_RANGE, a);
+    };
+    let part =
+        |first: u32, last: u32| t.pass(&host::CLOSE_RANGE, &Args([first.into(), last.into(), a.raw(2), 0, 0, 0]));
+    if hidden > first {
+        part(first, hidden - 1)?;
+    }
+    if hidden < last {
+        part(hidden + 1, last)?;
+    }
+    Ok(0)
+}
+
 /// Passes a call whose second and third arguments are an array of buffers and its length.
 fn vector(t: &Thread, a: &Args, call: &HostCall) -> SysResult {
     /// `UIO_MAXIOV`.

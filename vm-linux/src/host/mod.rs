@@ -104,7 +104,7 @@ host_calls! {
     OPENAT = SYS_openat [DirFd, Path, Flags(&n::OPEN), OctalIf(2)];
     OPENAT2 = SYS_openat2 [DirFd, Path, In(3), Size];
     CLOSE = SYS_close [Fd];
-    CLOSE_RANGE = SYS_close_range [Size, Size, Flags(&n::CLOSE_RANGE)];
+    CLOSE_RANGE = SYS_close_range [Uint, Uint, Flags(&n::CLOSE_RANGE)];
     LSEEK = SYS_lseek [Fd, Long, One(&n::WHENCE)];
     DUP = SYS_dup [Fd];
     DUP3 = SYS_dup3 [Fd, Fd, Flags(&n::FD_OPEN)];
@@ -129,7 +129,7 @@ host_calls! {
     VMSPLICE = SYS_vmsplice [Fd, GetMany(IoVec, 2), Size, Flags(&n::SPLICE)];
     PIPE2 = SYS_pipe2 [Put(FdPair), Flags(&n::FD_OPEN)];
     MEMFD_CREATE = SYS_memfd_create [Str, Flags(&n::MFD)];
-    EVENTFD2 = SYS_eventfd2 [Size, Flags(&n::EFD)];
+    EVENTFD2 = SYS_eventfd2 [Uint, Flags(&n::EFD)];
     IOCTL = SYS_ioctl [Fd, Hex, Hex];
     IOCTL_PTR = SYS_ioctl [Fd, Hex, Ptr(64)];
 

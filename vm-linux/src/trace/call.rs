@@ -149,6 +149,7 @@ impl Call {
             Shape::Int | Shape::Fd => put!(line, "{}", value as i32),
             Shape::Signal if value as u32 == 0 => line.push("0"),
             Shape::Signal => line.push(&n::signal(u64::from(value as u32))),
+            Shape::Uint => put!(line, "{}", value as u32),
             Shape::Size => put!(line, "{value}"),
             Shape::Long => put!(line, "{}", value as i64),
             Shape::DirFd if value as i32 == libc::AT_FDCWD => line.push("AT_FDCWD"),
@@ -292,4 +293,71 @@ pub(super) fn bits(addr: u64, count: u64, user: User<'_>, line: &mut Line) {
         put!(line, "{}{bit}", if index > 0 { " " } else { "" });
     }
     line.push("]");
+}
+
+#[cfg(test)]
+mod tests {
+    use vm_core::Perms;
+    use vm_mem::{AddressSpace, MapRequest, Placement};
+
+    use super::*;
+    use crate::errno::Errno;
+    use crate::kernel::Stop;
+    use crate::table;
+
+    /// Lines that strace 6.1 has printed for these calls, but for their addresses.
+    #[test]
+    fn calls_read_as_strace_writes_them() {
+        let space = AddressSpace::new(Placement::Reserved { size: 1 << 24 }).unwrap();
+        let page = space.map(MapRequest::anonymous(4096, Perms::READ | Perms::WRITE)).unwrap().get();
+        let user = User(&space);
+        user.put_bytes(page, b"a\nb\0").unwrap();
+        let [one, big] = [1u64, 5 << 20].map(u64::to_le_bytes);
+        user.put_bytes(page + 64, &[one, big].concat()).unwrap();
+        user.put_bytes(page + 128, &[2u8, 0, 0, 80, 127, 0, 0, 1]).unwrap();
+        let text = |name: &str, args: &[u64], result: SysResult| {
+            let mut all = [0; 6];
+            all[..args.len()].copy_from_slice(args);
+            let call = Call { row: table::by_name(name), number: 9999, args: all };
+            let entered = call.enter(user);
+            let outcome = result.map_or_else(|_| "-1".to_owned(), |value| call.outcome(value, user));
+            format!("{} = {outcome}", call.finish(&entered, Some(result), user))
+        };
+        let failed = Err(Stop::Error(Errno::EINVAL));
+        let cwd = libc::AT_FDCWD as u64;
+        let map = format!("mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = {page:#x}");
+        for (name, args, result, expected) in [
+            ("write", &[1, page, 3][..], Ok(3), r#"write(1, "a\nb", 3) = 3"#),
+            ("read", &[0, page, 99], Ok(1), r#"read(0, "a", 99) = 1"#),
+            (
+                "openat",
+                &[cwd, page, 0o1101, 0o640],
+                Ok(3),
+                r#"openat(AT_FDCWD, "a\nb", O_WRONLY|O_CREAT|O_TRUNC, 0640) = 3"#,
+            ),
+            ("openat", &[cwd, page, 0, 0o640], Ok(3), r#"openat(AT_FDCWD, "a\nb", O_RDONLY) = 3"#),
+            ("mmap", &[0, 4096, 3, 0x22, u64::MAX, 0], Ok(page), &map),
+            ("lseek", &[1, 0, 77], failed, "lseek(1, 0, 0x4d /* SEEK_??? */) = -1"),
+            ("nanosleep", &[page + 64, 0], Ok(0), "nanosleep({tv_sec=1, tv_nsec=5242880}, NULL) = 0"),
+            (
+                "prlimit64",
+                &[0, 3, page + 64, 0],
+                Ok(0),
+                "prlimit64(0, RLIMIT_STACK, {rlim_cur=1, rlim_max=5120*1024}, NULL) = 0",
+            ),
+            ("rt_sigprocmask", &[0, page + 64, 0, 8], Ok(0), "rt_sigprocmask(SIG_BLOCK, [HUP], NULL, 8) = 0"),
+            ("socket", &[999, 1, 0], failed, "socket(0x3e7 /* AF_??? */, SOCK_STREAM, 0) = -1"),
+            (
+                "bind",
+                &[3, page + 128, 16],
+                Ok(0),
+                r#"bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("127.0.0.1")}, 16) = 0"#,
+            ),
+            ("fcntl", &[1, 3, 0], Ok(0x8001), "fcntl(1, F_GETFL) = 0x8001 (flags O_WRONLY|O_LARGEFILE)"),
+            ("umask", &[0o22], Ok(0o22), "umask(022) = 022"),
+            ("no such call", &[1], failed, "syscall_0x270f(0x1, 0, 0, 0, 0, 0) = -1"),
+        ] {
+            assert_eq!(text(name, args, result), expected);
+        }
+    }
 }

@@ -121,6 +121,11 @@ impl Tracer {
         })
     }
 
+    /// The descriptor that lines are written to, which is none of the guest's.
+    pub(crate) fn descriptor(&self) -> u64 {
+        self.fd
+    }
+
     /// Takes down what a call is given, and shows a call that does not come back.
     pub(crate) fn enter(&self, row: Option<&'static Row>, number: u64, args: &[u64; 6], user: User<'_>) -> Entered {
         let call = Call { row, number, args: *args };

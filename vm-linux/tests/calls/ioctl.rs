@@ -98,7 +98,7 @@ fn interfaces(g: &mut Guest) {
     let buffer = g.room(400);
     let list = g.put64(&[400, buffer]);
     g.ok("ioctl", &[socket, 0x8912, list]);
-    assert!(g.get32(list) % 40 == 0 && g.get64(list + 8) == buffer);
+    assert!(g.get32(list).is_multiple_of(40) && g.get64(list + 8) == buffer);
     if g.get32(list) > 0 {
         assert_eq!(g.get(buffer, 3), b"lo\0");
     }

@@ -86,7 +86,7 @@ fn shared_memory(g: &mut Guest) {
     let segment = g.ok("shmget", &[PRIVATE, 5000, CREATE]);
     let first = g.ok("shmat", &[segment, 0, 0]);
     let second = g.ok("shmat", &[segment, 0, libc::SHM_RDONLY as u64]);
-    assert!(first % 4096 == 0 && second % 4096 == 0 && first != second);
+    assert!(first.is_multiple_of(4096) && second.is_multiple_of(4096) && first != second);
     let fd = g.file("into", b"shared by all");
     assert_eq!(g.ok("read", &[fd, first + 4990, 10]), 10);
     assert_eq!(g.get(second + 4990, 10), b"shared by ");
