@@ -225,7 +225,7 @@ static ROWS: &[Row] = &[
     row("rt_sigpending", 136, 127, Own(signal::rt_sigpending, &[Put(SigSet), Size]), Full),
     row("rt_sigtimedwait", 137, 128, Own(signal::rt_sigtimedwait, &[Get(SigSet), Put(SigInfo), Get(Timespec), Size]), Full),
     row("rt_sigqueueinfo", 138, 129, Pass(&host::RT_SIGQUEUEINFO), Full),
-    row("rt_sigreturn", 139, 15, Own(signal::rt_sigreturn, &[]), Partial("no test covers it yet")),
+    row("rt_sigreturn", 139, 15, Own(signal::rt_sigreturn, &[]), Full),
     row("setpriority", 140, 141, Pass(&host::SETPRIORITY), Full),
     row("getpriority", 141, 140, Pass(&host::GETPRIORITY), Full),
     row("reboot", 142, 169, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),

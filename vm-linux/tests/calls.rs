@@ -36,6 +36,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestMemory};
 use vm_linux::table::{self, Support};
@@ -53,7 +54,11 @@ struct Guest {
     next: u64,
     called: BTreeSet<&'static str>,
     dir: PathBuf,
+    /// One guest at a time: where guest addresses are the host's, one's memory would be in another's way.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Guest {
     fn new() -> Self {
@@ -61,10 +66,11 @@ impl Guest {
     }
 
     fn with(options: Options) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let program = common::repository("guests/bin/riscv64/hello");
         let process = Process::load(&Options { program, ..options }).unwrap();
         let dir = folder::folder("calls");
-        let mut guest = Self { process, next: 0, called: BTreeSet::new(), dir };
+        let mut guest = Self { process, next: 0, called: BTreeSet::new(), dir, _alone: alone };
         guest.next = guest.ok("mmap", &[0, 1 << 20, 3, 0x22, u64::MAX, 0]);
         guest
     }

@@ -1,13 +1,13 @@
 //! Timers and the signals that they send.
 
-use vm_linux::Errno;
+use vm_linux::{Errno, Status};
 
 use crate::{Case, Guest, WILD};
 
 pub(crate) const CASES: &[Case] = &[
     (&["timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"], interval_timers),
     (&["rt_sigtimedwait", "rt_sigqueueinfo", "rt_tgsigqueueinfo"], queued_signals),
-    (&["rt_sigsuspend"], suspension),
+    (&["rt_sigsuspend", "rt_sigreturn"], suspension),
 ];
 
 const RT: u64 = 40;
@@ -101,4 +101,7 @@ fn queued_signals(g: &mut Guest) {
 fn suspension(g: &mut Guest) {
     g.fails("rt_sigsuspend", &[WILD, 8], Errno::EFAULT);
     g.fails("rt_sigsuspend", &[0, 4], Errno::EINVAL);
+    // A new program's stack ends before a frame would: as with a kernel, that is a fault. Guest programs return from
+    // frames that are there.
+    assert_eq!(g.try_call("rt_sigreturn", &[]), Err(Status::Killed(libc::SIGSEGV)));
 }
