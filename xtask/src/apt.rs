@@ -41,15 +41,7 @@ impl AptRoot {
         for part in ["state/lists/partial", "cache/archives/partial", "parts"] {
             fs::create_dir_all(folder.join(part))?;
         }
-        let mut status = String::new();
-        for package in provided {
-            // A version that is above any real one satisfies every dependency. Writing to a string cannot fail.
-            let _ = write!(
-                status,
-                "Package: {package}\nStatus: install ok installed\nArchitecture: {architecture}\nVersion: 999:1\n\
-                 Maintainer: none\nDescription: stands for a package that is not needed\n\n"
-            );
-        }
+        let status = stand_ins(provided, architecture);
         fs::write(folder.join("status"), status)?;
         Ok(AptRoot { folder: folder.to_owned(), suite: suite.to_owned(), architecture: architecture.to_owned() })
     }
@@ -124,6 +116,20 @@ impl AptRoot {
         command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
         output_of(command.arg("-q").args(arguments))
     }
+}
+
+/// Paragraphs of dpkg's status file that say that these packages are installed.
+pub(crate) fn stand_ins(packages: &[&str], architecture: &str) -> String {
+    let mut status = String::new();
+    for package in packages {
+        // A version that is above any real one satisfies every dependency. Writing to a string cannot fail.
+        let _ = write!(
+            status,
+            "Package: {package}\nStatus: install ok installed\nArchitecture: {architecture}\nVersion: 999:1\n\
+             Maintainer: none\nDescription: stands for a package that is not needed\n\n"
+        );
+    }
+    status
 }
 
 /// Reads what follows `Inst ` in a simulation: `name (version origin [architecture])`, or with `[old version]` first.

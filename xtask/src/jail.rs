@@ -90,6 +90,7 @@ pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
     for folder in [upper(&inside.scratch), inside.scratch.join("overlay"), mounted(&inside.scratch)] {
         fs::create_dir_all(folder)?;
     }
+    die_with_parent()?;
     // Looked at before the user changes.
     let ids = own_ids();
     no_core_files();
@@ -142,8 +143,7 @@ pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
 
 /// Mounts, starts the command, waits for it, and returns its wait status.
 fn first_process(inside: &Inside) -> Result<i32> {
-    // SAFETY: the call has no pointers. When the waiting process is killed, all of this namespace must go with it.
-    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }, "parent death signal")?;
+    die_with_parent()?;
     let root = mounted(&inside.scratch);
     mount_tree(inside, &root)?;
     mount_system(&root)?;
@@ -298,6 +298,12 @@ fn map_user(user: u32, outside: (u32, u32)) -> Result<()> {
     fs::write("/proc/self/setgroups", "deny").context("/proc/self/setgroups")?;
     fs::write("/proc/self/uid_map", format!("{user} {} 1", outside.0)).context("/proc/self/uid_map")?;
     fs::write("/proc/self/gid_map", format!("{user} {} 1", outside.1)).context("/proc/self/gid_map")
+}
+
+/// When the process that started this one is killed, this one and with it the whole namespace must go too.
+fn die_with_parent() -> Result<()> {
+    // SAFETY: the call has no pointers.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }, "parent death signal").map(drop)
 }
 
 fn own_ids() -> (u32, u32) {

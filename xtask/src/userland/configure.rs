@@ -71,11 +71,12 @@ impl Database {
         Ok(())
     }
 
-    /// Writes `status` with the paragraphs of these packages.
-    pub(crate) fn write_status(&self, packages: &[Archive]) -> Result<()> {
+    /// Writes `status` with the paragraphs of these packages. Those in `provided` count as installed, so that nothing has
+    /// open dependencies.
+    pub(crate) fn write_status(&self, packages: &[Archive], provided: &str) -> Result<()> {
         let mut names: Vec<&str> = packages.iter().map(|archive| archive.package.as_str()).collect();
         names.sort_unstable();
-        let mut status = String::new();
+        let mut status = provided.to_owned();
         for name in names {
             let file = self.paragraphs.join(name);
             status.push_str(&fs::read_to_string(&file).with_context(|| format!("{} is missing", file.display()))?);
