@@ -8,19 +8,7 @@ import sys
 import unittest
 import warnings
 
-parser = argparse.ArgumentParser()
-parser.add_argument("modules", nargs="+")
-# Tests that measure time, look at the build, or need more of a machine than a tree of packages.
-parser.add_argument("--without", default="^$")
-parser.add_argument("--only", default="")
-arguments = parser.parse_args()
-without, only = re.compile(arguments.without), re.compile(arguments.only)
-warnings.simplefilter("ignore")
-
 from test import support
-
-support.use_resources = ["cpu", "subprocess", "network", "walltime"]
-support.verbose = 0
 
 
 class Result(unittest.TestResult):
@@ -60,30 +48,45 @@ class Result(unittest.TestResult):
             print(test.id(), self._exc_info_to_string(error, test), file=sys.stderr)
 
 
-def flatten(suite):
+def flatten(suite, wanted):
     for item in suite:
         if isinstance(item, unittest.TestSuite):
-            yield from flatten(item)
-        elif only.search(item.id()) and not without.search(item.id()):
+            yield from flatten(item, wanted)
+        elif wanted(item.id()):
             yield item
 
 
-os.chdir("/tmp")
-result = Result()
-for module in arguments.modules:
-    found = unittest.defaultTestLoader.loadTestsFromName("test." + module)
-    # What tests print is no part of the comparison.
-    kept, sys.stdout = sys.stdout, io.StringIO()
-    try:
-        unittest.TestSuite(flatten(found)).run(result)
-    finally:
-        sys.stdout = kept
-counts = {}
-for name, end in sorted(result.ends.items()):
-    print(end, name)
-    counts[end] = counts.get(end, 0) + 1
-print(sorted(counts.items()))
-bad = [end for end in counts if end not in ("ok", "skipped", "expected failure")]
-sys.stdout.flush()
-# Threads that a test left behind must not keep the process.
-os._exit(1 if bad else 0)
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("modules", nargs="+")
+    # Tests that measure time, ask for other users, or need more of a machine than a tree of packages.
+    parser.add_argument("--without", default="^$")
+    arguments = parser.parse_args()
+    without = re.compile(arguments.without)
+    warnings.simplefilter("ignore")
+    support.use_resources = ["subprocess", "network"]
+    support.verbose = 0
+    os.chdir("/tmp")
+    result = Result()
+    for module in arguments.modules:
+        found = unittest.defaultTestLoader.loadTestsFromName("test." + module)
+        # What tests print is no part of the comparison.
+        kept, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            unittest.TestSuite(flatten(found, lambda name: not without.search(name))).run(result)
+        finally:
+            sys.stdout = kept
+    counts = {}
+    for name, end in sorted(result.ends.items()):
+        print(end, name)
+        counts[end] = counts.get(end, 0) + 1
+    print(sorted(counts.items()))
+    sys.stdout.flush()
+    bad = [end for end in counts if end not in ("ok", "skipped", "expected failure")]
+    # Threads that a test left behind must not keep the process.
+    os._exit(1 if bad else 0)
+
+
+# Tests that start processes import this file again.
+if __name__ == "__main__":
+    main()
