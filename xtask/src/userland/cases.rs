@@ -140,7 +140,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Case>> {
 
 /// The cases of one table.
 fn parse(text: &str) -> Result<Vec<Case>> {
-    let text = format!("\n{text}").replace("\n\n=== ", "\n=== ");
+    let text = format!("\n{text}");
     let mut sections = text.split("\n=== ");
     if let Some(head) = sections.next()
         && let Some(line) = head.lines().find(|line| !line.is_empty() && !line.starts_with('#'))
@@ -213,13 +213,15 @@ fn parse_case(section: &str) -> Result<Case> {
     }
     match case.script {
         // Line numbers in messages stay as in an editor; Java knows no comments that begin with #.
-        Script::Argument if !line.ends_with("java") => case.files.push((script_name, format!("#!{line}\n{script}\n"))),
-        Script::Argument | Script::Input => case.files.push((script_name, format!("{script}\n"))),
+        Script::Argument if !line.ends_with("java") => {
+            case.files.push((script_name, format!("#!{line}\n{}", whole_lines(script))));
+        }
+        Script::Argument | Script::Input => case.files.push((script_name, whole_lines(script))),
         Script::Nothing => {}
     }
     for file in files {
         let (name, text) = file.split_once('\n').unwrap_or((file, ""));
-        case.files.push((name.trim().to_owned(), format!("{text}\n")));
+        case.files.push((name.trim().to_owned(), whole_lines(text)));
     }
     for (name, _) in &case.files {
         if name.is_empty() || name.starts_with('/') || name.split('/').any(|part| part == "..") {
@@ -227,6 +229,11 @@ fn parse_case(section: &str) -> Result<Case> {
         }
     }
     Ok(case)
+}
+
+/// Without the blank lines that separate it from what follows.
+fn whole_lines(text: &str) -> String {
+    format!("{}\n", text.trim_end_matches('\n'))
 }
 
 fn set_tag(case: &mut Case, tag: &str) -> Result<()> {
@@ -265,10 +272,10 @@ mod tests {
         assert_eq!(cases.len(), 2);
         assert!(cases[0].quick && cases[0].stderr && !cases[0].root);
         assert_eq!(cases[0].interpreter, ["/bin/sh", "-e"]);
-        assert_eq!(cases[0].files[0].1, "#!/bin/sh -e\necho 1\n\n");
-        assert_eq!(cases[0].files[1], ("f.c".to_owned(), "int x;\n\n".to_owned()));
+        assert_eq!(cases[0].files[0].1, "#!/bin/sh -e\necho 1\n");
+        assert_eq!(cases[0].files[1], ("f.c".to_owned(), "int x;\n".to_owned()));
         assert!(cases[1].script == Script::Input && cases[1].status == 3);
-        assert_eq!(cases[1].files[0].1, "1+1\n\n");
+        assert_eq!(cases[1].files[0].1, "1+1\n");
         for wrong in ["=== a b\n#!/x\n", "=== a\n", "=== a\nnokey: 1\n#!/x\n", "x\n=== a\n#!/x\n", "=== a\n#!x\n"] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
