@@ -166,6 +166,20 @@ pub trait GuestMemory: Send + Sync {
     /// [`MemFault`] if the bytes cannot be read and written; nothing is changed.
     fn compare_exchange(&self, addr: GuestAddr, size: usize, expected: u128, new: u128) -> Result<u128, MemFault>;
 
+    /// Whether an access of the byte at `addr` that the host refused is permitted after all, because the mapping has been
+    /// changed meanwhile. By default tries the access.
+    ///
+    /// # Errors
+    /// [`MemFault`]: why it is refused.
+    fn probe(&self, addr: GuestAddr, access: Access) -> Result<(), MemFault> {
+        match access {
+            Access::Read => self.read(addr, &mut [0]),
+            // Replaces a zero by a zero, which asks for the permission to write and changes nothing.
+            Access::Write => self.compare_exchange(addr, 1, 0, 0).map(drop),
+            Access::Execute => self.fetch(addr, &mut [0]).map(drop),
+        }
+    }
+
     /// The memory as one stretch of host addresses, where it is: generated code then accesses it directly, with the
     /// host's page protection in place of checks. `None` (the default) makes every access go through the calls above.
     fn flat(&self) -> Option<FlatView> {

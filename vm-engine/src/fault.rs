@@ -14,7 +14,7 @@ mod operand;
 #[cfg(feature = "jit")]
 pub(crate) mod segments;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -25,6 +25,11 @@ use vm_core::{Access, GuestAddr, GuestMemory, MemFault};
 /// The signals that a guest access can raise on the host. Integer division is total in the IR, so nothing divides by zero
 /// on the host.
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+thread_local! {
+    /// The signal that told this thread of its last fault, for [`explain`]; zero once that has looked at it.
+    static LAST: Cell<c_int> = const { Cell::new(0) };
+}
 
 /// What was installed for each of [`SIGNALS`] before.
 static PREVIOUS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
@@ -127,7 +132,11 @@ pub unsafe fn handle_signal(signal: c_int, info: *mut siginfo_t, context: *mut c
         return false; // sent by a process, not raised by an instruction
     }
     // SAFETY: the third argument of such a handler is the interrupted context, which nobody else uses meanwhile.
-    unsafe { host::handle(info, &mut *context.cast::<libc::ucontext_t>()) }
+    let handled = unsafe { host::handle(info, &mut *context.cast::<libc::ucontext_t>()) };
+    if handled {
+        LAST.set(signal);
+    }
+    handled
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -337,11 +346,12 @@ pub fn guarded_copy() -> Option<GuardedCopy> {
 /// another thread mapped it meanwhile: the access is to be tried again.
 #[must_use]
 pub(crate) fn explain(memory: &dyn GuestMemory, addr: GuestAddr, access: Access) -> Option<MemFault> {
-    match access {
-        Access::Read => memory.read(addr, &mut [0]).err(),
-        // Replaces a zero by a zero, which asks for the permission to write and changes nothing.
-        Access::Write => memory.compare_exchange(addr, 1, 0, 0).err(),
-        Access::Execute => memory.fetch(addr, &mut [0]).err(),
+    // With SIGBUS the host has said all there is to say of a page that is mapped: a file that has grown since would not
+    // have been seen by the access, and one that has no room left for a page would never be.
+    let unbacked = LAST.replace(0) == libc::SIGBUS;
+    match memory.probe(addr, access) {
+        Err(fault) => Some(fault),
+        Ok(()) => unbacked.then_some(MemFault::Unbacked { addr, access }),
     }
 }
 

@@ -163,6 +163,13 @@ impl Kernel {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The limit on `resource` that the guest set for itself, in bytes; `None` if it set none, or none that limits.
+    pub(crate) fn limit(&self, resource: u32) -> Option<u64> {
+        let limits = self.limits();
+        let (_, limit) = limits.iter().find(|(known, _)| *known == resource)?;
+        Some(limit.soft).filter(|soft| *soft != u64::MAX)
+    }
+
     /// Tells the engine which translated code a call has replaced or unmapped, and waits until no thread runs it.
     pub(crate) fn forget_changed_code(&self) {
         let mut forgotten = false;

@@ -243,6 +243,22 @@ impl GuestMemory for AddressSpace {
         Some(self.view())
     }
 
+    /// Touches no memory but to fetch. A mapping that grows downwards is made to grow.
+    fn probe(&self, addr: GuestAddr, access: Access) -> Result<(), MemFault> {
+        if access == Access::Execute {
+            return self.fetch(addr, &mut [0]).map(drop);
+        }
+        loop {
+            let perms = self.read_state().ground.regions().get(addr).map(|region| region.perms);
+            match perms {
+                Some(perms) if permits(perms, access) => return Ok(()),
+                Some(_) => return Err(MemFault::Forbidden { addr, access }),
+                None if self.grow(addr) => {}
+                None => return Err(MemFault::Unmapped { addr, access }),
+            }
+        }
+    }
+
     fn watch_code(&self, page: GuestAddr) {
         self.watch.watch(page);
     }

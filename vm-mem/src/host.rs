@@ -17,7 +17,9 @@ use rustix::io::Errno;
 use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use vm_core::{GuestRange, PAGE_SIZE, Perms};
 
+use crate::advice::Advice;
 use crate::error::MemError;
+use crate::locking::Locking;
 use crate::regions::{Backing, Region, RegionMap, Sharing, span};
 
 /// Where guest memory lies in the host's address space.
@@ -39,48 +41,6 @@ const DIRECT_LIMIT: u64 = 1 << 46;
 /// Inaccessible bytes kept behind a reservation, for accesses that begin below its end and reach over it.
 const RESERVATION_GUARD: u64 = PAGE_SIZE;
 
-/// Advice on the use of memory, as `madvise(2)` describes it. What changes nothing a guest can observe is not listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Advice {
-    /// Contents are not needed: private anonymous pages read as zeros again.
-    DontNeed,
-    /// Contents may be dropped when the host needs memory.
-    Free,
-    /// Contents and what backs them are dropped (shared mappings).
-    Remove,
-    /// A child process does not get the pages.
-    DontFork,
-    /// Undoes [`Advice::DontFork`].
-    DoFork,
-    /// A child process gets zeros.
-    WipeOnFork,
-    /// Undoes [`Advice::WipeOnFork`].
-    KeepOnFork,
-    /// Pages are touched soon.
-    WillNeed,
-    /// Large pages are welcome.
-    HugePage,
-    /// Large pages are not welcome.
-    NoHugePage,
-}
-
-impl Advice {
-    const fn host(self) -> mm::Advice {
-        match self {
-            Self::DontNeed => mm::Advice::LinuxDontNeed,
-            Self::Free => mm::Advice::LinuxFree,
-            Self::Remove => mm::Advice::LinuxRemove,
-            Self::DontFork => mm::Advice::LinuxDontFork,
-            Self::DoFork => mm::Advice::LinuxDoFork,
-            Self::WipeOnFork => mm::Advice::LinuxWipeOnFork,
-            Self::KeepOnFork => mm::Advice::LinuxKeepOnFork,
-            Self::WillNeed => mm::Advice::WillNeed,
-            Self::HugePage => mm::Advice::LinuxHugepage,
-            Self::NoHugePage => mm::Advice::LinuxNoHugepage,
-        }
-    }
-}
-
 /// How to make a host mapping, beyond what its region says.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Making<'fd> {
@@ -88,8 +48,8 @@ pub(crate) struct Making<'fd> {
     pub(crate) fd: Option<BorrowedFd<'fd>>,
     /// Whether no swap space is set aside.
     pub(crate) noreserve: bool,
-    /// Whether its pages are touched at once.
-    pub(crate) populate: bool,
+    /// Whether its pages are locked in memory.
+    pub(crate) locked: bool,
 }
 
 /// Host protection for guest permissions. Hosts cannot refuse reads of writable pages, and what is executed is read.
@@ -173,7 +133,7 @@ impl Ground {
         &self.regions
     }
 
-    /// Ranges that no mapping can use.
+    /// Ranges of others that no mapping can use.
     pub(crate) fn foreign(&self) -> &[GuestRange] {
         &self.foreign
     }
@@ -314,7 +274,7 @@ impl Ground {
             Sharing::Shared => MapFlags::SHARED,
         };
         flags.set(MapFlags::NORESERVE, making.noreserve);
-        flags.set(MapFlags::POPULATE, making.populate);
+        flags.set(MapFlags::LOCKED, making.locked);
         let file = match (&region.backing, making.fd) {
             (Backing::Anonymous, None) => None,
             (Backing::File { offset, .. }, Some(fd)) => Some((fd, *offset)),
@@ -369,17 +329,35 @@ impl Ground {
         hole.map_or(Ok(()), |hole| Err(MemError::Unmapped { addr: hole.start() }))
     }
 
-    /// Passes advice on for every mapped page of `range`.
+    /// Passes advice on for every mapped page of `range`. Advice that changes what memory holds is not for a range of
+    /// which somebody else may unmap a part meanwhile.
     pub(crate) fn advise(&self, range: GuestRange, advice: Advice) -> Result<(), MemError> {
         for piece in self.regions.within(range) {
-            let (addr, len) = self.host(piece.range);
-            // SAFETY: the piece is of a region, to which no Rust reference exists.
-            unsafe { mm::madvise(addr, len, advice.host()) }.map_err(|errno| refused("madvise", errno))?;
+            advise_host(self.base, piece.range, advice)?;
         }
         match self.regions.holes(range).first() {
             Some(hole) => Err(MemError::Unmapped { addr: hole.start() }),
             None => Ok(()),
         }
+    }
+
+    /// Says whether a forked child is to be without the mapped pages of `range`.
+    pub(crate) fn omit(&mut self, range: GuestRange, omitted: bool) {
+        self.regions.set_omitted(range, omitted);
+    }
+
+    /// Forgets what this process, just forked, was to be without. Gives the ranges.
+    pub(crate) fn forget_omitted(&mut self) -> Vec<GuestRange> {
+        let omitted: Vec<_> = self.regions.iter().filter(|region| region.omitted).map(|region| region.range).collect();
+        for range in &omitted {
+            self.regions.remove(*range);
+            // SAFETY: `FIXED_NOREPLACE`.
+            if self.reservation.is_some() && unsafe { self.close(*range, MapFlags::FIXED_NOREPLACE) }.is_err() {
+                let at = self.foreign.partition_point(|other| other.start() < range.start());
+                self.foreign.insert(at, *range);
+            }
+        }
+        omitted
     }
 
     /// The region that holds all of `range`.
@@ -479,6 +457,38 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// Passes advice on for `range`, guest pages of an address space whose address 0 is at `base`.
+pub(crate) fn advise_host(base: usize, range: GuestRange, advice: Advice) -> Result<(), MemError> {
+    let addr = std::ptr::with_exposed_provenance_mut::<c_void>(base + range.start().get() as usize);
+    // SAFETY: no Rust reference to guest memory exists, and the kernel checks what is mapped.
+    let result = unsafe { libc::madvise(addr, range.len() as usize, advice.number()) };
+    if result == 0 {
+        return Ok(());
+    }
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+    Err(MemError::Host { call: "madvise", errno })
+}
+
+/// Locks `range`, guest pages of an address space whose address 0 is at `base`.
+pub(crate) fn lock_host(base: usize, range: GuestRange, how: Locking) -> Result<(), MemError> {
+    let addr = std::ptr::with_exposed_provenance_mut::<c_void>(base + range.start().get() as usize);
+    // SAFETY: locked pages stay what they are.
+    let result = unsafe {
+        match how {
+            Locking::AtOnce => mm::mlock(addr, range.len() as usize),
+            Locking::OnFault => mm::mlock_with(addr, range.len() as usize, mm::MlockFlags::ONFAULT),
+        }
+    };
+    result.map_err(|errno| refused("mlock", errno))
+}
+
+/// Unlocks `range`, guest pages of an address space whose address 0 is at `base`.
+pub(crate) fn unlock_host(base: usize, range: GuestRange) {
+    let addr = std::ptr::with_exposed_provenance_mut::<c_void>(base + range.start().get() as usize);
+    // SAFETY: unlocked pages stay what they are. What is not mapped any more is not locked either.
+    let _ = unsafe { mm::munlock(addr, range.len() as usize) };
 }
 
 impl Drop for Ground {

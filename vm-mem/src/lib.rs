@@ -26,19 +26,24 @@
 
 #[allow(unsafe_code)] // Copies and atomic accesses to memory that guest threads share.
 mod access;
+mod advice;
 mod code_watch;
 mod error;
 mod gaps;
-#[allow(unsafe_code)] // The only calls of mmap, mremap, mprotect, madvise, munmap and shmat.
+mod growth;
+#[allow(unsafe_code)] // The only calls of mmap, mremap, mprotect, madvise, munmap, mlock and shmat.
 mod host;
+mod locking;
 mod regions;
 mod shm;
 mod space;
 
 pub use access::GuardedCopy;
+pub use advice::Advice;
 pub use code_watch::CodeWatch;
 pub use error::MemError;
-pub use host::{Advice, Placement};
+pub use host::Placement;
+pub use locking::Locking;
 pub use regions::{Backing, FileIdentity, Region, RegionMap, Sharing};
 pub use space::{AddressSpace, Frozen, Gap, MapRequest, MapSource, Place, RemapRequest};
 

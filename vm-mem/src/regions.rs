@@ -55,6 +55,10 @@ pub struct Region {
     pub backing: Backing,
     /// Name for `/proc/self/maps` where no file gives one, such as `[heap]` or `[stack]`.
     pub name: Option<Arc<str>>,
+    /// Whether it grows downwards when the pages below it are accessed (`MAP_GROWSDOWN`).
+    pub grows: bool,
+    /// Whether a forked child is to be without it (`MADV_DONTFORK`).
+    pub omitted: bool,
 }
 
 impl Region {
@@ -83,6 +87,8 @@ impl Region {
             && self.perms == next.perms
             && self.sharing == next.sharing
             && self.name == next.name
+            && self.grows == next.grows
+            && self.omitted == next.omitted
     }
 }
 
@@ -227,9 +233,42 @@ impl RegionMap {
 
     /// Gives every mapped page of `range` the permissions `perms`.
     pub fn set_perms(&mut self, range: GuestRange, perms: Perms) {
-        for region in self.remove(range) {
-            self.insert(Region { perms, ..region });
+        self.alter(range, |region| region.perms = perms);
+    }
+
+    /// Says for every mapped page of `range` whether a forked child is to be without it.
+    pub fn set_omitted(&mut self, range: GuestRange, omitted: bool) {
+        self.alter(range, |region| region.omitted = omitted);
+    }
+
+    /// Changes what `range` holds, but not where.
+    fn alter(&mut self, range: GuestRange, change: impl Fn(&mut Region)) {
+        let unchanged = |region: &Region| {
+            let mut changed = region.clone();
+            change(&mut changed);
+            changed == *region
+        };
+        if self.touching(range).all(unchanged) {
+            return;
         }
+        for mut region in self.remove(range) {
+            change(&mut region);
+            self.insert(region);
+        }
+    }
+
+    /// The region with the lowest address above `addr`.
+    #[must_use]
+    pub fn above(&self, addr: GuestAddr) -> Option<&Region> {
+        let (_, region) = self.by_start.range(addr.get()..).next()?;
+        Some(region)
+    }
+
+    /// The region with the highest address whose start is below `addr`.
+    #[must_use]
+    pub fn below(&self, addr: GuestAddr) -> Option<&Region> {
+        let (_, region) = self.by_start.range(..addr.get()).next_back()?;
+        Some(region)
     }
 
     /// The highest gap of `len` bytes that ends at or below `top`, starts at or above `bottom` and whose start is a
@@ -316,7 +355,7 @@ mod tests {
                             None => Backing::Anonymous,
                             Some(offset) => Backing::File { file: Arc::clone(&file), offset },
                         };
-                        map.insert(Region { range, perms, sharing, backing, name: None });
+                        map.insert(Region { range, perms, sharing, backing, name: None, grows: false, omitted: false });
                         for (index, slot) in slots.iter_mut().enumerate() {
                             *slot = Some((perms, sharing, offset.map(|at| at + index as u64 * PAGE_SIZE)));
                         }
@@ -364,6 +403,8 @@ mod tests {
                     sharing: Sharing::Private,
                     backing: Backing::Anonymous,
                     name: None,
+                    grows: false,
+                    omitted: false,
                 });
             }
             let obstacle = [span(blocked * PAGE_SIZE, (blocked + 1) * PAGE_SIZE)];

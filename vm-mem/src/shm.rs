@@ -30,10 +30,21 @@ impl AddressSpace {
             inode: id as u64,
         };
         let backing = Backing::File { file: Arc::new(file), offset: 0 };
-        let region = |range| Region { range, perms, sharing: Sharing::Shared, backing: backing.clone(), name: None };
+        let region = |range| Region {
+            range,
+            perms,
+            sharing: Sharing::Shared,
+            backing: backing.clone(),
+            name: None,
+            grows: false,
+            omitted: false,
+        };
         let mut state = self.write_state();
         let (addr, replace) = match place {
-            Place::Any => return state.in_a_gap(len, |ground, range| ground.attach(region(range), id, false)),
+            Place::Any => {
+                let guards = self.guards(&state);
+                return state.in_a_gap(len, &guards, |ground, range| ground.attach(region(range), id, false));
+            }
             Place::Hint(addr) | Place::FixedNoReplace(addr) => (addr, false),
             Place::Fixed(addr) => (addr, true),
         };

@@ -7,7 +7,9 @@
 //!   host's page protection checks them.
 //! * Whatever changes under translated code is reported to the [`CodeWatch`].
 
+use std::borrow::Cow;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perms};
@@ -15,7 +17,8 @@ use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perm
 use crate::access::GuardedCopy;
 use crate::code_watch::CodeWatch;
 use crate::error::MemError;
-use crate::host::{Advice, Ground, Making, Placement};
+use crate::host::{Ground, Making, Placement, lock_host};
+use crate::locking::Locking;
 use crate::regions::{Backing, FileIdentity, Region, Sharing, span};
 
 /// Lowest address that is given out unasked: the host's usual `vm.mmap_min_addr`.
@@ -69,6 +72,10 @@ pub struct MapRequest<'fd> {
     pub noreserve: bool,
     /// Whether its pages are touched at once (`MAP_POPULATE`).
     pub populate: bool,
+    /// Whether its pages are locked in memory (`MAP_LOCKED`).
+    pub locked: bool,
+    /// Whether it grows downwards (`MAP_GROWSDOWN`).
+    pub grows: bool,
 }
 
 impl MapRequest<'static> {
@@ -84,6 +91,8 @@ impl MapRequest<'static> {
             name: None,
             noreserve: false,
             populate: false,
+            locked: false,
+            grows: false,
         }
     }
 }
@@ -101,6 +110,8 @@ impl<'fd> MapRequest<'fd> {
             name: None,
             noreserve: false,
             populate: false,
+            locked: false,
+            grows: false,
         }
     }
 
@@ -174,6 +185,11 @@ pub struct AddressSpace {
     /// Copies of the ground's constants, for use without the lock.
     base: usize,
     limit: u64,
+    /// Whether there has been a mapping that grows, and how large one may become.
+    pub(crate) any_grows: AtomicBool,
+    pub(crate) growth_limit: AtomicU64,
+    /// How new mappings are locked in memory: a `Locking`, or zero.
+    pub(crate) lock_future: AtomicU8,
 }
 
 impl AddressSpace {
@@ -186,7 +202,15 @@ impl AddressSpace {
         let ground = Ground::new(placement)?;
         let (base, limit) = (ground.base(), ground.limit());
         let state = State { ground, mmap_top: limit, heap: (0, 0), guarded_copy: None };
-        Ok(Self { state: RwLock::new(state), watch: CodeWatch::new(), base, limit })
+        Ok(Self {
+            state: RwLock::new(state),
+            watch: CodeWatch::new(),
+            base,
+            limit,
+            any_grows: AtomicBool::new(false),
+            growth_limit: AtomicU64::new(8 << 20),
+            lock_future: AtomicU8::new(0),
+        })
     }
 
     pub(crate) fn read_state(&self) -> RwLockReadGuard<'_, State> {
@@ -231,6 +255,23 @@ impl AddressSpace {
     /// the old one may be gone.
     pub fn map(&self, request: MapRequest<'_>) -> Result<GuestAddr, MemError> {
         let len = whole_pages(request.len)?;
+        let (populate, perms, sharing) = (request.populate, request.perms, request.sharing);
+        let locking = self.future_locking();
+        let request = MapRequest { locked: request.locked || locking == Some(Locking::AtOnce), ..request };
+        let addr = self.place(request, len)?;
+        let range = span(addr.get(), addr.get() + len);
+        if populate {
+            self.populate(range, perms, sharing);
+        }
+        if locking == Some(Locking::OnFault) {
+            // A mapping that cannot be locked stands, as it does under a kernel whose limit is reached later.
+            let _ = lock_host(self.base, range, Locking::OnFault);
+        }
+        Ok(addr)
+    }
+
+    /// Makes a mapping of `len` bytes.
+    fn place(&self, request: MapRequest<'_>, len: u64) -> Result<GuestAddr, MemError> {
         let (backing, fd) = match request.source {
             MapSource::Anonymous => (Backing::Anonymous, None),
             MapSource::File { fd, offset, identity } => {
@@ -243,28 +284,34 @@ impl AddressSpace {
                 (Backing::File { file: identity, offset }, Some(fd))
             }
         };
-        let making = Making { fd, noreserve: request.noreserve, populate: request.populate };
+        let making = Making { fd, noreserve: request.noreserve, locked: request.locked };
         let region = |range| Region {
             range,
             perms: request.perms,
             sharing: request.sharing,
             backing: backing.clone(),
             name: request.name.clone(),
+            grows: request.grows,
+            omitted: false,
         };
+        if request.grows {
+            self.any_grows.store(true, Ordering::Relaxed);
+        }
         let mut state = self.write_state();
         let hint = match request.place {
             Place::Fixed(addr) | Place::FixedNoReplace(addr) => {
-                let range = self.pages(addr, len)?;
+                let range = self.fixed_pages(addr, len)?;
                 let replace = matches!(request.place, Place::Fixed(_));
                 self.watch.changed(range);
                 return state.ground.map(region(range), making, replace).map(|()| addr);
             }
-            Place::Hint(addr) => Some(addr.page_start()),
-            Place::Any => None,
+            Place::Hint(addr) if addr.get() >= PAGE_SIZE => Some(addr.page_start().max(GuestAddr::new(LOWEST))),
+            Place::Hint(_) | Place::Any => None,
         };
+        let guards = self.guards(&state);
         if let Some(addr) = hint
-            && addr.get() >= LOWEST
             && let Ok(range) = self.pages(addr, len)
+            && !guards.iter().any(|guard| guard.overlaps(range))
         {
             match state.ground.map(region(range), making, false) {
                 Ok(()) => return Ok(addr),
@@ -272,7 +319,7 @@ impl AddressSpace {
                 Err(error) => return Err(error),
             }
         }
-        state.in_a_gap(len, |ground, range| ground.map(region(range), making, false))
+        state.in_a_gap(len, &guards, |ground, range| ground.map(region(range), making, false))
     }
 
     /// Removes every mapping of the `len` bytes at `addr`, rounded up to whole pages.
@@ -287,6 +334,42 @@ impl AddressSpace {
         let mut state = self.write_state();
         self.watch.changed(range);
         state.ground.unmap(range)
+    }
+
+    /// Why no mapping of `len` bytes could be made at `place`, whatever else it is: what [`AddressSpace::map`] says of
+    /// the place.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::map`] for a length of zero and for places.
+    pub fn check_place(&self, place: Place, len: u64) -> Result<(), MemError> {
+        let len = whole_pages(len)?;
+        match place {
+            Place::Any | Place::Hint(_) => self.find_gap(len, PAGE_SIZE, Gap::Above(GuestAddr::new(LOWEST))).map(drop),
+            Place::Fixed(addr) => self.fixed_pages(addr, len).map(drop),
+            Place::FixedNoReplace(addr) => {
+                let range = self.fixed_pages(addr, len)?;
+                match self.read_state().ground.regions().touching(range).next() {
+                    Some(other) => Err(MemError::Exists { addr: other.range.start().max(addr) }),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The bytes that are mapped in `range`.
+    #[must_use]
+    pub fn mapped_bytes(&self, range: GuestRange) -> u64 {
+        self.read_state().ground.regions().within(range).map(|region| region.range.len()).sum()
+    }
+
+    /// The bytes of mappings that count as data: private, writable, and not a stack that grows.
+    #[must_use]
+    pub fn data_bytes(&self) -> u64 {
+        let state = self.read_state();
+        let data = state.ground.regions().iter().filter(|region| {
+            region.sharing == Sharing::Private && region.perms.contains(Perms::WRITE) && !region.grows
+        });
+        data.map(|region| region.range.len()).sum()
     }
 
     /// Gives the `len` bytes at `addr`, rounded up to whole pages, the permissions `perms`. A length of zero is
@@ -306,24 +389,6 @@ impl AddressSpace {
         let mut state = self.write_state();
         self.watch.changed(range);
         state.ground.protect(range, perms)
-    }
-
-    /// Passes advice on for the `len` bytes at `addr`, rounded up to whole pages. A length of zero is accepted.
-    ///
-    /// # Errors
-    /// [`MemError::Invalid`] for an address within a page; [`MemError::Unmapped`] if a page is not mapped, after the
-    /// mapped ones were advised; [`MemError::Host`] where the kernel refuses the advice.
-    pub fn advise(&self, addr: GuestAddr, len: u64, advice: Advice) -> Result<(), MemError> {
-        if !addr.is_aligned(PAGE_SIZE) {
-            return Err(MemError::Invalid { reason: "madvise takes pages" });
-        }
-        if len == 0 {
-            return Ok(());
-        }
-        let range = whole_pages(len).and_then(|len| self.pages(addr, len))?;
-        let state = self.write_state();
-        self.watch.changed(range);
-        state.ground.advise(range, advice)
     }
 
     /// Moves a mapping or changes its size. Returns where it is then.
@@ -352,6 +417,9 @@ impl AddressSpace {
             return Err(not_mapped);
         }
         let mut state = self.write_state();
+        if state.ground.regions().get(addr).is_none() {
+            return Err(not_mapped);
+        }
         if let Some(to) = fixed {
             let new = self.pages(to, new_len).map_err(|_| outside)?;
             if new.overlaps(span(addr.get(), addr.get() + old_len)) {
@@ -392,7 +460,8 @@ impl AddressSpace {
             return Err(MemError::NoGap { len: new_len });
         }
         self.watch.changed(old);
-        state.in_a_gap(new_len, |ground, range| ground.relocate(old, range, keep_old))
+        let guards = self.guards(&state);
+        state.in_a_gap(new_len, &guards, |ground, range| ground.relocate(old, range, keep_old))
     }
 
     /// The gap of `len` bytes that `gap` asks for, its start a multiple of `align` (a power of two, at least the page
@@ -448,8 +517,12 @@ impl AddressSpace {
                 sharing: Sharing::Private,
                 backing: Backing::Anonymous,
                 name: Some(Arc::from("[heap]")),
+                grows: false,
+                omitted: false,
             };
-            if !state.ground.regions().is_free(guarded) || state.ground.map(region, Making::default(), false).is_err() {
+            let locked = self.future_locking() == Some(Locking::AtOnce);
+            let making = Making { locked, ..Making::default() };
+            if !state.ground.regions().is_free(guarded) || state.ground.map(region, making, false).is_err() {
                 return unchanged;
             }
         }
@@ -461,6 +534,19 @@ impl AddressSpace {
     #[must_use]
     pub fn regions(&self) -> Vec<Region> {
         self.read_state().ground.regions().iter().cloned().collect()
+    }
+
+    /// What is mapped in `range`, cut to it, in order.
+    #[must_use]
+    pub fn regions_in(&self, range: GuestRange) -> Vec<Region> {
+        self.read_state().ground.regions().within(range).collect()
+    }
+
+    /// Where the heap begins and ends.
+    #[must_use]
+    pub fn heap(&self) -> (GuestAddr, GuestAddr) {
+        let (start, end) = self.read_state().heap;
+        (GuestAddr::new(start), GuestAddr::new(end))
     }
 
     /// The region that holds `addr`.
@@ -497,6 +583,22 @@ impl AddressSpace {
         Frozen { _watch: Box::new(self.watch.freeze()), _state: state }
     }
 
+    /// Makes the address space that of a forked child, which is without the mappings that were to be omitted. To be called
+    /// in the child.
+    pub fn after_fork(&self) {
+        let mut state = self.write_state();
+        self.lock_future.store(0, Ordering::Relaxed);
+        state.ground.forget_omitted().into_iter().for_each(|range| self.watch.changed(range));
+    }
+
+    /// As [`AddressSpace::pages`] for `mmap`, which looks at the end before it looks at the start.
+    fn fixed_pages(&self, addr: GuestAddr, len: u64) -> Result<GuestRange, MemError> {
+        if addr.get().checked_add(len).is_none_or(|end| end > self.limit) {
+            return Err(MemError::OutOfRange { addr, len });
+        }
+        self.pages(addr, len)
+    }
+
     /// The `len` bytes at `addr`, whole pages of the guest's address space.
     pub(crate) fn pages(&self, addr: GuestAddr, len: u64) -> Result<GuestRange, MemError> {
         if !addr.is_aligned(PAGE_SIZE) {
@@ -514,13 +616,19 @@ impl State {
     pub(crate) fn in_a_gap(
         &mut self,
         len: u64,
+        guards: &[GuestRange],
         mut make: impl FnMut(&mut Ground, GuestRange) -> Result<(), MemError>,
     ) -> Result<GuestAddr, MemError> {
         loop {
-            let (regions, foreign) = (self.ground.regions(), self.ground.foreign());
+            let regions = self.ground.regions();
+            let mut blocked = Cow::Borrowed(self.ground.foreign());
+            if !guards.is_empty() {
+                blocked.to_mut().extend(guards);
+                blocked.to_mut().sort_unstable_by_key(|range| range.start());
+            }
             let addr = regions
-                .gap_below(self.mmap_top, LOWEST, len, PAGE_SIZE, foreign)
-                .or_else(|| regions.gap_above(LOWEST, self.ground.limit(), len, PAGE_SIZE, foreign))
+                .gap_below(self.mmap_top, LOWEST, len, PAGE_SIZE, &blocked)
+                .or_else(|| regions.gap_above(LOWEST, self.ground.limit(), len, PAGE_SIZE, &blocked))
                 .ok_or(MemError::NoGap { len })?;
             let range = span(addr.get(), addr.get() + len);
             match make(&mut self.ground, range) {
@@ -553,7 +661,7 @@ pub struct Frozen<'a> {
 }
 
 /// `len` rounded up to whole pages.
-fn whole_pages(len: u64) -> Result<u64, MemError> {
+pub(crate) fn whole_pages(len: u64) -> Result<u64, MemError> {
     if len == 0 {
         return Err(MemError::Invalid { reason: "a length of zero" });
     }

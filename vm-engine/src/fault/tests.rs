@@ -282,7 +282,11 @@ fn what_is_wrong_is_explained() {
     assert_eq!(explained(SIZE, write), Some(MemFault::Unmapped { addr: at(SIZE), access: write }));
     assert_eq!(explained(READ_ONLY, write), Some(MemFault::Forbidden { addr: at(READ_ONLY), access: write }));
     let beyond = SHORT_FILE + PAGE_SIZE;
+    let flat = Flat::new(space.flat().unwrap()).unwrap();
+    assert_eq!(flat.store_u8(beyond, 1), Err(beyond));
     assert_eq!(explained(beyond, write), Some(MemFault::Unbacked { addr: at(beyond), access: write }));
+    // What a signal said is believed once.
+    assert_eq!(explained(beyond, write), None);
     assert_eq!(explained(ISLAND, write), None);
     assert_eq!(explained(ISLAND, read), None);
 }

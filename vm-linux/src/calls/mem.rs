@@ -3,35 +3,46 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vm_core::{GuestAddr, PAGE_SIZE, Perms};
-use vm_mem::{Advice, FileIdentity, MapRequest, MapSource, MemError, Place, RemapRequest, Sharing};
+use vm_core::{GuestAddr, GuestRange, PAGE_SIZE, Perms};
+use vm_mem::{Advice, FileIdentity, Locking, MapRequest, MapSource, MemError, Place, RemapRequest, Sharing};
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, SysResult, guest_range, name_of, os_string};
+use crate::kernel::{Args, Stop, SysResult, guest_range, name_of, os_string};
 use crate::thread::Thread;
 
 use super::dir;
 
-impl From<MemError> for crate::kernel::Stop {
+impl From<MemError> for Stop {
     fn from(error: MemError) -> Self {
         Self::Error(Errno::new(error.errno()))
     }
 }
 
 // `asm-generic/mman-common.h` and `linux/mman.h`.
-const PROT_ALL: u32 = 7;
+const PROT_SEM: u32 = 8;
+const PROT_GROWSDOWN: u32 = 0x100_0000;
+const PROT_GROWSUP: u32 = 0x200_0000;
 const MAP_SHARED: u32 = 1;
 const MAP_PRIVATE: u32 = 2;
 const MAP_SHARED_VALIDATE: u32 = 3;
 const MAP_TYPE: u32 = 15;
 const MAP_FIXED: u32 = 0x10;
 const MAP_ANONYMOUS: u32 = 0x20;
+const MAP_GROWSDOWN: u32 = 0x100;
+const MAP_LOCKED: u32 = 0x2000;
 const MAP_NORESERVE: u32 = 0x4000;
 const MAP_POPULATE: u32 = 0x8000;
+const MAP_NONBLOCK: u32 = 0x1_0000;
+const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
-/// Flags that `MAP_SHARED_VALIDATE` accepts: those above and the ones that every mapping ignores.
-const MAP_KNOWN: u32 = 0x1f_ffff & !0x80000;
+/// Flags that `MAP_SHARED_VALIDATE` accepts, the kernel's `LEGACY_MAP_MASK`: among them `MAP_DENYWRITE`,
+/// `MAP_EXECUTABLE` and `MAP_STACK`, which change nothing, and not `MAP_SYNC`, which takes memory that is a file.
+const MAP_LEGACY: u32 = 0x7933 | MAP_POPULATE | MAP_NONBLOCK | 0x2_0000 | MAP_HUGETLB | 0x7c00_0000;
+
+/// `RLIMIT_DATA` and `RLIMIT_AS`.
+const LIMIT_DATA: u32 = 2;
+const LIMIT_SPACE: u32 = 9;
 
 /// `PROT_READ`, `PROT_WRITE` and `PROT_EXEC` are bits 0, 1 and 2; other bits (`PROT_SEM`) change nothing here.
 fn perms(prot: u32) -> Perms {
@@ -41,23 +52,23 @@ fn perms(prot: u32) -> Perms {
         .fold(Perms::NONE, |all, (_, perm)| all | perm)
 }
 
-/// `mmap(addr, length, prot, flags, fd, offset)`.
+/// `mmap(addr, length, prot, flags, fd, offset)`: checked in the order of the kernel's `ksys_mmap_pgoff` and `do_mmap`.
 pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
     let (addr, len, flags, offset) = (GuestAddr::new(a.raw(0)), a.raw(1), a.uint(3), a.raw(5));
     if offset % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
     }
     let file = if flags & MAP_ANONYMOUS == 0 { Some(host::duplicate(a.int(4))?) } else { None };
+    if flags & MAP_HUGETLB != 0 {
+        return Err(huge_pages(flags, file.is_some()).into());
+    }
     if len == 0 {
         return Err(Errno::EINVAL.into());
     }
-    let sharing = match flags & MAP_TYPE {
-        MAP_PRIVATE => Sharing::Private,
-        MAP_SHARED => Sharing::Shared,
-        MAP_SHARED_VALIDATE if flags & !MAP_KNOWN != 0 => return Err(Errno::EOPNOTSUPP.into()),
-        MAP_SHARED_VALIDATE if file.is_some() => Sharing::Shared,
-        _ => return Err(Errno::EINVAL.into()),
-    };
+    let pages = len.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+    if offset.checked_add(pages).is_none() {
+        return Err(Errno::EOVERFLOW.into());
+    }
     let place = if flags & MAP_FIXED_NOREPLACE != 0 {
         Place::FixedNoReplace(addr)
     } else if flags & MAP_FIXED != 0 {
@@ -67,10 +78,30 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
     } else {
         Place::Hint(addr)
     };
+    let refuse = |errno: Errno| match t.space.check_place(place, pages) {
+        Err(error) => Err(Stop::from(error)),
+        Ok(()) => Err(errno.into()),
+    };
+    let sharing = match (flags & MAP_TYPE, &file) {
+        (MAP_PRIVATE, _) => Sharing::Private,
+        (MAP_SHARED, _) => Sharing::Shared,
+        (MAP_SHARED_VALIDATE, Some(_)) if flags & !MAP_LEGACY == 0 => Sharing::Shared,
+        (MAP_SHARED_VALIDATE, Some(_)) => return refuse(Errno::EOPNOTSUPP),
+        _ => return refuse(Errno::EINVAL),
+    };
+    let grows = flags & MAP_GROWSDOWN != 0;
+    // Neither files nor shared memory grow.
+    if grows && (file.is_some() || sharing == Sharing::Shared) {
+        return refuse(Errno::EINVAL);
+    }
+    let perms = perms(a.uint(2));
     let source = match &file {
         None => MapSource::Anonymous,
         Some(file) => {
             let fd = a.int(4) as u64;
+            if perms.contains(Perms::EXECUTE) && forbids_execution(fd)? {
+                return refuse(Errno::EPERM);
+            }
             let status = dir::status_of(fd)?;
             let identity = FileIdentity {
                 path: name_of(fd).map_or_else(PathBuf::new, |name| os_string(&name).into()),
@@ -80,17 +111,57 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
             MapSource::File { fd: std::os::fd::AsFd::as_fd(file), offset, identity: Arc::new(identity) }
         }
     };
+    let replaced = match place {
+        Place::Fixed(addr) => t.space.mapped_bytes(guest_range(addr.get(), pages)),
+        Place::Any | Place::Hint(_) | Place::FixedNoReplace(_) => 0,
+    };
+    let is_data = sharing == Sharing::Private && perms.contains(Perms::WRITE) && !grows;
+    check_limits(t, pages.saturating_sub(replaced), is_data)?;
     let request = MapRequest {
         place,
         len,
-        perms: perms(a.uint(2)),
+        perms,
         sharing,
         source,
         name: None,
         noreserve: flags & MAP_NORESERVE != 0,
-        populate: flags & MAP_POPULATE != 0,
+        populate: flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE,
+        locked: flags & MAP_LOCKED != 0,
+        grows,
     };
     Ok(t.space.map(request)?.get())
+}
+
+/// Why a mapping of huge pages is refused: those of the guest's sizes are not there, others never are.
+fn huge_pages(flags: u32, is_file: bool) -> Errno {
+    /// Bits 26 and up: binary logarithm of the size, zero for the usual one.
+    const SIZES: [u32; 3] = [0, 21, 30];
+    if is_file || !SIZES.contains(&(flags >> 26)) { Errno::EINVAL } else { Errno::ENOMEM }
+}
+
+/// Whether the file is on a file system that is mounted so that nothing on it is executed.
+fn forbids_execution(fd: u64) -> Result<bool, Errno> {
+    /// `ST_NOEXEC`, and where `f_flags` lies in `struct statfs`.
+    const NOEXEC: u64 = 8;
+    const FLAGS_AT: usize = 80;
+    let mut status = [0; 120];
+    host::call(&host::FSTATFS, &mut [Arg::Int(fd), Arg::Bytes(&mut status)])?;
+    let flags = status[FLAGS_AT..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok(flags & NOEXEC != 0)
+}
+
+/// Refuses `bytes` more of memory where the guest has limited its address space or its data.
+fn check_limits(t: &Thread, bytes: u64, is_data: bool) -> Result<(), Errno> {
+    let exceeds = |resource, now: &dyn Fn() -> u64| {
+        t.limit(resource).is_some_and(|limit| now().checked_add(bytes).is_none_or(|sum| sum > limit & !(PAGE_SIZE - 1)))
+    };
+    let everything = GuestRange::everything();
+    if exceeds(LIMIT_SPACE, &|| t.space.mapped_bytes(everything))
+        || is_data && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
+    {
+        return Err(Errno::ENOMEM);
+    }
+    Ok(())
 }
 
 /// `munmap(addr, length)`.
@@ -99,13 +170,38 @@ pub(crate) fn munmap(t: &mut Thread, a: &Args) -> SysResult {
     Ok(0)
 }
 
-/// `mprotect(addr, length, prot)`.
+/// `mprotect(addr, length, prot)`: checked in the order of the kernel's `do_mprotect_pkey`.
 pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
-    // PROT_SEM is accepted; PROT_GROWSDOWN and PROT_GROWSUP are for stacks that grow, which none here does.
-    if a.uint(2) & !(PROT_ALL | 8) != 0 {
+    let (addr, len) = (GuestAddr::new(a.raw(0)), a.raw(1));
+    let grows = a.uint(2) & (PROT_GROWSDOWN | PROT_GROWSUP);
+    let prot = a.uint(2) & !(PROT_GROWSDOWN | PROT_GROWSUP);
+    if grows == PROT_GROWSDOWN | PROT_GROWSUP || !addr.is_aligned(PAGE_SIZE) {
         return Err(Errno::EINVAL.into());
     }
-    t.space.protect(GuestAddr::new(a.raw(0)), a.raw(1), perms(a.uint(2)))?;
+    if len == 0 {
+        return Ok(0);
+    }
+    let len = len.checked_next_multiple_of(PAGE_SIZE).filter(|len| addr.get().checked_add(*len).is_some());
+    let len = len.ok_or(Errno::ENOMEM)?;
+    if prot & !(7 | PROT_SEM) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if grows == 0 {
+        t.space.protect(addr, len, perms(prot))?;
+        return Ok(0);
+    }
+    // From the start of the mapping that grows to the end of the range. Nothing grows upwards.
+    let range = guest_range(addr.get(), len);
+    let first = t.space.regions_in(range).into_iter().next().map(|region| region.range.start());
+    let region = first.and_then(|first| t.space.region_at(first)).ok_or(Errno::ENOMEM)?;
+    if grows == PROT_GROWSUP && region.range.start() > addr {
+        return Err(Errno::ENOMEM.into());
+    }
+    if grows == PROT_GROWSUP || !region.grows {
+        return Err(Errno::EINVAL.into());
+    }
+    let start = region.range.start();
+    t.space.protect(start, range.end().get() - start.get(), perms(prot))?;
     Ok(0)
 }
 
@@ -115,6 +211,21 @@ pub(crate) fn mremap(t: &mut Thread, a: &Args) -> SysResult {
     let (may_move, fixed, keep_old) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
     if flags & !7 != 0 {
         return Err(Errno::EINVAL.into());
+    }
+    let (old_len, new_len) = (a.raw(1).next_multiple_of_page(), a.raw(2).next_multiple_of_page());
+    if new_len > old_len {
+        let region = t.space.region_at(GuestAddr::new(a.raw(0)));
+        let is_data = region.is_some_and(|region| {
+            region.sharing == Sharing::Private && region.perms.contains(Perms::WRITE) && !region.grows
+        });
+        // The kernel looks at the limits last, and only for requests that would be granted.
+        if check_limits(t, new_len - old_len, is_data).is_err() && a.raw(0) % PAGE_SIZE == 0 {
+            let addr = GuestAddr::new(a.raw(0));
+            return match t.space.region_at(addr) {
+                Some(region) if region.range.end().get() - addr.get() >= old_len => Err(Errno::ENOMEM.into()),
+                Some(_) | None => Err(Errno::EFAULT.into()),
+            };
+        }
     }
     let request = RemapRequest {
         addr: GuestAddr::new(a.raw(0)),
@@ -129,36 +240,42 @@ pub(crate) fn mremap(t: &mut Thread, a: &Args) -> SysResult {
 
 /// `brk(end)`: never fails; the end that is in force is returned.
 pub(crate) fn brk(t: &mut Thread, a: &Args) -> SysResult {
-    Ok(t.space.brk(GuestAddr::new(a.raw(0))).get())
+    let (start, end) = t.space.heap();
+    let wanted = a.raw(0);
+    let grows_by = wanted.next_multiple_of_page().saturating_sub(end.get().next_multiple_of_page());
+    let too_large = t.limit(LIMIT_DATA).is_some_and(|limit| wanted.saturating_sub(start.get()) > limit);
+    if grows_by != 0 && (too_large || check_limits(t, grows_by, true).is_err()) {
+        return Ok(end.get());
+    }
+    Ok(t.space.brk(GuestAddr::new(wanted)).get())
+}
+
+/// Sizes as the kernel rounds them.
+trait Pages {
+    /// Rounded up to whole pages; what would wrap becomes the largest number of pages.
+    fn next_multiple_of_page(self) -> Self;
+}
+
+impl Pages for u64 {
+    fn next_multiple_of_page(self) -> Self {
+        self.checked_next_multiple_of(PAGE_SIZE).unwrap_or(Self::MAX & !(PAGE_SIZE - 1))
+    }
+}
+
+/// Whether `addr..addr + len` rounded to pages neither starts within a page nor wraps.
+fn is_range(addr: u64, len: u64) -> bool {
+    let pages = len.checked_next_multiple_of(PAGE_SIZE);
+    addr % PAGE_SIZE == 0 && pages.is_some_and(|pages| addr.checked_add(pages).is_some())
 }
 
 /// `madvise(addr, length, advice)`.
 pub(crate) fn madvise(t: &mut Thread, a: &Args) -> SysResult {
-    // Numbers of `asm-generic/mman-common.h`.
-    let advice = match a.int(2) {
-        3 => Some(Advice::WillNeed),
-        4 => Some(Advice::DontNeed),
-        8 => Some(Advice::Free),
-        9 => Some(Advice::Remove),
-        10 => Some(Advice::DontFork),
-        11 => Some(Advice::DoFork),
-        14 => Some(Advice::HugePage),
-        15 => Some(Advice::NoHugePage),
-        18 => Some(Advice::WipeOnFork),
-        19 => Some(Advice::KeepOnFork),
-        // NORMAL, RANDOM, SEQUENTIAL, MERGEABLE, UNMERGEABLE, DONTDUMP, DODUMP, COLD, PAGEOUT, POPULATE_*, COLLAPSE.
-        0..=2 | 12 | 13 | 16 | 17 | 20..=23 | 25 => None,
-        _ => return Err(Errno::EINVAL.into()),
-    };
-    let (addr, len) = (GuestAddr::new(a.raw(0)), a.raw(1));
-    if let Some(advice) = advice {
-        t.space.advise(addr, len, advice)?;
-        return Ok(0);
-    }
-    if !addr.is_aligned(PAGE_SIZE) {
+    let advice = Advice::from_number(a.int(2)).ok_or(Errno::EINVAL)?;
+    if !is_range(a.raw(0), a.raw(1)) {
         return Err(Errno::EINVAL.into());
     }
-    if t.space.is_mapped(guest_range(a.raw(0), len)) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+    t.space.advise(GuestAddr::new(a.raw(0)), a.raw(1), advice)?;
+    Ok(0)
 }
 
 /// `mincore(addr, length, vector)`: pages that the guest has not mapped are not shown, whatever the host has there.
@@ -172,4 +289,44 @@ pub(crate) fn mincore(t: &mut Thread, a: &Args) -> SysResult {
     }
     let (pages, vector) = (t.user().pointer(addr, len), t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
     Ok(host::call(&host::MINCORE, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Guest(vector)])?)
+}
+
+/// `msync(addr, length, flags)`.
+pub(crate) fn msync(t: &mut Thread, a: &Args) -> SysResult {
+    const ASYNC: u64 = 1;
+    const SYNC: u64 = 4;
+    let (addr, len, flags) = (a.raw(0), a.raw(1), a.raw(2) & 0xffff_ffff);
+    if flags & !7 != 0 || addr % PAGE_SIZE != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
+        return Err(Errno::EINVAL.into());
+    }
+    if !is_range(addr, len) {
+        return Err(Errno::ENOMEM.into());
+    }
+    let range = guest_range(addr, len);
+    for region in t.space.regions_in(range) {
+        let (start, len) = (region.range.start().get(), region.range.len());
+        let pages = t.user().pointer(start, len);
+        host::wait(&host::MSYNC, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Int(flags)])?;
+    }
+    if t.space.is_mapped(range.whole_pages()) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+}
+
+/// `mlockall(flags)`: of the guest's memory; the emulator's own is not locked.
+pub(crate) fn mlockall(t: &mut Thread, a: &Args) -> SysResult {
+    const CURRENT: u32 = 1;
+    const FUTURE: u32 = 2;
+    const ON_FAULT: u32 = 4;
+    let flags = a.uint(0);
+    if flags == 0 || flags & !7 != 0 || flags == ON_FAULT {
+        return Err(Errno::EINVAL.into());
+    }
+    let how = if flags & ON_FAULT != 0 { Locking::OnFault } else { Locking::AtOnce };
+    t.space.lock_all((flags & CURRENT != 0).then_some(how), (flags & FUTURE != 0).then_some(how))?;
+    Ok(0)
+}
+
+/// `munlockall()`.
+pub(crate) fn munlockall(t: &mut Thread, _: &Args) -> SysResult {
+    t.space.unlock_all();
+    Ok(0)
 }

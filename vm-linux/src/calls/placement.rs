@@ -1,9 +1,7 @@
-//! Where memory is: on which nodes of the machine, and whether it stays in memory.
-
-use vm_mem::Region;
+//! Where memory is: on which nodes of the machine.
 
 use crate::errno::Errno;
-use crate::host::{self, Arg, HostCall};
+use crate::host::{self, Arg};
 use crate::kernel::{Args, SysResult};
 use crate::thread::Thread;
 
@@ -34,45 +32,4 @@ pub(crate) fn move_pages(t: &mut Thread, a: &Args) -> SysResult {
     let mut args =
         [Arg::Int(a.raw(0)), Arg::Int(count), Arg::Bytes(&mut pages), numbers(3), numbers(4), Arg::Int(a.raw(5))];
     Ok(host::call(&host::MOVE_PAGES, &mut args)?)
-}
-
-// `asm-generic/mman.h`.
-const MCL_CURRENT: u32 = 1;
-const MCL_ALL: u32 = 7;
-const MCL_ONFAULT: u32 = 4;
-
-/// Makes `call` for every region that the guest has mapped.
-fn each(t: &Thread, call: &HostCall, rest: &[u64]) -> Result<(), Errno> {
-    let regions: Vec<Region> = t.space.regions();
-    for region in regions {
-        let (start, len) = (region.range.start().get(), region.range.len());
-        let mut args = vec![Arg::Guest(t.user().pointer(start, len)), Arg::Int(len)];
-        args.extend(rest.iter().map(|value| Arg::Int(*value)));
-        match host::call(call, &mut args) {
-            // What cannot be touched cannot be brought into memory either, which is no mistake here.
-            Ok(_) | Err(Errno::ENOMEM) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
-}
-
-/// `mlockall(flags)`: of the guest's memory, not of the emulator's.
-pub(crate) fn mlockall(t: &mut Thread, a: &Args) -> SysResult {
-    let flags = a.uint(0);
-    if flags & !MCL_ALL != 0 || flags == 0 || flags == MCL_ONFAULT {
-        return Err(Errno::EINVAL.into());
-    }
-    if flags & MCL_CURRENT != 0 {
-        /// `MLOCK_ONFAULT`.
-        const ON_FAULT: u64 = 1;
-        each(t, &host::MLOCK2, &[if flags & MCL_ONFAULT == 0 { 0 } else { ON_FAULT }])?;
-    }
-    Ok(0)
-}
-
-/// `munlockall()`.
-pub(crate) fn munlockall(t: &mut Thread, _: &Args) -> SysResult {
-    each(t, &host::MUNLOCK, &[])?;
-    Ok(0)
 }

@@ -42,7 +42,8 @@ pub(crate) fn prctl(t: &mut Thread, a: &Args) -> SysResult {
 }
 
 /// Limits that the emulator would hit before or after the guest does: `RLIMIT_DATA`, `RLIMIT_STACK`, `RLIMIT_AS`.
-const RECORDED_LIMITS: [u32; 3] = [2, 3, 9];
+const RECORDED_LIMITS: [u32; 3] = [2, STACK, 9];
+const STACK: u32 = 3;
 
 fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
     let own = process == 0 || process == std::process::id() as i32;
@@ -68,6 +69,9 @@ fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Resul
         // Raising a hard limit takes a privilege, which the host's answer would tell only for its own limits.
         if new.hard > old.hard && host::call(&host::GETEUID, &mut [])? != 0 {
             return Err(Errno::EPERM);
+        }
+        if resource == STACK {
+            t.space.set_growth_limit(new.soft);
         }
         match slot {
             Some(slot) => limits[slot].1 = new,

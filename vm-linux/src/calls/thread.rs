@@ -193,6 +193,9 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
             Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
         }
         drop(changes);
+        if matches!(forked, Ok(Forked::Child)) {
+            kernel.space.after_fork();
+        }
         forked?
     };
     match forked {
@@ -279,6 +282,7 @@ pub(crate) fn membarrier(t: &mut Thread, a: &Args) -> SysResult {
     // Other vCPUs fetch anew what this one wrote before (`MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE`).
     if command == 1 << 5 {
         t.engine.flush_code();
+        t.engine.wait_for_vcpus();
     }
     Ok(result)
 }
