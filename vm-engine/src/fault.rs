@@ -3,11 +3,14 @@
 //! A signal handler looks at the interrupted host instruction:
 //!
 //! * of an accessor of `flat`: it goes on behind the access, which returns an error;
-//! * of generated code: the frame is told the guest's pc, the address and the direction of the access, and generated
-//!   code is left by its exit stub;
+//! * of generated code: memory is asked what is wrong with the access. If nothing is any more the instruction runs
+//!   again, with all its registers, which generated code alone knows. Otherwise the frame is told the guest's pc and
+//!   the fault, and generated code is left by its exit stub;
 //! * anything else is passed on to the handler that was there before.
 //!
-//! Handlers take no lock, allocate nothing and use no floating point.
+//! Faults are raised by the thread's own instruction, and of two known kinds: neither an accessor nor generated code
+//! holds a lock that memory takes, or is in the middle of an allocation. So memory may do both when it is asked. Beyond
+//! that handlers take no lock, allocate nothing and use no floating point.
 
 #[cfg(all(feature = "jit", target_arch = "x86_64"))]
 mod operand;
@@ -168,10 +171,12 @@ mod host {
 #[cfg(all(feature = "jit", target_arch = "x86_64"))]
 mod generated {
     use libc::{c_int, siginfo_t};
+    use vm_core::{Access, GuestAddr, MemFault};
 
     use super::operand;
     use super::segments::{Segment, with_segment};
     use crate::frame::Frame;
+    use crate::jit::RuntimeContext;
 
     /// Indices into the context's registers by the number that instructions use.
     const BY_NUMBER: [c_int; 16] = [
@@ -199,26 +204,49 @@ mod generated {
     /// Bytes of the longest instruction.
     const LONGEST: usize = 15;
 
-    /// Leaves generated code by its exit stub if `pc` is in some: the frame then holds pc, address and direction.
+    /// What is known of a fault in generated code.
+    struct Known {
+        guest_pc: GuestAddr,
+        /// Host address of the stub by which generated code is left.
+        exit: usize,
+        /// Host address of the access.
+        address: u64,
+        access: Access,
+    }
+
+    /// If `pc` is in generated code: leaves it by its exit stub, the frame then holding pc and fault, or runs the
+    /// instruction again if it would not fault any more. False if `pc` is elsewhere.
     ///
     /// # Safety
     /// `registers` are those of the context that the running handler interrupted at `pc`, with `info`.
     pub(super) unsafe fn leave(pc: usize, info: &siginfo_t, registers: &mut [i64; 23]) -> bool {
-        with_segment(pc, |segment| {
+        let known = with_segment(pc, |segment| {
             let guest_pc = segment.guest_pc(pc)?;
             let (address, write) = access(segment, pc, info, registers)?;
-            // SAFETY: generated code holds the frame of the vCPU that this thread runs in r15.
-            let body = unsafe { (*(registers[libc::REG_R15 as usize] as *const Frame)).body() };
-            // SAFETY: the body is touched by the running thread alone, which is in this handler.
-            let body = unsafe { &mut *body };
-            body.exit_value = u64::from(write || segment.is_atomic(guest_pc));
-            body.exit_addr = address.wrapping_sub(body.memory_base);
-            body.state.set_pc(guest_pc);
-            registers[libc::REG_RSP as usize] = body.entry_sp as i64;
-            registers[libc::REG_RIP as usize] = segment.exit as i64;
-            Some(())
-        })
-        .is_some()
+            let access = if write || segment.is_atomic(guest_pc) { Access::Write } else { Access::Read };
+            Some(Known { guest_pc, exit: segment.exit, address, access })
+        });
+        let Some(Known { guest_pc, exit, address, access }) = known else { return false };
+        // SAFETY: generated code holds the frame of the vCPU that this thread runs in r15.
+        let body = unsafe { (*(registers[libc::REG_R15 as usize] as *const Frame)).body() };
+        // SAFETY: the body is touched by the running thread alone, which is in this handler.
+        let body = unsafe { &mut *body };
+        let addr = GuestAddr::new(address.wrapping_sub(body.memory_base));
+        // SAFETY: a frame's context is a live `RuntimeContext` or, in a frame of its own, nothing.
+        let context = unsafe { (body.context as *const RuntimeContext).as_ref() };
+        let refused = context.map(|context| context.memory.probe(addr, access));
+        let fault = match refused {
+            Some(Err(fault)) => fault,
+            // With SIGBUS the host has said all there is to say of a page that is mapped.
+            Some(Ok(())) if info.si_signo == libc::SIGBUS => MemFault::Unbacked { addr, access },
+            Some(Ok(())) => return true,
+            None => MemFault::Unmapped { addr, access },
+        };
+        body.note_fault(fault);
+        body.state.set_pc(guest_pc);
+        registers[libc::REG_RSP as usize] = body.entry_sp as i64;
+        registers[libc::REG_RIP as usize] = exit as i64;
+        true
     }
 
     /// Host address of the access that failed, and whether it was a write.

@@ -4,6 +4,8 @@ use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(feature = "jit")]
+use vm_core::{Access, MemFault};
 use vm_core::{CpuState, GuestAddr};
 
 #[cfg(feature = "jit")]
@@ -26,8 +28,38 @@ pub(crate) enum ExitCode {
     Poll = 4,
     /// Guest code may have changed; pc is the next instruction.
     Flush = 5,
-    /// A guest access faulted; `exit_addr` is its first failing byte, `exit_value` 0 for a read and 1 for a write.
+    /// A guest access faulted, as [`FrameBody::note_fault`] says.
     Fault = 6,
+}
+
+#[cfg(feature = "jit")]
+impl FrameBody {
+    /// Notes why an access of generated code was refused, for [`ExitCode::Fault`]: the address in `exit_addr`, in
+    /// `exit_value` the access and above it the kind of fault.
+    pub(crate) fn note_fault(&mut self, fault: MemFault) {
+        let kind = match fault {
+            MemFault::Unmapped { .. } => 0,
+            MemFault::Forbidden { .. } => 1,
+            MemFault::Unbacked { .. } => 2,
+        };
+        let write = match fault.access() {
+            Access::Read | Access::Execute => 0,
+            Access::Write => 1,
+        };
+        self.exit_addr = fault.addr().get();
+        self.exit_value = kind << 1 | write;
+    }
+
+    /// The fault that was noted.
+    pub(crate) fn fault(&self) -> MemFault {
+        let addr = GuestAddr::new(self.exit_addr);
+        let access = if self.exit_value & 1 == 0 { Access::Read } else { Access::Write };
+        match self.exit_value >> 1 {
+            0 => MemFault::Unmapped { addr, access },
+            1 => MemFault::Forbidden { addr, access },
+            _ => MemFault::Unbacked { addr, access },
+        }
+    }
 }
 
 /// An entry of the jump cache: where the code for a guest address starts. `pc` is odd-tagged when empty.

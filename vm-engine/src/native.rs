@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use vm_core::{Access, BlockKey, Exit, GuestAddr, Mode, Trap, TrapKind};
+use vm_core::{BlockKey, Exit, GuestAddr, Mode, Trap, TrapKind};
 use vm_ir::{Block, Effort, End};
 
 use crate::cache::quiesce::Reader;
@@ -11,7 +11,6 @@ use crate::cache::{Held, TieredCodeCache};
 use crate::config::TierPolicy;
 use crate::disturb;
 use crate::engine::{Engine, EngineError};
-use crate::fault;
 use crate::frame::{ExitCode, JUMP_CACHE_LEN, JumpEntry, OwnFrame};
 use crate::hostfp;
 use crate::jit::code::CodePtr;
@@ -379,13 +378,7 @@ impl NativeVcpu {
                     engine.flush_code();
                     return Went::On;
                 }
-                ExitCode::Fault => {
-                    let access = if value == 0 { Access::Read } else { Access::Write };
-                    return match fault::explain(&*engine.memory, addr, access) {
-                        Some(fault) => Went::Out(Exit::Trap(Trap::Memory(fault))),
-                        None => Went::On,
-                    };
-                }
+                ExitCode::Fault => return Went::Out(Exit::Trap(Trap::Memory(frame.body().fault()))),
             };
             match next {
                 Some(next) => code = next,

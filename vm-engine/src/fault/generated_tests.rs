@@ -1,13 +1,16 @@
 //! Faults of code made by hand, in place of generated code.
 
 use std::arch::naked_asm;
+use std::sync::Arc;
 
-use vm_core::PAGE_SIZE;
+use vm_core::{Access, GuestMemory, MemFault, PAGE_SIZE};
+use vm_mem::{AddressSpace, MapRequest, Place};
 
 use super::segments::{Segment, register};
-use super::tests::{ISLAND, READ_ONLY, SHORT_FILE, at, memory};
+use super::tests::{ISLAND, READ_ONLY, RW, SHORT_FILE, at, memory};
 use super::{install, prepare_thread};
 use crate::frame::{ExitCode, Frame, FrameBody};
+use crate::jit::RuntimeContext;
 
 /// Enters `code` with `frame` in r15 and `operand` in rdi, and comes back by way of [`leave`]:
 /// the code has to fault.
@@ -83,8 +86,8 @@ const PROLOGUE: &[u8] = &[
     0x4d, 0x31, 0xf6, // xor r14, r14
 ];
 
-/// Runs `access` as generated code on `operand`. Gives exit code, exit value, exit address and pc.
-fn run_faulting(access: &[u8], operand: u64, memory_base: u64) -> (u64, u64, u64, u64) {
+/// Runs `access` as generated code on the guest address `operand` of `memory`. Gives exit code, fault, and pc.
+fn run_faulting(access: &[u8], operand: u64, memory: &Arc<AddressSpace>) -> (u64, MemFault, u64) {
     install().unwrap();
     prepare_thread().unwrap();
     let mut code = PROLOGUE.to_vec();
@@ -94,41 +97,71 @@ fn run_faulting(access: &[u8], operand: u64, memory_base: u64) -> (u64, u64, u64
     let start = page.0 as usize;
     let frame = Box::new(Frame::new());
     let body = frame.body();
+    let base = memory.view().base as u64;
+    let context = RuntimeContext { memory: Arc::<AddressSpace>::clone(memory) };
     // SAFETY: nobody else has the frame.
-    unsafe { (*body).memory_base = memory_base };
+    unsafe {
+        (*body).memory_base = base;
+        (*body).context = &raw const context as u64;
+    }
     let access_at = PROLOGUE.len() as u32;
     let pcs = [(0, at(0x1_0000)), (access_at, at(0x1_000c)), (access_at + 1, at(0x1_0010))];
     let exit = leave as *const () as usize;
     let segment = Segment { start, end: start + code.len(), pcs: pcs.into(), atomics: Box::default(), exit };
     let registered = register(segment);
     // SAFETY: the code keeps to what `enter` expects: it faults, and the handler leaves by `leave`.
-    let exit_code = unsafe { enter(&raw const *frame, body, start, operand) };
+    let exit_code = unsafe { enter(&raw const *frame, body, start, base.wrapping_add(operand)) };
     drop(registered);
     // SAFETY: the code is left.
     let body = unsafe { &*body };
-    (exit_code, body.exit_value, body.exit_addr, body.state.pc().get())
+    (exit_code, body.fault(), body.state.pc().get())
 }
 
 #[test]
 fn generated_code_is_left_with_everything_known() {
-    let fault = ExitCode::Fault as u64;
+    let exit = ExitCode::Fault as u64;
     let load: &[u8] = &[0x48, 0x8b, 0x07]; // mov rax, [rdi]
     let store: &[u8] = &[0x89, 0x47, 0x04]; // mov [rdi + 4], eax
     let float: &[u8] = &[0xf2, 0x0f, 0x11, 0x07]; // movsd [rdi], xmm0
-    let (space, _) = memory();
-    let base = space.view().base as u64;
+    let space = Arc::new(memory().0);
+    let (read, write) = (Access::Read, Access::Write);
     let unmapped = ISLAND + PAGE_SIZE;
-    assert_eq!(run_faulting(load, base + unmapped, base), (fault, 0, unmapped, 0x1_000c));
-    assert_eq!(run_faulting(store, base + unmapped, base), (fault, 1, unmapped + 4, 0x1_000c));
-    assert_eq!(run_faulting(load, base + unmapped - 4, base), (fault, 0, unmapped, 0x1_000c));
-    assert_eq!(run_faulting(store, base + READ_ONLY, base), (fault, 1, READ_ONLY + 4, 0x1_000c));
     let beyond = SHORT_FILE + PAGE_SIZE;
-    assert_eq!(run_faulting(float, base + beyond, base), (fault, 1, beyond, 0x1_000c));
-    // Addresses that no page fault reports: not canonical.
-    let wild = 0xdead_beef_dead_beef;
-    assert_eq!(run_faulting(load, wild, 0), (fault, 0, wild, 0x1_000c));
-    assert_eq!(run_faulting(store, wild, 0), (fault, 1, wild + 4, 0x1_000c));
-    assert_eq!(run_faulting(float, wild.wrapping_add(base), base), (fault, 1, wild, 0x1_000c));
-    // The kernel's half.
-    assert_eq!(run_faulting(load, 0xffff_8000_0000_0000, 0), (fault, 0, 0xffff_8000_0000_0000, 0x1_000c));
+    // Addresses that no page fault reports: not canonical. And the kernel's half.
+    let (wild, kernel) = (0xdead_beef_dead_beef, 0xffff_8000_0000_0000 - space.view().base as u64);
+    for (access, operand, fault) in [
+        (load, unmapped, MemFault::Unmapped { addr: at(unmapped), access: read }),
+        (store, unmapped, MemFault::Unmapped { addr: at(unmapped + 4), access: write }),
+        (load, unmapped - 4, MemFault::Unmapped { addr: at(unmapped), access: read }),
+        (store, READ_ONLY, MemFault::Forbidden { addr: at(READ_ONLY + 4), access: write }),
+        (float, beyond, MemFault::Unbacked { addr: at(beyond), access: write }),
+        (load, wild, MemFault::Unmapped { addr: at(wild), access: read }),
+        (store, wild, MemFault::Unmapped { addr: at(wild + 4), access: write }),
+        (float, wild, MemFault::Unmapped { addr: at(wild), access: write }),
+        (load, kernel, MemFault::Unmapped { addr: at(kernel), access: read }),
+    ] {
+        assert_eq!(run_faulting(access, operand, &space), (exit, fault, 0x1_000c));
+    }
+}
+
+/// An access that memory permits after all is made, by the same instruction with the same registers.
+#[test]
+fn generated_code_goes_on_where_memory_has_changed() {
+    let space = Arc::new(memory().0);
+    let (top, target) = (0xc0_0000, 0xb8_0000);
+    let growing = MapRequest { grows: true, ..MapRequest::anonymous(PAGE_SIZE, RW).at(Place::Fixed(at(top))) };
+    space.map(growing).unwrap();
+    // mov rax, 0x1122334455667788; mov [rdi], rax; add rax, rbx; mov [rdi + 8], rax; mov eax, [rbx]
+    let code: &[u8] = &[
+        0x48, 0xb8, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 0x48, 0x89, 0x07, 0x48, 0x01, 0xd8, 0x48, 0x89,
+        0x47, 0x08, 0x8b, 0x03,
+    ];
+    let (exit, fault, _) = run_faulting(code, target, &space);
+    // The last instruction reads the host's address zero.
+    let zero = at(0_u64.wrapping_sub(space.view().base as u64));
+    assert_eq!((exit, fault), (ExitCode::Fault as u64, MemFault::Unmapped { addr: zero, access: Access::Read }));
+    let mut stored = [0; 16];
+    space.read(at(target), &mut stored).unwrap();
+    assert_eq!(stored, [0x1122_3344_5566_7788_u64.to_le_bytes(); 2].concat()[..]);
+    assert_eq!(space.region_at(at(target)).unwrap().range.start(), at(target));
 }

@@ -11,7 +11,7 @@ use vm_mem::{AddressSpace, FileIdentity, MapRequest, Place, Placement};
 use super::*;
 use crate::flat::{Flat, Window};
 
-const RW: Perms = Perms::READ.union(Perms::WRITE);
+pub(super) const RW: Perms = Perms::READ.union(Perms::WRITE);
 const SIZE: u64 = 1 << 24;
 /// Readable and writable, the page before and after it not mapped.
 pub(super) const ISLAND: u64 = 0x10_0000;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use vm_core::{Access, GuestAddr, GuestMemory, MemFault};
+use vm_core::{GuestAddr, GuestMemory, MemFault};
 use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Helper, HelperFn, Inst, Op, Rounding, Type};
 
@@ -139,11 +139,7 @@ fn checked(frame: *const Frame, access: impl FnOnce(&dyn GuestMemory) -> Result<
         Ok(value) => value,
         Err(fault) => {
             body.access_failed = 1;
-            body.exit_addr = fault.addr().get();
-            body.exit_value = match fault.access() {
-                Access::Read | Access::Execute => 0,
-                Access::Write => 1,
-            };
+            body.note_fault(fault);
             0
         }
     }
