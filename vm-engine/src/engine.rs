@@ -194,12 +194,12 @@ impl Engine {
     }
 
     /// Waits until no vCPU is inside compiled code that was dropped before the call, as a flush of all processors does;
-    /// at most a tenth of a second, for a thread that the host keeps from running runs no code either. To be called
+    /// at most a second, for a thread that the host keeps from running runs no code either. To be called
     /// between the runs of the caller's own vCPU.
     pub fn wait_for_vcpus(&self) {
         #[cfg(feature = "jit")]
         if let Some(native) = self.native() {
-            native.cache.wait_for_readers(std::time::Duration::from_millis(100));
+            native.cache.wait_for_readers(std::time::Duration::from_secs(1));
         }
     }
 

@@ -307,12 +307,19 @@ impl NativeVcpu {
         let code = match native.cache.lookup(key) {
             Some(code) => code,
             None if engine.config.tier != TierPolicy::Compile => return Went::Nowhere,
-            None => match compile_first(engine, native, key) {
-                First::Code(code) => code,
-                First::Unfetchable => return Went::Nowhere,
-                First::Gone => return Went::On,
-                First::Refused => return Went::Out(Exit::Uncompilable),
-            },
+            None => {
+                // Compiling takes long, and whoever drops code waits for the vCPUs that may be running it.
+                self.leave();
+                let made = compile_first(engine, native, key);
+                self.arrive(native);
+                match (made, native.cache.lookup(key)) {
+                    (First::Made, Some(code)) => code,
+                    // Dropped before it could be entered: somebody invalidated what it was made from.
+                    (First::Made, None) => return Went::On,
+                    (First::Unfetchable, _) => return Went::Nowhere,
+                    (First::Refused, _) => return Went::Out(Exit::Uncompilable),
+                }
+            }
         };
         let session = hostfp::Session::begin();
         let went = self.follow(engine, native, frame, code, is_cold);
@@ -392,10 +399,9 @@ impl NativeVcpu {
 
 /// What compiling before running gave.
 enum First {
-    Code(CodePtr),
+    /// The code is, or was for a moment, in the cache.
+    Made,
     Unfetchable,
-    /// The code was dropped before it could be entered: somebody invalidated what it was made from.
-    Gone,
     Refused,
 }
 
@@ -404,8 +410,5 @@ fn compile_first(engine: &Engine, native: &Native, key: BlockKey) -> First {
     if is_unfetchable(&block) {
         return First::Unfetchable;
     }
-    if !native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 }) {
-        return First::Refused;
-    }
-    native.cache.lookup(key).map_or(First::Gone, First::Code)
+    if native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 }) { First::Made } else { First::Refused }
 }

@@ -96,14 +96,20 @@ impl Epochs {
 
     /// Waits until nobody uses what was retired at `epoch`, at most as long as `patience`.
     pub(crate) fn wait_until_left(&self, epoch: u64, patience: Duration) {
+        /// Looks before the wait becomes a sleep.
+        const QUICK: u32 = 50;
+        /// How long then.
+        const PAUSE: Duration = Duration::from_micros(50);
         let mut began = None;
+        let mut looks = 0;
         while self.free_until() < epoch {
             let began = *began.get_or_insert_with(Instant::now);
             if began.elapsed() > patience {
                 return;
             }
             // A reader that runs passes its next poll within microseconds; one that does not needs a processor.
-            std::thread::yield_now();
+            looks += 1;
+            if looks < QUICK { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
         }
     }
 

@@ -156,8 +156,10 @@ fn check_limits(t: &Thread, bytes: u64, is_data: bool) -> Result<(), Errno> {
         t.limit(resource).is_some_and(|limit| now().checked_add(bytes).is_none_or(|sum| sum > limit & !(PAGE_SIZE - 1)))
     };
     let everything = GuestRange::everything();
+    // A limit of nothing on data binds the heap alone (`may_expand_vm`).
+    let limits_data = is_data && t.limit(LIMIT_DATA).is_some_and(|limit| limit > 0);
     if exceeds(LIMIT_SPACE, &|| t.space.mapped_bytes(everything))
-        || is_data && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
+        || limits_data && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
     {
         return Err(Errno::ENOMEM);
     }

@@ -94,6 +94,8 @@ system! {
     "efault", not_qemu: "qemu-user looks at some buffers before descriptors";
     "code_rewrite";
     "code_aliases", not_qemu: "qemu-user does not see code that is written through another mapping";
+    "code_threads";
+    "map_storm";
     // Files, and waiting for input and output.
     "file_open";
     "file_locks";
