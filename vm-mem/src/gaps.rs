@@ -11,7 +11,7 @@ use vm_core::{GuestAddr, GuestRange, PAGE_SIZE};
 use crate::regions::span;
 
 /// The last page boundary.
-const END: u64 = u64::MAX & !(PAGE_SIZE - 1);
+const END: u64 = !(PAGE_SIZE - 1);
 /// Gaps of up to this many pages have a class for each size; above, there are four classes for each power of two.
 const EXACT: u64 = 16;
 /// Number of classes: the largest gap has nearly 2^52 pages.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vm_core::{Access, GuestAddr, GuestMemory, MemFault, PAGE_SIZE, Perms};
-use vm_mem::{AddressSpace, FileIdentity, Gap, MapRequest, MemError, Place, Placement, RemapRequest};
+use vm_mem::{AddressSpace, Advice, FileIdentity, Gap, MapRequest, MemError, Place, Placement, RemapRequest};
 
 const RW: Perms = Perms::READ.union(Perms::WRITE);
 const RX: Perms = Perms::READ.union(Perms::EXECUTE);
@@ -403,4 +403,62 @@ fn no_guest_page_is_executable_on_the_host() {
         }
     }
     assert!(seen >= 4, "both spaces are in the host's maps:\n{maps}");
+}
+
+#[test]
+fn growing_mappings_keep_a_guard_and_a_limit() {
+    let space = reserved();
+    let read = |addr: GuestAddr| space.probe(addr, Access::Read);
+    let growing = |addr| MapRequest { grows: true, ..MapRequest::anonymous(PAGE_SIZE, RW).at(Place::Fixed(addr)) };
+    let (stack, guard) = (at(0x80_0000), 0x10_0000);
+    space.map(growing(stack)).unwrap();
+    // Nothing is placed unasked where the mapping is to grow, but for who insists.
+    let hint = Place::Hint(stack.offset(-(PAGE_SIZE as i64)));
+    assert_ne!(space.map(MapRequest::anonymous(PAGE_SIZE, RW).at(hint)), Ok(stack.offset(-(PAGE_SIZE as i64))));
+    space.set_mmap_top(stack);
+    let below = space.map(MapRequest::anonymous(PAGE_SIZE, RW)).unwrap();
+    assert_eq!(below, stack.offset(-(guard + PAGE_SIZE as i64)));
+    // It grows as far as the neighbour's guard.
+    assert!(read(stack.offset(-1)).is_err(), "too near");
+    space.unmap(below, PAGE_SIZE).unwrap();
+    let low = stack.offset(-5000);
+    assert_eq!(read(low), Ok(()));
+    assert_eq!(space.region_at(low).map(|region| region.range.start()), Some(low.page_start()));
+    space.write(low, b"grown").unwrap();
+    // What can be accessed below keeps its distance, what cannot does not.
+    space.protect(low.page_start(), PAGE_SIZE, Perms::READ).unwrap();
+    assert_eq!(read(low.offset(-0x2000)), Ok(()), "the lowest part grows with its own permissions");
+    assert_eq!(space.region_at(low.offset(-0x2000)).map(|region| region.perms), Some(Perms::READ));
+    space.set_growth_limit(0x1_0000);
+    assert!(read(stack.offset(-0x2_0000)).is_err(), "beyond the limit");
+    assert!(space.probe(at(0x1_0000), Access::Write).is_err());
+}
+
+#[test]
+fn what_a_child_is_to_be_without_is_forgotten_there() {
+    let space = reserved();
+    let pages = space.map(MapRequest::anonymous(4 * PAGE_SIZE, RW)).unwrap();
+    let middle = pages.offset(PAGE_SIZE as i64);
+    space.advise(middle, 2 * PAGE_SIZE, Advice::DontFork).unwrap();
+    space.advise(middle, PAGE_SIZE, Advice::DoFork).unwrap();
+    let omitted: Vec<_> = space.regions().into_iter().filter(|region| region.omitted).collect();
+    assert_eq!(omitted.len(), 1);
+    let gone = omitted[0].range;
+    assert_eq!((gone.start(), gone.len()), (pages.offset(2 * PAGE_SIZE as i64), PAGE_SIZE));
+    // SAFETY: the child touches its copy of the space and ends at once.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        space.after_fork();
+        let right = space.region_at(gone.start()).is_none()
+            && space.read(gone.start(), &mut [0]).is_err()
+            && space.read(middle, &mut [0]).is_ok()
+            && space.map(MapRequest::anonymous(PAGE_SIZE, RW).at(Place::FixedNoReplace(gone.start()))).is_ok();
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(if right { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0);
+    assert_eq!(space.regions().iter().map(|region| region.range.len()).sum::<u64>(), 4 * PAGE_SIZE);
 }

@@ -12,6 +12,8 @@ const PAGES: u64 = 48;
 enum Step {
     Map { first: u64, pages: u64, perms: u8, replace: bool, shared: bool },
     MapAnywhere { pages: u64, perms: u8 },
+    MapNear { first: u64, pages: u64, perms: u8 },
+    Omit { first: u64, pages: u64, omitted: bool },
     Unmap { first: u64, pages: u64 },
     Protect { first: u64, pages: u64, perms: u8 },
     Write { page: u64, offset: u64, byte: u8 },
@@ -26,6 +28,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (first(), pages(), 0..8u8, any::<bool>(), any::<bool>())
             .prop_map(|(first, pages, perms, replace, shared)| Step::Map { first, pages, perms, replace, shared }),
         1 => (pages(), 0..8u8).prop_map(|(pages, perms)| Step::MapAnywhere { pages, perms }),
+        1 => (first(), pages(), 0..8u8).prop_map(|(first, pages, perms)| Step::MapNear { first, pages, perms }),
+        1 => (first(), pages(), any::<bool>())
+            .prop_map(|(first, pages, omitted)| Step::Omit { first, pages, omitted }),
         2 => (first(), pages()).prop_map(|(first, pages)| Step::Unmap { first, pages }),
         2 => (first(), pages(), 0..8u8).prop_map(|(first, pages, perms)| Step::Protect { first, pages, perms }),
         6 => (first(), 0..PAGE_SIZE, any::<u8>()).prop_map(|(page, offset, byte)| Step::Write { page, offset, byte }),
@@ -48,6 +53,7 @@ fn perms(bits: u8) -> Perms {
 struct Page {
     perms: u8,
     shared: bool,
+    omitted: bool,
     /// The bytes that were written, by their offset; the others are zero.
     bytes: BTreeMap<u64, u8>,
 }
@@ -67,7 +73,9 @@ impl Model {
     fn one_private_mapping(&self, first: u64, count: u64) -> bool {
         let Some(page) = self.pages.get(&first) else { return false };
         (first..first + count).all(|at| {
-            self.pages.get(&at).is_some_and(|other| !other.shared && !page.shared && other.perms == page.perms)
+            self.pages.get(&at).is_some_and(|other| {
+                !other.shared && !page.shared && other.perms == page.perms && other.omitted == page.omitted
+            })
         })
     }
 }
@@ -89,7 +97,7 @@ fn run(space: &AddressSpace, ground: u64, steps: &[Step]) -> Result<(), TestCase
                 prop_assert_eq!(result.is_ok(), free || replace, "{:?}: {:?}", step, result);
                 if result.is_ok() {
                     for page in first..first + pages {
-                        model.pages.insert(page, Page { perms: bits, shared, bytes: BTreeMap::new() });
+                        model.pages.insert(page, Page { perms: bits, shared, ..Page::default() });
                     }
                 }
             }
@@ -105,6 +113,40 @@ fn run(space: &AddressSpace, ground: u64, steps: &[Step]) -> Result<(), TestCase
                 prop_assert_eq!(addr, model.addr(highest));
                 for page in highest..highest + pages {
                     model.pages.insert(page, Page { perms: bits, ..Page::default() });
+                }
+            }
+            Step::MapNear { first, pages, perms: bits } => {
+                space.set_mmap_top(model.addr(PAGES));
+                let free = |first: u64| (first..first + pages).all(|page| !model.pages.contains_key(&page));
+                let place = if first + pages <= PAGES && free(first) {
+                    Some(first)
+                } else {
+                    (0..=PAGES - pages).rev().find(|first| free(*first))
+                };
+                let Some(place) = place else { continue };
+                let hint = Place::Hint(model.addr(first).offset(17));
+                let result = space.map(MapRequest::anonymous(pages * PAGE_SIZE, perms(bits)).at(hint));
+                // A hint that reaches over the model's end is taken there, where nothing is.
+                if first + pages > PAGES && result == Ok(model.addr(first)) {
+                    prop_assert_eq!(space.unmap(model.addr(PAGES), (first + pages - PAGES) * PAGE_SIZE), Ok(()));
+                    for page in first..PAGES {
+                        model.pages.insert(page, Page { perms: bits, ..Page::default() });
+                    }
+                    continue;
+                }
+                prop_assert_eq!(result, Ok(model.addr(place)));
+                for page in place..place + pages {
+                    model.pages.insert(page, Page { perms: bits, ..Page::default() });
+                }
+            }
+            Step::Omit { first, pages, omitted } => {
+                let pages = pages.min(PAGES - first);
+                let advice = if omitted { Advice::DontFork } else { Advice::DoFork };
+                let result = space.advise(model.addr(first), pages * PAGE_SIZE, advice);
+                let whole = (first..first + pages).all(|page| model.pages.contains_key(&page));
+                prop_assert_eq!(result.is_ok(), whole);
+                for (_, page) in model.pages.range_mut(first..first + pages) {
+                    page.omitted = omitted;
                 }
             }
             Step::Unmap { first, pages } => {
@@ -191,6 +233,7 @@ fn check(space: &AddressSpace, model: &Model) -> Result<(), TestCaseError> {
         let (Some(region), Some(expected)) = (region, expected) else { continue };
         prop_assert_eq!(region.perms, perms(expected.perms));
         prop_assert_eq!(region.sharing == Sharing::Shared, expected.shared);
+        prop_assert_eq!(region.omitted, expected.omitted);
         let mut bytes = vec![0; PAGE_SIZE as usize];
         let readable = space.read(addr, &mut bytes).is_ok();
         prop_assert_eq!(readable, expected.perms != 0);

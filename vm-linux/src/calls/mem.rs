@@ -221,7 +221,7 @@ pub(crate) fn mremap(t: &mut Thread, a: &Args) -> SysResult {
             region.sharing == Sharing::Private && region.perms.contains(Perms::WRITE) && !region.grows
         });
         // The kernel looks at the limits last, and only for requests that would be granted.
-        if check_limits(t, new_len - old_len, is_data).is_err() && a.raw(0) % PAGE_SIZE == 0 {
+        if check_limits(t, new_len - old_len, is_data).is_err() && a.raw(0).is_multiple_of(PAGE_SIZE) {
             let addr = GuestAddr::new(a.raw(0));
             return match t.space.region_at(addr) {
                 Some(region) if region.range.end().get() - addr.get() >= old_len => Err(Errno::ENOMEM.into()),
@@ -260,14 +260,14 @@ trait Pages {
 
 impl Pages for u64 {
     fn next_multiple_of_page(self) -> Self {
-        self.checked_next_multiple_of(PAGE_SIZE).unwrap_or(Self::MAX & !(PAGE_SIZE - 1))
+        self.checked_next_multiple_of(PAGE_SIZE).unwrap_or(!(PAGE_SIZE - 1))
     }
 }
 
 /// Whether `addr..addr + len` rounded to pages neither starts within a page nor wraps.
 fn is_range(addr: u64, len: u64) -> bool {
     let pages = len.checked_next_multiple_of(PAGE_SIZE);
-    addr % PAGE_SIZE == 0 && pages.is_some_and(|pages| addr.checked_add(pages).is_some())
+    addr.is_multiple_of(PAGE_SIZE) && pages.is_some_and(|pages| addr.checked_add(pages).is_some())
 }
 
 /// `madvise(addr, length, advice)`.
