@@ -39,12 +39,12 @@ pub(crate) struct Runners {
 }
 
 /// One program with one list of arguments: run natively once, then elsewhere.
-struct Job {
-    label: String,
+pub(crate) struct Job {
+    pub(crate) label: String,
     arguments: Vec<String>,
-    native: PathBuf,
-    guest: PathBuf,
-    build: Build,
+    pub(crate) native: PathBuf,
+    pub(crate) guest: PathBuf,
+    pub(crate) build: Build,
     not_qemu: Option<&'static str>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn run(workspace: &Workspace, runners: &Runners, programs: &[Program]
     Ok(tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-fn jobs(workspace: &Workspace, programs: &[Program], pattern: &str) -> Result<Vec<Job>> {
+pub(crate) fn jobs(workspace: &Workspace, programs: &[Program], pattern: &str) -> Result<Vec<Job>> {
     let native = workspace.guests(std::env::consts::ARCH);
     let guest = workspace.guests("riscv64");
     let mut jobs = Vec::new();
@@ -156,7 +156,7 @@ fn compare(job: &Job, runners: &Runners, scratch: &Path) -> Tally {
     tally
 }
 
-fn invocation(job: &Job, words: &[OsString], scratch: &Path, seconds: u64) -> Invocation {
+pub(crate) fn invocation(job: &Job, words: &[OsString], scratch: &Path, seconds: u64) -> Invocation {
     let mut invocation =
         Invocation::new(scratch, words.iter().cloned().chain(job.arguments.iter().map(OsString::from)));
     invocation.environment.push(("GUEST_COLOUR".into(), "green, or \"blue\"".into()));
@@ -166,7 +166,7 @@ fn invocation(job: &Job, words: &[OsString], scratch: &Path, seconds: u64) -> In
 }
 
 /// Whether one run equals the native one; the line says where it does not and how to repeat it.
-fn agree(job: &Job, who: &str, invocation: &Invocation, expected: &Outcome) -> Result<(), String> {
+pub(crate) fn agree(job: &Job, who: &str, invocation: &Invocation, expected: &Outcome) -> Result<(), String> {
     let actual = invocation.run().map_err(|error| format!("{} on {who}: {error:#}", job.label))?;
     let mut wrong = Vec::new();
     if actual.ending != expected.ending {

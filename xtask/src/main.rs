@@ -14,6 +14,7 @@ mod programs;
 mod report;
 mod statistics;
 mod steps;
+mod stress;
 mod test;
 mod tools;
 mod userland;
@@ -40,6 +41,8 @@ enum Chore {
     Test(test::Options),
     /// Build the guest programs into target/guests, a folder for each architecture
     Guests(guests::Options),
+    /// Run programs with threads, signals and processes many times over while the engine is disturbed
+    Stress(stress::Options),
     /// Measure guest kernels: native, qemu-user and tradux in interleaved rounds
     Bench(bench::Options),
     /// Run Debian packages of a guest architecture and compare with the same packages of this machine's
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match &arguments.chore {
         Chore::Test(options) => within(&|workspace| test::run(workspace, options)),
         Chore::Guests(options) => within(&|workspace| guests::run(workspace, options)),
+        Chore::Stress(options) => within(&|workspace| stress::run(workspace, options)),
         Chore::Bench(options) => within(&|workspace| bench::run(workspace, options)),
         Chore::Userland(options) => within(&|workspace| userland::run(workspace, options)),
         Chore::Fuzz(options) => within(&|workspace| fuzz::run(workspace, options)),

@@ -1,0 +1,109 @@
+//! `cargo xtask stress`: programs with threads, signals and processes, many times over, while the engine is disturbed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::compare::{self, Job};
+use crate::guests;
+use crate::programs::{Build, PROGRAMS, SYSTEM};
+use crate::report::Tally;
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// Seconds that a run may take, disturbed and on a busy machine: a run that takes longer counts as hanging.
+const LIMIT: u64 = 120;
+
+/// Programs whose outcome depends on the order of things, by what their names begin with.
+const RACY: &[&str] = &[
+    "sys-thread_",
+    "sys-sig_",
+    "sys-robust_",
+    "sys-pi_",
+    "sys-futex_",
+    "sys-vfork",
+    "sys-clone_",
+    "sys-exec_thread",
+    "sys-fault_",
+    "sys-code_",
+    "sys-spawn",
+    "mem-",
+    "smc",
+    "mapstorm",
+];
+
+/// Options of `cargo xtask stress`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only programs whose name contains this text
+    #[arg(default_value = "")]
+    pattern: String,
+    /// Runs of each program on each tier
+    #[arg(long, default_value_t = 20)]
+    runs: u64,
+    /// Tiers to run on
+    #[arg(long, value_delimiter = ',', default_value = "interp,jit,auto")]
+    tiers: Vec<String>,
+    /// First seed of the disturbance; run number n has the seed after n
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Programs at a time
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+}
+
+/// Runs the programs. `Ok(false)` if a run hung or differed from the native one.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    for compiler in [&tools::riscv64_compiler()?, &tools::native_compiler()?] {
+        guests::build_all(workspace, compiler, PROGRAMS)?;
+        guests::build_all(workspace, compiler, SYSTEM)?;
+    }
+    let tradux = workspace.build_tradux(true)?;
+    let scratch = workspace.target.join("guests/scratch");
+    fs::create_dir_all(&scratch)?;
+    let mut jobs = compare::jobs(workspace, PROGRAMS, &options.pattern)?;
+    jobs.extend(compare::jobs(workspace, SYSTEM, &options.pattern)?);
+    jobs.retain(|job| job.build == Build::Static && RACY.iter().any(|name| job.label.starts_with(name)));
+    println!("{} programs, {} runs each on {}", jobs.len(), options.runs, options.tiers.join(", "));
+
+    let one = |job: &Job| -> Result<Tally> {
+        let native = compare::invocation(job, &[job.native.clone().into()], &scratch, LIMIT);
+        let expected = native.run().with_context(|| format!("{} natively", job.label))?;
+        let mut tally = Tally::default();
+        for tier in &options.tiers {
+            for seed in (options.seed..).take(options.runs as usize) {
+                let words = ["run", "--tier", tier, "--disturb", &seed.to_string()].map(OsString::from).to_vec();
+                let words = [vec![tradux.clone().into()], words, vec![job.guest.clone().into()]].concat();
+                let invocation = compare::invocation(job, &words, &scratch, LIMIT);
+                tally.count(compare::agree(job, &format!("tier {tier}, seed {seed}"), &invocation, &expected));
+            }
+        }
+        Ok(tally)
+    };
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut tally = Tally::default();
+                    match one(job) {
+                        Ok(done) => tally.merge(done),
+                        Err(error) => tally.count(Err(format!("{error:#}"))),
+                    }
+                    let mark = if tally.failures.is_empty() { "ok" } else { "FAILED" };
+                    println!("{mark:<6} {} ({} runs)", job.label, tally.passed + tally.failures.len() as u64);
+                    tally.failures.iter().for_each(|failure| println!("       {failure}"));
+                    all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).merge(tally);
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    println!("{} passed, {} failed", all.passed, all.failures.len());
+    Ok(all.failures.is_empty())
+}
