@@ -37,6 +37,10 @@ const RACY: &[&str] = &[
     "mapstorm",
 ];
 
+/// Racy programs that are left out. A child whose first thread has ended may have threads of the engine left for a moment:
+/// `/proc` shows it as a zombie before its parent can be told of its end.
+const LEFT_OUT: &[&str] = &["sys-sig_child"];
+
 /// Options of `cargo xtask stress`.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -69,6 +73,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let mut jobs = compare::jobs(workspace, PROGRAMS, &options.pattern)?;
     jobs.extend(compare::jobs(workspace, SYSTEM, &options.pattern)?);
     jobs.retain(|job| job.build == Build::Static && RACY.iter().any(|name| job.label.starts_with(name)));
+    jobs.retain(|job| !LEFT_OUT.contains(&job.label.as_str()));
     println!("{} programs, {} runs each on {}", jobs.len(), options.runs, options.tiers.join(", "));
 
     let one = |job: &Job| -> Result<Tally> {

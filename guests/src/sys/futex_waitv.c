@@ -36,8 +36,8 @@ int main(void) {
     CHECK(FAILS(waitv(waiters, 0, 0, NULL), EINVAL));
     CHECK(FAILS(waitv(waiters, 129, 0, NULL), EINVAL));
     CHECK(FAILS(waitv(waiters, 3, 1, NULL), EINVAL));
-    struct timespec at = after_ms(CLOCK_MONOTONIC, 20);
     int64_t before = milliseconds();
+    struct timespec at = after_ms(CLOCK_MONOTONIC, 20);
     CHECK(FAILS(waitv(waiters, 3, 0, &at), ETIMEDOUT));
     CHECK(milliseconds() - before >= 19);
     words[1] = 5;
