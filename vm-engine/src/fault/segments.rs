@@ -1,7 +1,8 @@
 //! The index of generated code: which guest instruction a host address belongs to, readable from a signal handler.
 //!
-//! The index is one immutable sorted list behind an atomic pointer. Writers copy it and swap the pointer; an old list
-//! is freed once no handler was reading when looked. Handlers take no lock.
+//! The index is an immutable sorted list of sorted lists behind an atomic pointer. Writers copy the outer list and the inner
+//! one that changes, and swap the pointer; an old list is freed once no handler was reading when looked. Handlers take no
+//! lock.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -41,7 +42,59 @@ impl Segment {
     }
 }
 
-type Index = Vec<Arc<Segment>>;
+/// Segments in ascending order, in lists of which none is empty: to add one, a list of them is copied and not all.
+#[derive(Clone, Default)]
+struct Index {
+    lists: Vec<Arc<Vec<Arc<Segment>>>>,
+}
+
+/// Segments in a list at most.
+const LIST: usize = 256;
+
+impl Index {
+    /// The list that holds, or is to hold, what starts at `start`.
+    fn list(&self, start: usize) -> usize {
+        self.lists.partition_point(|list| list[0].start <= start).saturating_sub(1)
+    }
+
+    /// The segment that holds `pc`.
+    fn find(&self, pc: usize) -> Option<&Segment> {
+        let list = self.lists.get(self.list(pc))?;
+        let at = list.partition_point(|segment| segment.end <= pc);
+        list.get(at).map(|segment| &**segment).filter(|segment| segment.start <= pc)
+    }
+
+    fn insert(&mut self, segment: &Arc<Segment>) {
+        let which = self.list(segment.start);
+        let next = self.lists.get(which + 1).map(|list| list[0].start);
+        let Some(list) = self.lists.get_mut(which) else {
+            self.lists.push(Arc::new(vec![Arc::clone(segment)]));
+            return;
+        };
+        let list = Arc::make_mut(list);
+        let at = list.partition_point(|other| other.start < segment.start);
+        let free = at.checked_sub(1).is_none_or(|before| list[before].end <= segment.start)
+            && list.get(at).map(|after| after.start).or(next).is_none_or(|after| segment.end <= after);
+        assert!(free, "code segments overlap: {segment:x?}");
+        list.insert(at, Arc::clone(segment));
+        if list.len() > LIST {
+            let upper = list.split_off(LIST / 2);
+            self.lists.insert(which + 1, Arc::new(upper));
+        }
+    }
+
+    fn remove(&mut self, start: usize) {
+        let which = self.list(start);
+        let Some(list) = self.lists.get_mut(which) else { return };
+        let list = Arc::make_mut(list);
+        if let Ok(at) = list.binary_search_by_key(&start, |segment| segment.start) {
+            list.remove(at);
+        }
+        if list.is_empty() {
+            self.lists.remove(which);
+        }
+    }
+}
 
 /// The current index, null while there is none.
 static INDEX: AtomicPtr<Index> = AtomicPtr::new(ptr::null_mut());
@@ -69,11 +122,7 @@ pub(crate) struct Registered(Arc<Segment>);
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        publish(|index| {
-            if let Ok(at) = index.binary_search_by_key(&self.0.start, |segment| segment.start) {
-                index.remove(at);
-            }
-        });
+        publish(|index| index.remove(self.0.start));
     }
 }
 
@@ -83,13 +132,7 @@ impl Drop for Registered {
 /// If it overlaps a registered one.
 pub(crate) fn register(segment: Segment) -> Registered {
     let segment = Arc::new(segment);
-    publish(|index| {
-        let at = index.partition_point(|other| other.start < segment.start);
-        let free = index[..at].last().is_none_or(|before| before.end <= segment.start)
-            && index.get(at).is_none_or(|after| segment.end <= after.start);
-        assert!(free, "code segments overlap: {segment:x?}");
-        index.insert(at, Arc::clone(&segment));
-    });
+    publish(|index| index.insert(&segment));
     Registered(segment)
 }
 
@@ -115,11 +158,7 @@ pub(super) fn with_segment<R>(pc: usize, use_segment: impl FnOnce(&Segment) -> O
     READERS.fetch_add(1, Ordering::SeqCst);
     // SAFETY: published indices are freed only when no reader is counted, and this one is.
     let index = unsafe { INDEX.load(Ordering::SeqCst).as_ref() };
-    let result = index.and_then(|index| {
-        let at = index.partition_point(|segment| segment.end <= pc);
-        let segment = index.get(at).filter(|segment| segment.start <= pc)?;
-        use_segment(segment)
-    });
+    let result = index.and_then(|index| use_segment(index.find(pc)?));
     READERS.fetch_sub(1, Ordering::SeqCst);
     result
 }
@@ -152,6 +191,23 @@ mod tests {
         assert_eq!(found(NOWHERE + 0x104), Some(0x1000));
         drop(second);
         assert_eq!(found(NOWHERE + 0x104), None);
+    }
+
+    #[test]
+    fn many_segments_in_any_order() {
+        const COUNT: usize = 3000;
+        let base = NOWHERE + 0x1000_0000;
+        let at = |n: usize| base + n * 0x1000;
+        let found = |n: usize| with_segment(at(n) + 9, |segment| segment.guest_pc(at(n) + 9)).is_some();
+        // 7919 is a prime, so that every number comes once, scattered.
+        let order = || (0..COUNT).map(|n| n * 7919 % COUNT);
+        let mut registered: Vec<_> = order().map(|n| (n, register(segment(at(n))))).collect();
+        assert!((0..COUNT).all(found));
+        assert!(with_segment(at(5) + 0x100, |_| Some(())).is_none(), "between two segments");
+        registered.retain(|(n, _)| n % 3 == 0);
+        assert!((0..COUNT).all(|n| found(n) == (n % 3 == 0)));
+        drop(registered);
+        assert!(!(0..COUNT).any(found));
     }
 
     #[test]
