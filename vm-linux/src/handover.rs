@@ -3,9 +3,9 @@
 //! The new emulator is started with the guest's own arguments and environment, so that they show in `/proc` as they are
 //! and are bounded as they are. One more variable, which the guest does not see, holds what else it has to know.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vm_engine::{Config, TierPolicy};
@@ -46,8 +46,10 @@ impl Handover {
     #[must_use]
     pub fn take() -> Option<Self> {
         let mut env = host::environment();
-        let at = env.iter().position(|variable| variable.as_bytes().starts_with(VARIABLE))?;
+        // The last one is the emulator's: the guest may have others.
+        let at = env.iter().rposition(|variable| variable.as_bytes().starts_with(VARIABLE))?;
         let text = env.remove(at).into_vec().split_off(VARIABLE.len());
+        let env = env.into_iter().map(uncovered).collect();
         let mut args = std::env::args_os();
         let argv0 = args.next();
         let mut options = Options { argv0, args: args.collect(), env, ..Options::default() };
@@ -64,6 +66,7 @@ impl Handover {
                 b"ignored" => inherited.ignored = word()?.parse().ok()?,
                 b"name" => options.program = PathBuf::from(OsString::from_vec(value)),
                 b"sysroot" => options.sysroot = Some(OsString::from_vec(value).into()),
+                b"root" => options.root = Some(OsString::from_vec(value).into()),
                 b"emulator" => options.emulator = Some(OsString::from_vec(value).into()),
                 b"strace" => trace.filter = word()?.parse().ok()?,
                 b"trace" => trace.inherited = Some(InheritedTrace::decode(word()?)?),
@@ -95,6 +98,7 @@ pub struct InheritedSignals {
 pub(crate) struct Settings {
     pub(crate) emulator: Option<PathBuf>,
     sysroot: Option<PathBuf>,
+    root: Option<PathBuf>,
     filter: Option<Filter>,
     tier: TierPolicy,
     deterministic: bool,
@@ -106,10 +110,12 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(options: &Options) -> Self {
         let Config { tier, deterministic, count_instructions, disturb, .. } = options.engine;
+        // The guest may change its directory meanwhile.
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         Self {
             emulator: options.emulator.clone(),
-            // The guest may change its directory meanwhile.
-            sysroot: options.sysroot.as_deref().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.into())),
+            sysroot: options.sysroot.as_deref().map(real),
+            root: options.root.as_deref().map(real),
             filter: options.strace.as_ref().map(|trace| trace.filter.clone()),
             tier,
             deterministic,
@@ -129,6 +135,7 @@ impl Settings {
             ("ignored", Some(inherited.ignored.to_string().into_bytes())),
             ("name", Some(name.to_vec())),
             ("sysroot", path(&self.sysroot)),
+            ("root", path(&self.root)),
             ("emulator", path(&self.emulator)),
             ("strace", self.filter.as_ref().map(|filter| filter.to_string().into_bytes())),
             ("trace", inherited.trace.map(|trace| trace.encode().into_bytes())),
@@ -179,6 +186,30 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Begins the name of a variable of the guest's that the host would take for one of its own.
+const COVER: &[u8] = b"TRADUX_GUEST_";
+/// Variables that decide what the host's dynamic linker and C library load into the emulator.
+const COVERED: [&[u8]; 3] = [b"LD_", b"GLIBC_TUNABLES=", b"MALLOC_"];
+
+/// A variable of the guest's as the next emulator is started with it: one that is meant for the guest's dynamic linker
+/// is not to reach the host's.
+pub(crate) fn covered(variable: CString) -> CString {
+    let bytes = variable.as_bytes();
+    if !COVERED.iter().chain([&COVER]).any(|name| bytes.starts_with(name)) {
+        return variable;
+    }
+    // Made of a string without a NUL byte.
+    CString::new([COVER, bytes].concat()).unwrap_or(variable)
+}
+
+/// The inverse of [`covered`].
+fn uncovered(variable: OsString) -> OsString {
+    match variable.as_bytes().strip_prefix(COVER) {
+        Some(own) => OsString::from_vec(own.to_vec()),
+        None => variable,
+    }
+}
+
 /// The environment of this process without a handover.
 #[must_use]
 pub fn environment() -> Vec<OsString> {
@@ -206,6 +237,16 @@ pub(crate) fn set_name(program: &OsStr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_for_the_dynamic_linker_reach_the_guest_only() {
+        for text in ["LD_PRELOAD=/evil.so", "TRADUX_GUEST_X=1", "PATH=/bin", "GLIBC_TUNABLES=x", "=", "LDX=1"] {
+            let covered = covered(CString::new(text).unwrap());
+            let hidden = ["LD_", "GLIBC_TUNABLES", "TRADUX_GUEST_X"].iter().any(|name| text.starts_with(name));
+            assert_eq!(covered.to_str() != Ok(text), hidden, "{text}");
+            assert_eq!(uncovered(OsString::from_vec(covered.into_bytes())), text);
+        }
+    }
 
     #[test]
     fn any_bytes_come_through() {

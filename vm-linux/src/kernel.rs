@@ -1,9 +1,9 @@
 //! [`Kernel`]: what a kernel keeps for one process, shared by its threads, and how a call is handed to the host's kernel.
 
-use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ffi::{CStr, CString, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestRange};
@@ -13,7 +13,9 @@ use vm_mem::AddressSpace;
 use crate::errno::Errno;
 use crate::handover::Settings;
 use crate::host::{self, Arg, GuestPtr, HostCall};
-use crate::layout::{Layout, OpenHow, Rlimit};
+use crate::layout::Rlimit;
+use crate::load::Landmarks;
+use crate::paths::{At, CWD, Last, View};
 use crate::shape::Shape;
 use crate::signal::Actions;
 use crate::thread::Threads;
@@ -73,14 +75,14 @@ pub(crate) struct Kernel {
     pub(crate) threads: Threads,
     /// Address of the code that returns from a signal handler.
     pub(crate) sigreturn: GuestAddr,
-    /// Where absolute guest paths are looked up first.
-    pub(crate) sysroot: Option<PathBuf>,
+    /// What the guest's file names mean.
+    pub(crate) view: View,
     /// What the next program's emulator is told.
     pub(crate) settings: Settings,
     /// Real path of the program.
     pub(crate) program: PathBuf,
-    /// Arguments as the program got them.
-    pub(crate) args: Vec<Vec<u8>>,
+    /// Where the program's parts were put.
+    pub(crate) landmarks: Landmarks,
     /// The auxiliary vector as the program got it.
     pub(crate) auxv: Vec<u8>,
     /// Kinds of memory barriers that the guest has registered for.
@@ -89,18 +91,27 @@ pub(crate) struct Kernel {
     pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
     /// The guest's extensions, as `/proc/cpuinfo` words them.
     pub(crate) isa: String,
+    /// Whether the process has looked for its own threads or descriptors in `/proc`.
+    pub(crate) lists_itself: AtomicBool,
+    /// Device of the files in memory that stand for such of `/proc`; 0 before there is one.
+    pub(crate) content_device: AtomicU64,
+    /// Names that the host has for sockets of this process, and the guest's for them.
+    sockets: Mutex<Vec<SocketNames>>,
     pub(crate) tracer: Option<Tracer>,
 }
+
+/// A name of a socket on the host, and the guest's name of it.
+type SocketNames = (Vec<u8>, Vec<u8>);
 
 /// What a new process is given; everything else begins empty.
 pub(crate) struct Origin {
     pub(crate) space: Arc<AddressSpace>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) sigreturn: GuestAddr,
-    pub(crate) sysroot: Option<PathBuf>,
+    pub(crate) view: View,
     pub(crate) settings: Settings,
     pub(crate) program: PathBuf,
-    pub(crate) args: Vec<Vec<u8>>,
+    pub(crate) landmarks: Landmarks,
     pub(crate) auxv: Vec<u8>,
     pub(crate) isa: String,
     pub(crate) tracer: Option<Tracer>,
@@ -109,21 +120,24 @@ pub(crate) struct Origin {
 impl Kernel {
     /// A process without threads.
     pub(crate) fn new(origin: Origin) -> Self {
-        let Origin { space, engine, sigreturn, sysroot, settings, program, args, auxv, isa, tracer } = origin;
+        let Origin { space, engine, sigreturn, view, settings, program, landmarks, auxv, isa, tracer } = origin;
         Self {
             space,
             engine,
             actions: Actions::inherited(),
             threads: Threads::default(),
             sigreturn,
-            sysroot,
+            view,
             settings,
             program,
-            args,
+            landmarks,
             auxv,
             barriers: AtomicU32::new(0),
             limits: Mutex::default(),
             isa,
+            lists_itself: AtomicBool::new(false),
+            content_device: AtomicU64::new(0),
+            sockets: Mutex::default(),
             tracer,
         }
     }
@@ -136,21 +150,24 @@ impl Kernel {
             actions: parent.actions.copy(),
             threads: Threads::default(),
             sigreturn: parent.sigreturn,
-            sysroot: parent.sysroot.clone(),
+            view: parent.view.clone(),
             settings: parent.settings.clone(),
             program: parent.program.clone(),
-            args: parent.args.clone(),
+            landmarks: parent.landmarks,
             auxv: parent.auxv.clone(),
             barriers: AtomicU32::new(parent.barriers.load(Ordering::Acquire)),
             limits: Mutex::new(parent.limits().clone()),
             isa: parent.isa.clone(),
+            lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
+            sockets: Mutex::new(parent.sockets().clone()),
+            content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
             tracer: parent.tracer.clone(),
         }
     }
 
     /// Holds everything of this process still that a fork must not copy half changed.
     pub(crate) fn hold(&self) -> impl Sized + '_ {
-        (self.actions.table(), self.threads.registry(), self.limits())
+        (self.actions.table(), self.threads.registry(), self.limits(), self.sockets())
     }
 
     /// Guest memory.
@@ -170,6 +187,17 @@ impl Kernel {
         Some(limit.soft).filter(|soft| *soft != u64::MAX)
     }
 
+    /// Descriptors of the emulator, of which the guest knows nothing: where names are looked up, where traces go.
+    pub(crate) fn own_descriptors(&self) -> impl Iterator<Item = i32> {
+        let trace = self.tracer.as_ref().map(|tracer| tracer.descriptor() as i32).filter(|fd| *fd > 2);
+        self.view.own_descriptor().into_iter().chain(trace)
+    }
+
+    /// Names of sockets.
+    pub(crate) fn sockets(&self) -> MutexGuard<'_, Vec<SocketNames>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells the engine which translated code a call has replaced or unmapped, and waits until no thread runs it.
     pub(crate) fn forget_changed_code(&self) {
         let mut forgotten = false;
@@ -184,84 +212,91 @@ impl Kernel {
 
     /// Hands a call to the host's kernel, its pointers and names translated as its shapes say.
     pub(crate) fn pass(&self, call: &HostCall, args: &Args) -> SysResult {
+        let shapes = call.shapes();
         let mut strings: [Option<CString>; 6] = Default::default();
-        for (index, shape) in call.shapes().iter().enumerate() {
-            let addr = args.raw(index);
-            let follow = match *shape {
-                Shape::Path => true,
-                Shape::PathNoFollow => false,
-                Shape::PathUnless(flags) => args.raw(usize::from(flags)) & libc::AT_SYMLINK_NOFOLLOW as u64 == 0,
-                Shape::Str if addr != 0 => {
-                    strings[index] = Some(self.user().string(addr, PATH_MAX)?);
-                    continue;
-                }
-                _ => continue,
+        let mut names: [Option<At>; 6] = Default::default();
+        for (index, shape) in
+            shapes.iter().enumerate().filter(|(index, shape)| shape.is_string() && args.raw(*index) != 0)
+        {
+            let text = self.user().string(args.raw(index), PATH_MAX)?;
+            let Some(last) = last_part(*shape, args) else {
+                strings[index] = Some(text);
+                continue;
             };
-            if addr != 0 {
-                strings[index] = Some(self.path(addr, follow)?);
+            // The host would look at the second of two names first, if that is looked up here.
+            if text.is_empty() && !may_be_empty(*shape, args) {
+                return Err(Errno::ENOENT.into());
             }
+            let dirfd = match index.checked_sub(1) {
+                Some(before) if shapes[before] == Shape::DirFd => args.raw(before),
+                Some(_) | None => CWD,
+            };
+            names[index] = Some(match names.iter().flatten().next() {
+                Some(first) => self.at_beside(first, dirfd, text)?,
+                None => self.at(dirfd, text, last)?,
+            });
         }
         let mut list: [Arg<'_>; 6] = [const { Arg::Int(0) }; 6];
-        for (index, shape) in call.shapes().iter().enumerate() {
+        for (index, shape) in shapes.iter().enumerate() {
             list[index] = match &strings[index] {
                 Some(text) => Arg::Str(text),
                 None if shape.is_pointer() => Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0))),
                 None => Arg::Int(args.raw(index)),
             };
         }
-        Ok(host::wait(call, &mut list[..call.shapes().len()])?)
-    }
-
-    /// The file name at guest address `addr`, as the host is to take it.
-    ///
-    /// # Errors
-    /// `EFAULT` and `ENAMETOOLONG`, as the kernel's `getname`.
-    pub(crate) fn path(&self, addr: u64, follow: bool) -> Result<CString, Errno> {
-        let path = self.user().string(addr, PATH_MAX)?;
-        Ok(self.resolve(path, follow))
-    }
-
-    /// The host's name for what the guest names `path`.
-    pub(crate) fn resolve(&self, path: CString, follow: bool) -> CString {
-        resolve(self.sysroot.as_deref(), path, follow)
-    }
-}
-
-/// An absolute name is looked up below the sysroot first, where neither `..` nor a symbolic link leads out of it.
-pub(crate) fn resolve(sysroot: Option<&Path>, path: CString, follow: bool) -> CString {
-    match sysroot {
-        Some(sysroot) if path.as_bytes().starts_with(b"/") => {
-            in_sysroot(sysroot.as_os_str(), &path, follow).unwrap_or(path)
+        for (index, at) in names.iter().enumerate().filter_map(|(index, at)| Some((index, at.as_ref()?))) {
+            list[index] = Arg::Str(&at.name);
+            if let Some(before) = index.checked_sub(1)
+                && shapes[before] == Shape::DirFd
+            {
+                list[before] = Arg::Int(at.dirfd);
+            }
+            // A name that leads to an open file is a link to be followed, whatever that file is.
+            match shapes[index] {
+                Shape::PathUnless(flags) if at.file().is_some() => {
+                    let flags = usize::from(flags);
+                    list[flags] = Arg::Int(args.raw(flags) & !(libc::AT_SYMLINK_NOFOLLOW as u64));
+                }
+                Shape::PathIf(flags) if at.file().is_some() => {
+                    let flags = usize::from(flags);
+                    list[flags] = Arg::Int(args.raw(flags) | libc::AT_SYMLINK_FOLLOW as u64);
+                }
+                _ => {}
+            }
         }
-        Some(_) | None => path,
+        Ok(host::wait(call, &mut list[..shapes.len()])?)
+    }
+
+    /// Whether the guest has a thread of this number in this process.
+    pub(crate) fn is_guest_thread(&self, tid: i32) -> bool {
+        let registry = self.threads.registry();
+        // Before the process runs, its first thread is the one that prepares it.
+        registry.live.contains_key(&tid) || registry.live.is_empty() && tid == host::thread_id()
     }
 }
 
-/// The host path of what `path` names below `sysroot`; `None` if there is no such file.
-fn in_sysroot(sysroot: &OsStr, path: &CStr, follow: bool) -> Option<CString> {
-    let flags = (libc::O_PATH | libc::O_CLOEXEC | if follow { 0 } else { libc::O_NOFOLLOW }) as u64;
-    let root = CString::new(sysroot.as_bytes()).ok()?;
-    let root = host::call(
-        &host::OPENAT,
-        &mut [
-            Arg::Int(libc::AT_FDCWD as u64),
-            Arg::Str(&root),
-            Arg::Int((libc::O_PATH | libc::O_CLOEXEC) as u64),
-            Arg::Int(0),
-        ],
-    )
-    .ok()?;
-    // RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS of linux/openat2.h.
-    let mut how = OpenHow { flags, mode: 0, resolve: 0x10 | 0x02 }.encode();
-    let size = how.len() as u64;
-    let found = host::call(&host::OPENAT2, &mut [Arg::Int(root), Arg::Str(path), Arg::Bytes(&mut how), Arg::Int(size)]);
-    let name = found.ok().and_then(|fd| {
-        let name = name_of(fd);
-        close(fd);
-        name
-    });
-    close(root);
-    name
+/// Whether an empty string has a meaning as this argument.
+fn may_be_empty(shape: Shape, args: &Args) -> bool {
+    match shape {
+        Shape::PathIf(flags) => args.raw(usize::from(flags)) & libc::AT_EMPTY_PATH as u64 != 0,
+        Shape::Name => false,
+        _ => true,
+    }
+}
+
+/// Which file the last part of a name means, if the argument is a name.
+fn last_part(shape: Shape, args: &Args) -> Option<Last> {
+    let flag = |index: u8, flag: i32| args.raw(usize::from(index)) & flag as u64 != 0;
+    match shape {
+        Shape::Path => Some(Last::Follow),
+        Shape::PathNoFollow => Some(Last::Itself),
+        Shape::PathUnless(flags) if flag(flags, libc::AT_SYMLINK_NOFOLLOW) => Some(Last::Itself),
+        Shape::PathUnless(_) => Some(Last::Follow),
+        Shape::PathIf(flags) if flag(flags, libc::AT_SYMLINK_FOLLOW) => Some(Last::Follow),
+        Shape::PathIf(_) => Some(Last::Itself),
+        Shape::Name => Some(Last::Name),
+        _ => None,
+    }
 }
 
 /// The path under which a descriptor's file is known.

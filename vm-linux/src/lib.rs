@@ -16,6 +16,7 @@ mod host;
 mod kernel;
 mod layout;
 mod load;
+mod paths;
 mod process;
 mod run;
 mod shape;

@@ -50,6 +50,39 @@ impl Executable {
     }
 }
 
+/// Where a program's parts were put; pairs are the first byte and the byte after the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Landmarks {
+    /// Its code and its data, as a kernel counts them for `/proc/self/stat`.
+    pub(crate) code: (u64, u64),
+    pub(crate) data: (u64, u64),
+    /// Where its heap begins.
+    pub(crate) heap: u64,
+    /// The first stack pointer.
+    pub(crate) stack: u64,
+    /// The strings of its arguments and of its environment.
+    pub(crate) args: (u64, u64),
+    pub(crate) env: (u64, u64),
+}
+
+impl Landmarks {
+    /// Those of an image that is `bias` away from the addresses in its file (`load_elf_binary`).
+    fn of(image: &Image, bias: i64) -> Self {
+        let starts = |segment: &Segment| segment.range.start().offset(bias).get();
+        let ends = |segment: &Segment| starts(segment) + segment.file_len;
+        let code = || image.segments.iter().filter(|segment| segment.perms.contains(Perms::EXECUTE));
+        Self {
+            code: (code().map(starts).min().unwrap_or(0), code().map(ends).max().unwrap_or(0)),
+            data: (
+                image.segments.iter().map(starts).max().unwrap_or(0),
+                image.segments.iter().map(ends).max().unwrap_or(0),
+            ),
+            heap: image.span().end().offset(bias).get(),
+            ..Self::default()
+        }
+    }
+}
+
 /// An address space with a program in it.
 pub(crate) struct Loaded {
     pub(crate) space: AddressSpace,
@@ -60,6 +93,7 @@ pub(crate) struct Loaded {
     pub(crate) sigreturn: GuestAddr,
     /// The auxiliary vector.
     pub(crate) auxv: Vec<u8>,
+    pub(crate) landmarks: Landmarks,
 }
 
 impl Loaded {
@@ -124,7 +158,16 @@ impl Loaded {
             .put_bytes(stack.pointer.get(), &stack.bytes)
             .map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
         let auxv = stack.auxv(args.len(), env.len());
-        Ok(Self { space, entry: first, stack: stack.pointer, sigreturn, auxv })
+        let bytes = |strings: &[Vec<u8>]| strings.iter().map(|string| string.len() as u64 + 1).sum::<u64>();
+        let arg_start = stack.arg_start.get();
+        let arg_end = arg_start + bytes(args);
+        let landmarks = Landmarks {
+            stack: stack.pointer.get(),
+            args: (arg_start, arg_end),
+            env: (arg_end, arg_end + bytes(env)),
+            ..Landmarks::of(&program.image, bias)
+        };
+        Ok(Self { space, entry: first, stack: stack.pointer, sigreturn, auxv, landmarks })
     }
 }
 

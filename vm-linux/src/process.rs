@@ -18,15 +18,17 @@ use crate::errno::Errno;
 use crate::exec::{self, Found, Open, Target};
 use crate::handover::{self, InheritedSignals, Settings};
 use crate::host;
-use crate::kernel::{self, Kernel, Origin};
+use crate::kernel::{Kernel, Origin};
 use crate::load::Loaded;
+use crate::paths::{self, View};
 use crate::thread::Thread;
 use crate::trace::{TraceOptions, Tracer};
 
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The program's file, as the host names it; also what the program finds as the name it was executed by.
+    /// The program's file, as the host names it, or the guest if there is a root; also what the program finds as the name
+    /// it was executed by.
     pub program: PathBuf,
     /// The file itself, if it is open already.
     pub file: Option<Arc<File>>,
@@ -36,8 +38,11 @@ pub struct Options {
     pub argv0: Option<OsString>,
     /// The environment, `NAME=value` each.
     pub env: Vec<OsString>,
-    /// Where absolute file names of the guest are looked up first.
+    /// Where absolute file names of the guest are looked up first. Not used with a root.
     pub sysroot: Option<PathBuf>,
+    /// The guest's root directory: no name of a file leads out of it. [`Process::load`] changes into it if the process is
+    /// in a directory outside.
+    pub root: Option<PathBuf>,
     /// Which system calls are shown in the manner of strace, and where; `None` shows none.
     pub strace: Option<TraceOptions>,
     /// The program that takes this one's place when the guest executes another program, such as `/proc/self/exe`: it is
@@ -122,6 +127,12 @@ pub enum LoadError {
         /// The directory as given.
         path: PathBuf,
     },
+    /// The root is not a directory.
+    #[error("root {}: not a directory", path.display())]
+    Root {
+        /// The directory as given.
+        path: PathBuf,
+    },
     /// The host's kernel refused something that every process can do.
     #[error("{what}: {}", errno.text())]
     Host {
@@ -192,8 +203,9 @@ impl Process {
     /// # Errors
     /// [`LoadError`].
     pub fn load(options: &Options) -> Result<Self, LoadError> {
-        let sysroot = options.sysroot.as_deref().map(check_sysroot).transpose()?;
-        let found = program(options, sysroot.as_deref())?;
+        let view = View::new(options.sysroot.as_deref(), options.root.as_deref())?;
+        view.enter().map_err(|errno| LoadError::Host { what: "fchdir", errno })?;
+        let found = program(options, &view)?;
         let env = c_strings(&options.env)?;
         let pipeline = Arc::new(TranslationPipeline::new(found.program.image.arch, options.translation)?);
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
@@ -215,10 +227,10 @@ impl Process {
             space,
             engine,
             sigreturn: loaded.sigreturn,
-            sysroot,
+            program: OsString::from_vec(view.shown_name(found.program.identity.path.as_os_str().as_bytes())).into(),
+            view,
             settings: Settings::of(options),
-            program: found.program.identity.path.clone(),
-            args: found.args,
+            landmarks: loaded.landmarks,
             auxv: loaded.auxv,
             isa: pipeline.guest().isa_text(pipeline.extensions()),
             tracer,
@@ -265,34 +277,34 @@ impl std::fmt::Debug for Process {
 }
 
 /// The program that `options` ask for.
-fn program(options: &Options, sysroot: Option<&Path>) -> Result<Found, LoadError> {
+fn program(options: &Options, view: &View) -> Result<Found, LoadError> {
     let name = options.program.as_os_str().as_bytes();
     let file = match &options.file {
         Some(file) => file.try_clone(),
         // Opening a pipe does not wait, and what is no file is refused afterwards.
-        None => CString::new(name)
-            .map_err(|_| Errno::EINVAL)
-            .and_then(|name| host::open_file(libc::AT_FDCWD as u64, &name, 0))
-            .map_err(|errno| io::Error::from_raw_os_error(errno.get())),
+        None => match (CString::new(name), view.is_confined()) {
+            (Err(_), _) => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            (Ok(name), true) => Outside(view).open(&name),
+            // Whoever starts the program names it as the host does: no sysroot is asked.
+            (Ok(name), false) => Outside(&View::Host).open(&name),
+        },
     };
     let file = file.map_err(|source| LoadError::Open { path: options.program.clone(), source })?;
     let argv0 = options.argv0.clone().unwrap_or_else(|| options.program.clone().into_os_string());
     let args = c_strings([&argv0].into_iter().chain(&options.args))?;
-    match exec::find(&Outside { sysroot }, file, name.to_vec(), args, false)? {
+    match exec::find(&Outside(view), file, name.to_vec(), args, false)? {
         Target::Guest(found) => Ok(*found),
         Target::Foreign { error, .. } => Err(error),
     }
 }
 
 /// Opens files for a process that does not exist yet.
-struct Outside<'a> {
-    sysroot: Option<&'a Path>,
-}
+struct Outside<'a>(&'a View);
 
 impl Open for Outside<'_> {
     fn open(&self, name: &CStr) -> io::Result<File> {
-        let name = kernel::resolve(self.sysroot, name.to_owned(), true);
-        host::open_file(libc::AT_FDCWD as u64, &name, 0).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
+        let opened = self.0.open_before_start(name, paths::TO_EXECUTE);
+        opened.map(host::file_of).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
     }
 }
 
@@ -304,11 +316,4 @@ fn c_strings<'a>(strings: impl IntoIterator<Item = &'a OsString>) -> Result<Vec<
             if bytes.contains(&0) { Err(LoadError::NulByte) } else { Ok(bytes) }
         })
         .collect()
-}
-
-fn check_sysroot(path: &Path) -> Result<PathBuf, LoadError> {
-    match std::fs::canonicalize(path) {
-        Ok(real) if real.is_dir() => Ok(real),
-        _ => Err(LoadError::Sysroot { path: path.to_owned() }),
-    }
 }

@@ -69,6 +69,10 @@ pub(crate) enum Shape {
     PathNoFollow,
     /// File name; its last part is followed unless the argument at this index has `AT_SYMLINK_NOFOLLOW`.
     PathUnless(u8),
+    /// File name; its last part is followed if the argument at this index has `AT_SYMLINK_FOLLOW`.
+    PathIf(u8),
+    /// Name of a file that is made, removed or moved: its last part is never followed.
+    Name,
     /// Another string.
     Str,
 }
@@ -108,13 +112,15 @@ impl Shape {
             | Self::Path
             | Self::PathNoFollow
             | Self::PathUnless(_)
+            | Self::PathIf(_)
+            | Self::Name
             | Self::Str => true,
         }
     }
 
     /// Whether the argument is a string that ends with a zero.
     pub(crate) const fn is_string(self) -> bool {
-        matches!(self, Self::Path | Self::PathNoFollow | Self::PathUnless(_) | Self::Str)
+        matches!(self, Self::Path | Self::PathNoFollow | Self::PathUnless(_) | Self::PathIf(_) | Self::Name | Self::Str)
     }
 
     /// Bytes that the argument's pointer covers, given all arguments; a string counts as one.
@@ -145,7 +151,13 @@ impl Shape {
             | Self::Signal
             | Self::Addr => 0,
             // The kernel bounds an address by the length that it reads itself.
-            Self::SockAddrOut(_) | Self::Path | Self::PathNoFollow | Self::PathUnless(_) | Self::Str => 1,
+            Self::SockAddrOut(_)
+            | Self::Path
+            | Self::PathNoFollow
+            | Self::PathUnless(_)
+            | Self::PathIf(_)
+            | Self::Name
+            | Self::Str => 1,
         }
     }
 }

@@ -1,12 +1,14 @@
-//! What is known about files by name: status and links.
+//! Directories, and what is known about files by name: status and links.
 
 use std::ffi::CString;
+use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
 use crate::kernel::{Args, SysResult};
 use crate::layout::riscv64::Stat;
-use crate::layout::{Layout, Statx};
+use crate::layout::{Layout, OpenHow, Statx};
+use crate::paths::{CWD, Held, Last};
 use crate::thread::Thread;
 use crate::user::PATH_MAX;
 
@@ -28,14 +30,20 @@ pub(crate) fn status_of(fd: u64) -> Result<Statx, Errno> {
     status(fd, c"", libc::AT_EMPTY_PATH as u64)
 }
 
+/// The status of an open file, as the guest is to see it.
+fn shown(t: &Thread, fd: u64) -> Result<Vec<u8>, Errno> {
+    let status = status_of(fd)?;
+    Ok(Stat::encode_from(&procfs::shown_status(t, fd, status)))
+}
+
 /// `fstat(fd, buffer)`.
 pub(crate) fn fstat(t: &mut Thread, a: &Args) -> SysResult {
     let fd = a.int(0);
     if fd < 0 {
         return Err(Errno::EBADF.into());
     }
-    let stat = status_of(fd as u64)?;
-    t.user().put_bytes(a.raw(1), &Stat::encode_from(&stat))?;
+    let stat = shown(t, fd as u64)?;
+    t.user().put_bytes(a.raw(1), &stat)?;
     Ok(0)
 }
 
@@ -46,29 +54,111 @@ pub(crate) fn newfstatat(t: &mut Thread, a: &Args) -> SysResult {
     if flags & !(known as u32) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let path = if a.raw(1) == 0 && flags & libc::AT_EMPTY_PATH as u32 != 0 {
-        CString::default()
+    let empty = flags & libc::AT_EMPTY_PATH as u32 != 0;
+    let path = if a.raw(1) == 0 && empty { CString::default() } else { t.user().string(a.raw(1), PATH_MAX)? };
+    let stat = if path.is_empty() && empty && a.int(0) >= 0 {
+        shown(t, a.int(0) as u64)?
     } else {
-        let path = t.user().string(a.raw(1), PATH_MAX)?;
-        let follow = flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0;
-        match procfs::link(t, &path) {
-            Some(target) if follow => target,
-            _ => t.resolve(path, follow),
-        }
+        let last = if flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0 { Last::Follow } else { Last::Itself };
+        let at = t.at(a.raw(0), path, last)?;
+        let status = match at.file() {
+            Some(file) => status_of(file),
+            None => status(at.dirfd, &at.name, flags.into()),
+        };
+        Stat::encode_from(&status?)
     };
-    let stat = status(a.raw(0), &path, flags.into())?;
-    t.user().put_bytes(a.raw(2), &Stat::encode_from(&stat))?;
+    t.user().put_bytes(a.raw(2), &stat)?;
     Ok(0)
 }
 
-/// `readlinkat(dirfd, path, buffer, size)`; `/proc/self/exe` is the guest's program.
+/// `readlinkat(dirfd, path, buffer, size)`; links of `/proc` lead where they lead for the guest.
 pub(crate) fn readlinkat(t: &mut Thread, a: &Args) -> SysResult {
     if a.int(3) <= 0 {
         return Err(Errno::EINVAL.into());
     }
     let path = t.user().string(a.raw(1), PATH_MAX)?;
-    let Some(target) = procfs::link(t, &path) else { return t.pass(&host::READLINKAT, a) };
-    let len = target.as_bytes().len().min(a.int(3) as usize);
-    t.user().put_bytes(a.raw(2), &target.as_bytes()[..len])?;
+    let target = if path.is_empty() { None } else { t.link_text(a.raw(0), &path)? };
+    let Some(target) = target else { return t.pass(&host::READLINKAT, a) };
+    let len = target.len().min(a.int(3) as usize);
+    t.user().put_bytes(a.raw(2), &target[..len])?;
     Ok(len as u64)
+}
+
+/// `mknodat(dirfd, path, mode, device)`.
+pub(crate) fn mknodat(t: &mut Thread, a: &Args) -> SysResult {
+    let kind = a.uint(2) & libc::S_IFMT;
+    // A device of the host under a name of the guest's choice would be a way out of the root.
+    if t.view.is_confined() && (kind == libc::S_IFCHR || kind == libc::S_IFBLK) && a.uint(3) != 0 {
+        return Err(Errno::EPERM.into());
+    }
+    t.pass(&host::MKNODAT, a)
+}
+
+/// `symlinkat(target, dirfd, path)`.
+pub(crate) fn symlinkat(t: &mut Thread, a: &Args) -> SysResult {
+    // Before the kernel looks at the name.
+    if a.raw(0) != 0 && t.user().string(a.raw(0), PATH_MAX)?.is_empty() {
+        return Err(Errno::ENOENT.into());
+    }
+    t.pass(&host::SYMLINKAT, a)
+}
+
+/// `getcwd(buffer, size)`.
+pub(crate) fn getcwd(t: &mut Thread, a: &Args) -> SysResult {
+    if !t.view.is_confined() {
+        return t.pass(&host::GETCWD, a);
+    }
+    let mut name = t.directory()?;
+    name.push(0);
+    if a.raw(1) < name.len() as u64 {
+        return Err(Errno::ERANGE.into());
+    }
+    t.user().put_bytes(a.raw(0), &name)?;
+    Ok(name.len() as u64)
+}
+
+/// `chdir(path)`.
+///
+/// With a sysroot, one of the host's directories is preferred, as by qemu-user: what a program makes there by relative
+/// names is then where its absolute names lead.
+pub(crate) fn chdir(t: &mut Thread, a: &Args) -> SysResult {
+    let path = t.user().string(a.raw(0), PATH_MAX)?;
+    if t.view.is_confined() {
+        let flags = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+        let held = Held::new(t.open(CWD, &path, OpenHow { flags, mode: 0, resolve: 0 }, false)?);
+        return Ok(host::call(&host::FCHDIR, &mut [Arg::Int(held.fd())])?);
+    }
+    match host::call(&host::CHDIR, &mut [Arg::Str(&path)]) {
+        Err(Errno::ENOENT) => t.pass(&host::CHDIR, a),
+        result => Ok(result?),
+    }
+}
+
+/// `getdents64(fd, buffer, size)`; threads and descriptors of the emulator are left out.
+pub(crate) fn getdents64(t: &mut Thread, a: &Args) -> SysResult {
+    loop {
+        let len = t.pass(&host::GETDENTS64, a)?;
+        if len == 0 || !t.lists_itself.load(Ordering::Relaxed) {
+            return Ok(len);
+        }
+        let entries = t.user().bytes(a.raw(1), len as usize)?;
+        let shown = procfs::filter(t, a.int(0) as u64, entries);
+        t.user().put_bytes(a.raw(1), &shown)?;
+        // Nothing left does not mean that nothing follows.
+        if !shown.is_empty() {
+            return Ok(shown.len() as u64);
+        }
+    }
+}
+
+/// `inotify_add_watch(fd, path, mask)`.
+pub(crate) fn inotify_add_watch(t: &mut Thread, a: &Args) -> SysResult {
+    let mask = a.uint(2);
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    let last = if mask & libc::IN_DONT_FOLLOW == 0 { Last::Follow } else { Last::Itself };
+    let at = t.at(CWD, path, last)?;
+    // What leads to the file has to be followed.
+    let mask = if at.file().is_some() { mask & !libc::IN_DONT_FOLLOW } else { mask };
+    let args = &mut [Arg::Int(a.raw(0)), Arg::Str(&at.name), Arg::Int(mask.into())];
+    Ok(host::wait(&host::INOTIFY_ADD_WATCH, args)?)
 }

@@ -8,10 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::errno::Errno;
 use crate::exec::{self, Open, Target};
-use crate::handover::Inherited;
+use crate::handover::{Inherited, covered};
 use crate::host::signal::{SYNCHRONOUS, bit, set_mask};
 use crate::host::{self, Arg};
 use crate::kernel::{Args, Kernel, SysResult, close, name_of_file};
+use crate::paths::{CWD, TO_EXECUTE, from_openat, open_on_host};
 use crate::process::LoadError;
 use crate::signal::SIG_IGN;
 use crate::thread::Thread;
@@ -64,15 +65,15 @@ fn open(kernel: &Kernel, dirfd: u64, path: &CStr, flags: u32) -> Result<File, Er
         }
         // The descriptor itself may be one that only names the file.
         let again = CString::new(format!("/proc/self/fd/{}", dirfd as i32)).map_err(|_| Errno::EINVAL)?;
-        return host::open_file(libc::AT_FDCWD as u64, &again, 0).map_err(|errno| match errno {
+        let opened = open_on_host(CWD, &again, from_openat(TO_EXECUTE as u64, 0), false);
+        return opened.map(host::file_of).map_err(|errno| match errno {
             Errno::ENOENT => Errno::EBADF,
             other => other,
         });
     }
     let follow = flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0;
-    let own = super::procfs::link(kernel, path);
-    let path = own.unwrap_or_else(|| kernel.resolve(path.to_owned(), follow));
-    host::open_file(dirfd, &path, if follow { 0 } else { libc::O_NOFOLLOW })
+    let flags = TO_EXECUTE | if follow { 0 } else { libc::O_NOFOLLOW };
+    kernel.open(dirfd, path, from_openat(flags as u64, 0), false).map(host::file_of)
 }
 
 /// The strings of an array that ends with a null pointer.
@@ -133,10 +134,13 @@ fn execute(
             trace = t.tracer.as_ref().and_then(Tracer::leave_to_next);
             let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t), trace };
             let variable = t.settings.variable(&found.name, inherited);
+            env = env.into_iter().map(covered).collect();
             env.push(CString::new(variable).map_err(|_| Errno::EINVAL)?);
             // From here on no signal is taken any more: the new program has to find it, or this one if the call fails.
             (CString::new(emulator.into_os_string().as_bytes()), fd, found.args, u64::MAX)
         }
+        // It would run unconfined.
+        Target::Foreign { .. } if t.view.is_confined() => return Err(Errno::ENOEXEC.into()),
         // The host's kernel knows what is to be done, or that nothing can be.
         Target::Foreign { file, args, .. } => {
             let fd = keep(&file)?;
@@ -192,6 +196,7 @@ fn errno(error: &LoadError) -> Errno {
         | LoadError::Elf { .. }
         | LoadError::NulByte
         | LoadError::Sysroot { .. }
+        | LoadError::Root { .. }
         | LoadError::Pipeline(_)
         | LoadError::Engine(_) => Errno::ENOEXEC,
     }

@@ -1,15 +1,12 @@
 //! Opening, reading and writing files, and what is done to descriptors.
 
-use std::ffi::CString;
-
 use crate::errno::Errno;
 use crate::host::{self, Arg, HostCall};
 use crate::kernel::{Args, SysResult};
 use crate::layout::{IoVec, Layout, OpenHow};
+use crate::paths::from_openat;
 use crate::thread::Thread;
 use crate::user::PATH_MAX;
-
-use super::procfs;
 
 /// Flags of `open` as the guest numbers them (`asm-generic/fcntl.h`), where hosts differ, and the host's numbers.
 const OPEN_FLAGS: [(u64, i32); 4] = [
@@ -20,7 +17,7 @@ const OPEN_FLAGS: [(u64, i32); 4] = [
 ];
 
 /// The C library hides its `O_LARGEFILE` on 64-bit hosts; the kernel's number is what counts.
-const HOST_LARGEFILE: i32 = if cfg!(target_arch = "aarch64") { 0o400_000 } else { 0o100_000 };
+pub(crate) const HOST_LARGEFILE: i32 = if cfg!(target_arch = "aarch64") { 0o400_000 } else { 0o100_000 };
 
 /// The host's flags for the guest's.
 pub(crate) fn host_open_flags(flags: u64) -> u64 {
@@ -44,8 +41,11 @@ fn guest_open_flags(flags: u64) -> u64 {
 pub(crate) fn openat(t: &mut Thread, a: &Args) -> SysResult {
     let flags = host_open_flags(a.uint(2).into());
     let path = t.user().string(a.raw(1), PATH_MAX)?;
-    let how = OpenHow { flags, mode: a.uint(3).into(), resolve: 0 };
-    open(t, a.raw(0), path, how, &host::OPENAT)
+    let how = match t.view.is_confined() {
+        true => from_openat(flags, a.uint(3).into()),
+        false => OpenHow { flags, mode: a.uint(3).into(), resolve: 0 },
+    };
+    Ok(t.open(a.raw(0), &path, how, false)?)
 }
 
 /// `openat2(dirfd, path, how, size)`: a `how` with fields that are not known yet has to be zero in them.
@@ -64,53 +64,7 @@ pub(crate) fn openat2(t: &mut Thread, a: &Args) -> SysResult {
     let mut how = OpenHow::decode(&bytes);
     how.flags = host_open_flags(how.flags);
     let path = t.user().string(a.raw(1), PATH_MAX)?;
-    open(t, a.raw(0), path, how, &host::OPENAT2)
-}
-
-fn open(t: &Thread, dirfd: u64, path: CString, how: OpenHow, call: &HostCall) -> SysResult {
-    if let Some(file) = procfs::file(t, &path) {
-        return Ok(procfs::open(&file, how.flags)?);
-    }
-    let path = match procfs::link(t, &path) {
-        Some(target) => target,
-        None => t.resolve(path, how.flags & libc::O_NOFOLLOW as u64 == 0),
-    };
-    if std::ptr::eq(call, &raw const host::OPENAT2) {
-        let mut bytes = how.encode();
-        let size = bytes.len() as u64;
-        return Ok(host::wait(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Bytes(&mut bytes), Arg::Int(size)])?);
-    }
-    Ok(host::wait(call, &mut [Arg::Int(dirfd), Arg::Str(&path), Arg::Int(how.flags), Arg::Int(how.mode)])?)
-}
-
-/// The tracer's descriptor, which the guest does not have.
-fn hidden(t: &Thread) -> Option<u32> {
-    t.tracer.as_ref().map(|tracer| tracer.descriptor() as u32).filter(|fd| *fd > 2)
-}
-
-/// `close(fd)`.
-pub(crate) fn close(t: &mut Thread, a: &Args) -> SysResult {
-    if hidden(t) == Some(a.uint(0)) {
-        return Err(Errno::EBADF.into());
-    }
-    t.pass(&host::CLOSE, a)
-}
-
-/// `close_range(first, last, flags)`: all but the tracer's descriptor.
-pub(crate) fn close_range(t: &mut Thread, a: &Args) -> SysResult {
-    let (first, last) = (a.uint(0), a.uint(1));
-    let Some(hidden) = hidden(t).filter(|fd| (first..=last).contains(fd)) else {
-        return t.pass(&host::CLOSE_RANGE, a);
-    };
-    let part =
-        |first: u32, last: u32| t.pass(&host::CLOSE_RANGE, &Args([first.into(), last.into(), a.raw(2), 0, 0, 0]));
-    if hidden > first {
-        part(first, hidden - 1)?;
-    }
-    if hidden < last {
-        part(hidden + 1, last)?;
-    }
-    Ok(0)
+    Ok(t.open(a.raw(0), &path, how, true)?)
 }
 
 /// Passes a call whose second and third arguments are an array of buffers and its length.

@@ -3,7 +3,9 @@
 use crate::errno::Errno;
 use crate::host::{self, Arg};
 use crate::kernel::{Args, SysResult, null};
+use crate::paths::Last;
 use crate::thread::Thread;
+use crate::user::PATH_MAX;
 
 use super::file::host_open_flags;
 
@@ -16,15 +18,18 @@ const HEADER: usize = 8;
 pub(crate) fn name_to_handle_at(t: &mut Thread, a: &Args) -> SysResult {
     /// `AT_HANDLE_MNT_ID_UNIQUE`: the mount's number has 64 bits.
     const UNIQUE: u32 = 1;
-    let follow = a.uint(4) & libc::AT_SYMLINK_FOLLOW as u32 != 0;
-    let path = t.path(a.raw(1), follow)?;
+    let follow = libc::AT_SYMLINK_FOLLOW as u64;
+    let last = if a.raw(4) & follow == 0 { Last::Itself } else { Last::Follow };
+    let at = t.at(a.raw(0), t.user().string(a.raw(1), PATH_MAX)?, last)?;
+    // What leads to the file has to be followed.
+    let flags = if at.file().is_some() { a.raw(4) | follow } else { a.raw(4) };
     let head = t.user().bytes(a.raw(2), 4)?;
     let room = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
     let mut handle = vec![0; HEADER + MOST];
     handle[..4].copy_from_slice(&head);
     let mut mount = [0; 8];
     let mut args =
-        [Arg::Int(a.raw(0)), Arg::Str(&path), Arg::Bytes(&mut handle), Arg::Bytes(&mut mount), Arg::Int(a.raw(4))];
+        [Arg::Int(at.dirfd), Arg::Str(&at.name), Arg::Bytes(&mut handle), Arg::Bytes(&mut mount), Arg::Int(flags)];
     let result = host::call(&host::NAME_TO_HANDLE_AT, &mut args);
     if matches!(result, Ok(_) | Err(Errno::EOVERFLOW)) && room as usize <= MOST {
         let filled = u32::from_le_bytes([handle[0], handle[1], handle[2], handle[3]]).min(room) as usize;
@@ -37,7 +42,11 @@ pub(crate) fn name_to_handle_at(t: &mut Thread, a: &Args) -> SysResult {
 }
 
 /// `fanotify_init(flags, event_flags)`.
-pub(crate) fn fanotify_init(_: &mut Thread, a: &Args) -> SysResult {
+pub(crate) fn fanotify_init(t: &mut Thread, a: &Args) -> SysResult {
+    // Events come with open files of a whole file system, wherever they are in it.
+    if t.view.is_confined() {
+        return Err(Errno::EPERM.into());
+    }
     let flags = host_open_flags(a.uint(1).into());
     Ok(host::call(&host::FANOTIFY_INIT, &mut [Arg::Int(a.raw(0)), Arg::Int(flags)])?)
 }
@@ -50,7 +59,11 @@ pub(crate) fn fanotify_mark(t: &mut Thread, a: &Args) -> SysResult {
     if a.raw(4) == 0 {
         return Ok(host::call(&host::FANOTIFY_MARK, &mut args)?);
     }
-    let path = t.path(a.raw(4), a.uint(1) & DONT_FOLLOW == 0)?;
-    args[4] = Arg::Str(&path);
+    let last = if a.uint(1) & DONT_FOLLOW == 0 { Last::Follow } else { Last::Itself };
+    let at = t.at(a.raw(3), t.user().string(a.raw(4), PATH_MAX)?, last)?;
+    if at.file().is_some() {
+        args[1] = Arg::Int(a.raw(1) & !u64::from(DONT_FOLLOW));
+    }
+    (args[3], args[4]) = (Arg::Int(at.dirfd), Arg::Str(&at.name));
     Ok(host::call(&host::FANOTIFY_MARK, &mut args)?)
 }

@@ -3,6 +3,7 @@
 //! A handler checks in the kernel's order and answers with the kernel's error numbers. Calls that differ from the host's
 //! only in where pointers and names lead have no handler: their row names the host's call.
 
+pub(crate) mod descriptor;
 pub(crate) mod dir;
 pub(crate) mod exec;
 pub(crate) mod file;

@@ -3,15 +3,16 @@
 //! Messages, control messages and options have one layout on all 64-bit systems. What is translated is where pointers
 //! within structures lead, and names of sockets in the file system.
 
-use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::CString;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg, HostCall};
 use crate::kernel::{Args, Kernel, SysResult, close, null};
 use crate::layout::{IoVec, Layout, layout};
+use crate::paths::{At, Last};
 use crate::thread::Thread;
+
+use super::file::open_descriptor;
 
 /// `sizeof(struct sockaddr_storage)`: no address is longer.
 const LONGEST: usize = 128;
@@ -48,17 +49,6 @@ layout! {
     }
 }
 
-/// The host's name of a socket that the guest calls `path`. The one place where such names are translated.
-fn host_name(k: &Kernel, path: CString, makes: bool) -> CString {
-    k.resolve(path, !makes)
-}
-
-/// The guest's name of a socket that the host calls `path`.
-fn guest_name<'a>(k: &Kernel, path: &'a [u8]) -> &'a [u8] {
-    let below = k.sysroot.as_deref().and_then(|root| path.strip_prefix(root.as_os_str().as_bytes()));
-    below.filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
-}
-
 /// An address for the host's kernel.
 #[derive(Debug)]
 enum Address {
@@ -71,65 +61,36 @@ enum Address {
 /// A translated address, and what has to stay open while it is used.
 struct Named {
     address: Address,
-    directory: Option<u64>,
-}
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        if let Some(fd) = self.directory {
-            close(fd);
-        }
-    }
+    _at: Option<At>,
 }
 
 impl Named {
-    /// Takes the address of `len` bytes at `addr` from the guest. `makes` says that the call makes the name.
-    fn new(t: &Thread, addr: u64, len: u32, makes: bool) -> Self {
-        let plain = |address| Self { address, directory: None };
+    const fn plain(address: Address) -> Self {
+        Self { address, _at: None }
+    }
+
+    /// Takes the address of `len` bytes at `addr` from the guest.
+    ///
+    /// # Errors
+    /// What looking up the name of a socket fails with.
+    fn new(t: &Thread, addr: u64, len: u32, last: Last) -> Result<Self, Errno> {
         if addr == 0 || len == 0 || len as usize > LONGEST {
-            return plain(Address::As(addr));
+            return Ok(Self::plain(Address::As(addr)));
         }
-        let Ok(bytes) = t.user().bytes(addr, len as usize) else { return plain(Address::As(addr)) };
+        let Ok(bytes) = t.user().bytes(addr, len as usize) else { return Ok(Self::plain(Address::As(addr))) };
         let family = bytes.get(..2).map(|family| i32::from(u16::from_le_bytes([family[0], family[1]])));
         let is_path = family == Some(libc::AF_UNIX) && bytes.len() > 2 && bytes[2] != 0;
         if !is_path || bytes.len() > UNIX_PATH + 2 {
-            return plain(Address::Bytes(bytes));
+            return Ok(Self::plain(Address::Bytes(bytes)));
         }
         let end = bytes[2..].iter().position(|byte| *byte == 0).map_or(bytes.len(), |end| end + 2);
-        let Ok(path) = CString::new(&bytes[2..end]) else { return plain(Address::Bytes(bytes)) };
-        let name = host_name(t, path.clone(), makes);
-        if name == path {
-            return plain(Address::Bytes(bytes));
+        let path = CString::new(&bytes[2..end]).map_err(|_| Errno::EINVAL)?;
+        let (name, at) = t.unix_path(&path, last)?;
+        if name == path.as_bytes() {
+            return Ok(Self::plain(Address::Bytes(bytes)));
         }
-        Self::path(&name)
-    }
-
-    /// The address with this path. One that is too long is named from its directory.
-    fn path(path: &CString) -> Self {
-        let bytes = |path: &[u8]| {
-            let mut bytes = (libc::AF_UNIX as u16).to_le_bytes().to_vec();
-            bytes.extend_from_slice(path);
-            bytes.push(0);
-            bytes
-        };
-        if path.as_bytes().len() < UNIX_PATH {
-            return Self { address: Address::Bytes(bytes(path.as_bytes())), directory: None };
-        }
-        let whole = Path::new(OsStr::from_bytes(path.as_bytes()));
-        let parts = whole.parent().zip(whole.file_name());
-        let opened = parts.and_then(|(directory, name)| {
-            let directory = CString::new(directory.as_os_str().as_bytes()).ok()?;
-            let flags = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
-            let cwd = Arg::Int(libc::AT_FDCWD as u64);
-            let fd = host::call(&host::OPENAT, &mut [cwd, Arg::Str(&directory), Arg::Int(flags), Arg::Int(0)]).ok()?;
-            let short = [format!("/proc/self/fd/{fd}/").as_bytes(), name.as_bytes()].concat();
-            Some((fd, short))
-        });
-        match opened {
-            // A name that is still too long is the kernel's to refuse.
-            Some((fd, short)) => Self { address: Address::Bytes(bytes(&short)), directory: Some(fd) },
-            None => Self { address: Address::Bytes(bytes(path.as_bytes())), directory: None },
-        }
+        let address = [&(libc::AF_UNIX as u16).to_le_bytes(), name.as_slice(), b"\0"].concat();
+        Ok(Self { address: Address::Bytes(address), _at: Some(at) })
     }
 
     /// The two arguments, address and length, of which `len` is what the guest said.
@@ -144,25 +105,28 @@ impl Named {
     }
 }
 
-fn named(t: &Thread, a: &Args, call: &HostCall, makes: bool) -> SysResult {
-    let mut name = Named::new(t, a.raw(1), a.uint(2), makes);
+fn named(t: &Thread, a: &Args, call: &HostCall, last: Last) -> SysResult {
+    // The kernel looks at the descriptor before the name.
+    open_descriptor(a.raw(0))?;
+    let mut name = Named::new(t, a.raw(1), a.uint(2), last)?;
     let (address, len) = name.args(t, a.raw(2));
     Ok(host::wait(call, &mut [Arg::Int(a.raw(0)), address, len])?)
 }
 
 /// `bind(fd, address, length)`.
 pub(crate) fn bind(t: &mut Thread, a: &Args) -> SysResult {
-    named(t, a, &host::BIND, true)
+    named(t, a, &host::BIND, Last::Name)
 }
 
 /// `connect(fd, address, length)`.
 pub(crate) fn connect(t: &mut Thread, a: &Args) -> SysResult {
-    named(t, a, &host::CONNECT, false)
+    named(t, a, &host::CONNECT, Last::Follow)
 }
 
 /// `sendto(fd, buffer, length, flags, address, address_length)`.
 pub(crate) fn sendto(t: &mut Thread, a: &Args) -> SysResult {
-    let mut name = Named::new(t, a.raw(4), a.uint(5), false);
+    open_descriptor(a.raw(0))?;
+    let mut name = Named::new(t, a.raw(4), a.uint(5), Last::Follow)?;
     let buffer = Arg::Guest(t.user().pointer(a.raw(1), a.raw(2)));
     let (address, len) = name.args(t, a.raw(5));
     let mut args = [Arg::Int(a.raw(0)), buffer, Arg::Int(a.raw(2)), Arg::Int(a.raw(3)), address, len];
@@ -197,7 +161,7 @@ impl Told {
     fn guest_bytes(&self, t: &Thread) -> Vec<u8> {
         let bytes = &self.bytes[..(u32::from_le_bytes(self.len) as usize).min(LONGEST)];
         if bytes.len() > 2 && i32::from(u16::from_le_bytes([bytes[0], bytes[1]])) == libc::AF_UNIX && bytes[2] != 0 {
-            return [&bytes[..2], guest_name(t, &bytes[2..])].concat();
+            return [&bytes[..2], t.socket_name(&bytes[2..]).as_slice()].concat();
         }
         bytes.to_vec()
     }
@@ -280,14 +244,14 @@ impl Message {
     /// Translates the header at `addr` for sending.
     fn sent(t: &Thread, addr: u64) -> Result<Self, Errno> {
         let guest: MsgHdr = t.user().get(addr)?;
-        let name = Named::new(t, guest.name, guest.name_len, false);
+        let name = Named::new(t, guest.name, guest.name_len, Last::Follow)?;
         Ok(Self { header: guest, name, told: Told::new(), vectors: vectors(t, &guest) })
     }
 
     /// Translates the header at `addr` for receiving.
     fn received(t: &Thread, addr: u64) -> Result<Self, Errno> {
         let guest: MsgHdr = t.user().get(addr)?;
-        let name = Named { address: Address::As(guest.name), directory: None };
+        let name = Named::plain(Address::As(guest.name));
         Ok(Self { header: guest, name, told: Told::new(), vectors: vectors(t, &guest) })
     }
 
@@ -486,16 +450,5 @@ mod tests {
         assert_eq!(std::mem::offset_of!(MsgHdr, flags), std::mem::offset_of!(libc::msghdr, msg_flags));
         assert_eq!((MMsgHdr::SIZE, size_of::<libc::mmsghdr>()), (64, 64));
         assert_eq!((SockFprog::SIZE, size_of::<libc::sock_fprog>()), (16, 16));
-    }
-
-    #[test]
-    fn long_names_are_named_from_their_directory() {
-        let long = CString::new(format!("{}/socket", "/proc/..".repeat(30))).unwrap();
-        let named = Named::path(&long);
-        let Address::Bytes(bytes) = &named.address else { panic!("a path has bytes") };
-        assert!(
-            bytes.len() <= UNIX_PATH + 2 && bytes.ends_with(b"/socket\0") && bytes[2..].starts_with(b"/proc/self/fd/")
-        );
-        assert!(named.directory.is_some());
     }
 }

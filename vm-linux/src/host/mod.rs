@@ -138,12 +138,12 @@ host_calls! {
     FACCESSAT = SYS_faccessat [DirFd, Path, Flags(&n::ACCESS)];
     FACCESSAT2 = SYS_faccessat2 [DirFd, PathUnless(3), Flags(&n::ACCESS), Flags(&n::AT_ACCESS)];
     READLINKAT = SYS_readlinkat [DirFd, PathNoFollow, Out(3), Size];
-    MKDIRAT = SYS_mkdirat [DirFd, PathNoFollow, Octal];
-    MKNODAT = SYS_mknodat [DirFd, PathNoFollow, Octal, Device];
-    UNLINKAT = SYS_unlinkat [DirFd, PathNoFollow, Flags(&n::AT)];
-    RENAMEAT2 = SYS_renameat2 [DirFd, PathNoFollow, DirFd, PathNoFollow, Flags(&n::RENAME)];
-    LINKAT = SYS_linkat [DirFd, PathNoFollow, DirFd, PathNoFollow, Flags(&n::AT)];
-    SYMLINKAT = SYS_symlinkat [Str, DirFd, PathNoFollow];
+    MKDIRAT = SYS_mkdirat [DirFd, Name, Octal];
+    MKNODAT = SYS_mknodat [DirFd, Name, Octal, Device];
+    UNLINKAT = SYS_unlinkat [DirFd, Name, Flags(&n::AT)];
+    RENAMEAT2 = SYS_renameat2 [DirFd, Name, DirFd, Name, Flags(&n::RENAME)];
+    LINKAT = SYS_linkat [DirFd, PathIf(4), DirFd, Name, Flags(&n::AT)];
+    SYMLINKAT = SYS_symlinkat [Str, DirFd, Name];
     FCHMOD = SYS_fchmod [Fd, Octal];
     FCHMODAT = SYS_fchmodat [DirFd, Path, Octal];
     FCHMODAT2 = SYS_fchmodat2 [DirFd, PathUnless(3), Octal, Flags(&n::AT)];
@@ -427,15 +427,15 @@ pub(crate) fn duplicate(fd: i32) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
 }
 
-/// Opens a file of the host for reading.
-///
-/// # Errors
-/// The kernel's error number.
-pub(crate) fn open_file(dirfd: u64, path: &CStr, flags: i32) -> Result<File, Errno> {
-    let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    let fd = call(&OPENAT, &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Int(flags as u64), Arg::Int(0)])?;
-    // SAFETY: the kernel has just made this descriptor, and its number is known here alone.
-    Ok(unsafe { File::from_raw_fd(fd as i32) })
+/// A file that has just been opened by a call of this module, by its descriptor, which nobody else knows.
+pub(crate) fn file_of(fd: u64) -> File {
+    // SAFETY: callers have the descriptor from an open call of their own and give it up here.
+    unsafe { File::from_raw_fd(fd as i32) }
+}
+
+/// The soft limit on the number of descriptors; `None` if there is none.
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    soft_limit(libc::RLIMIT_NOFILE)
 }
 
 /// Takes over a descriptor that this process was started with; `None` if it is not open.
@@ -448,10 +448,14 @@ pub(crate) fn take_descriptor(fd: i32) -> Option<File> {
 
 /// The soft limit on the size of the stack, in bytes; `None` if there is none.
 pub(crate) fn stack_limit() -> Option<u64> {
+    soft_limit(libc::RLIMIT_STACK)
+}
+
+fn soft_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     // SAFETY: the limit is written to memory of the right type.
     let limit = unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
-        (libc::getrlimit(libc::RLIMIT_STACK, &mut limit) == 0).then_some(limit.rlim_cur)
+        (libc::getrlimit(resource, &mut limit) == 0).then_some(limit.rlim_cur)
     };
     limit.filter(|limit| *limit != libc::RLIM_INFINITY)
 }

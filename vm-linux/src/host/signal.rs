@@ -141,6 +141,11 @@ impl Mailbox {
         self.stop.fetch_and(!KICKED, Ordering::AcqRel);
     }
 
+    /// The guest's mask, for a description of its thread.
+    pub(crate) fn blocked(&self) -> u64 {
+        self.blocked.load(Ordering::Acquire)
+    }
+
     /// Tells the handler what the guest blocks.
     pub(crate) fn set_blocked(&self, set: u64) {
         self.blocked.store(set, Ordering::Release);

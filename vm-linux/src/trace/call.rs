@@ -164,7 +164,7 @@ impl Call {
             Shape::Device => device(value, line),
             _ if value == 0 => line.push("NULL"),
             Shape::Addr | Shape::Range(_) | Shape::Ptr(_) | Shape::Array(..) => line.address(value),
-            Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::Str => {
+            Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::PathIf(_) | Shape::Name | Shape::Str => {
                 match user.string(value, PATH_MAX) {
                     Ok(text) => line.quoted(text.as_bytes(), usize::MAX),
                     Err(_) => line.address(value),

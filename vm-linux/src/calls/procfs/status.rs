@@ -1,0 +1,211 @@
+//! `stat`, `statm` and `status`: the host's, with the guest's memory, threads and signals in place of the emulator's.
+
+use vm_core::Perms;
+use vm_mem::{Backing, Sharing};
+
+use crate::errno::Errno;
+use crate::host::signal::SIGNALS;
+use crate::host::signal::bit;
+use crate::kernel::Kernel;
+use crate::signal::{SIG_DFL, SIG_IGN};
+
+use super::maps::{self, Resident};
+
+const PAGE: u64 = vm_core::PAGE_SIZE;
+
+/// The host's file `name` of the process or of a thread.
+fn host_text(tid: Option<i32>, name: &str) -> Result<String, Errno> {
+    let path = match tid {
+        Some(tid) => format!("/proc/self/task/{tid}/{name}"),
+        None => format!("/proc/self/{name}"),
+    };
+    Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
+}
+
+/// Bytes of guest memory by what they are for, as a kernel counts them (`vm_stat_account`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Usage {
+    total: u64,
+    /// Private and writable, but for the stack.
+    data: u64,
+    stack: u64,
+    /// Executable and not writable.
+    executable: u64,
+    shared: u64,
+}
+
+impl Usage {
+    fn of(k: &Kernel) -> Self {
+        let mut usage = Self::default();
+        for region in k.space.regions() {
+            let len = region.range.len();
+            let (writable, executable) = (region.perms.contains(Perms::WRITE), region.perms.contains(Perms::EXECUTE));
+            usage.total += len;
+            if region.name.as_deref() == Some("[stack]") {
+                usage.stack += len;
+            } else if executable && !writable {
+                usage.executable += len;
+            } else if writable && region.sharing == Sharing::Private {
+                usage.data += len;
+            }
+            if matches!(region.backing, Backing::File { .. }) || region.sharing == Sharing::Shared {
+                usage.shared += len;
+            }
+        }
+        usage
+    }
+}
+
+/// Sets of signals, as the guest set them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sets {
+    blocked: u64,
+    pending: u64,
+    ignored: u64,
+    caught: u64,
+}
+
+impl Sets {
+    /// Those of the process and of its thread `tid`, by default the first.
+    fn of(k: &Kernel, tid: Option<i32>) -> Self {
+        let mut sets = Self::default();
+        {
+            let registry = k.threads.registry();
+            let tid = tid.unwrap_or_else(crate::host::process_id);
+            if let Some(mailbox) = registry.live.get(&tid) {
+                sets.blocked = mailbox.blocked();
+                sets.pending = mailbox.sent_set();
+            }
+        }
+        let table = k.actions.table();
+        for signal in 1..=SIGNALS {
+            match table.get(signal).handler {
+                SIG_DFL => {}
+                SIG_IGN => sets.ignored |= bit(signal),
+                _ => sets.caught |= bit(signal),
+            }
+        }
+        sets
+    }
+}
+
+/// `stat` (`proc_pid_stat(5)`).
+pub(super) fn stat(k: &Kernel, tid: Option<i32>) -> Result<Vec<u8>, Errno> {
+    let text = host_text(tid, "stat")?;
+    let usage = Usage::of(k);
+    let resident = maps::resident(k)?;
+    let sets = Sets::of(k, tid);
+    let threads = k.threads.registry().live.len().max(1) as u64;
+    let marks = &k.landmarks;
+    // A signal number up to 31 has room in these fields.
+    let old = |set: u64| set & 0x7fff_ffff;
+    // Fields by their numbers in the manual.
+    let changes = [
+        (20, threads),
+        (23, usage.total),
+        (24, (resident.anonymous + resident.file) / PAGE),
+        (26, marks.code.0),
+        (27, marks.code.1),
+        (28, marks.stack),
+        (31, old(sets.pending)),
+        (32, old(sets.blocked)),
+        (33, old(sets.ignored)),
+        (34, old(sets.caught)),
+        (45, marks.data.0),
+        (46, marks.data.1),
+        (47, marks.heap),
+        (48, marks.args.0),
+        (49, marks.args.1),
+        (50, marks.env.0),
+        (51, marks.env.1),
+    ];
+    Ok(with_fields(&text, &changes).into_bytes())
+}
+
+/// The text of a `stat` with other numbers in some of its fields.
+fn with_fields(text: &str, changes: &[(usize, u64)]) -> String {
+    // The second field is a name in parentheses, with whatever characters.
+    let Some(end) = text.rfind(')') else { return text.to_owned() };
+    let (head, tail) = text.split_at(end + 1);
+    let mut fields: Vec<String> = tail.split_whitespace().map(str::to_owned).collect();
+    for (number, value) in changes {
+        if let Some(field) = fields.get_mut(number - 3) {
+            *field = value.to_string();
+        }
+    }
+    format!("{head} {}\n", fields.join(" "))
+}
+
+/// `statm`: sizes in pages.
+pub(super) fn statm(k: &Kernel) -> Result<Vec<u8>, Errno> {
+    let usage = Usage::of(k);
+    let resident = maps::resident(k)?;
+    let text = code_size(k);
+    let [size, in_memory, file, text, data] =
+        [usage.total, resident.anonymous + resident.file, resident.file, text, usage.data + usage.stack]
+            .map(|bytes| bytes / PAGE);
+    Ok(format!("{size} {in_memory} {file} {text} 0 {data} 0\n").into_bytes())
+}
+
+/// Bytes of the pages that hold the program's code.
+fn code_size(k: &Kernel) -> u64 {
+    let (start, end) = k.landmarks.code;
+    end.next_multiple_of(PAGE).saturating_sub(start & !(PAGE - 1))
+}
+
+/// `status`.
+pub(super) fn status(k: &Kernel, tid: Option<i32>) -> Result<Vec<u8>, Errno> {
+    let text = host_text(tid, "status")?;
+    let usage = Usage::of(k);
+    let resident = maps::resident(k)?;
+    let sets = Sets::of(k, tid);
+    let threads = k.threads.registry().live.len().max(1);
+    Ok(text
+        .lines()
+        .map(|line| status_line(line, k, &usage, &resident, &sets, threads) + "\n")
+        .collect::<String>()
+        .into_bytes())
+}
+
+fn status_line(line: &str, k: &Kernel, usage: &Usage, resident: &Resident, sets: &Sets, threads: usize) -> String {
+    let Some((name, value)) = line.split_once(':') else { return line.to_owned() };
+    let host_kib =
+        || value.trim().strip_suffix(" kB").and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0);
+    let in_memory = resident.anonymous + resident.file;
+    let bytes = match name {
+        "Threads" => return format!("Threads:\t{threads}"),
+        "SigPnd" => {
+            let host = u64::from_str_radix(value.trim(), 16).unwrap_or(0);
+            return format!("SigPnd:\t{:016x}", host | sets.pending);
+        }
+        "SigBlk" => return format!("SigBlk:\t{:016x}", sets.blocked),
+        "SigIgn" => return format!("SigIgn:\t{:016x}", sets.ignored),
+        "SigCgt" => return format!("SigCgt:\t{:016x}", sets.caught),
+        "VmPeak" | "VmSize" => usage.total,
+        // The most there has been is known of the whole process only.
+        "VmHWM" => (host_kib() * 1024).min(usage.total).max(in_memory),
+        "VmRSS" => in_memory,
+        "RssAnon" => resident.anonymous,
+        "RssFile" => resident.file,
+        "RssShmem" => 0,
+        "VmData" => usage.data,
+        "VmStk" => usage.stack,
+        "VmExe" => code_size(k).min(usage.executable),
+        "VmLib" => usage.executable.saturating_sub(code_size(k)),
+        "VmSwap" => resident.swapped,
+        _ => return line.to_owned(),
+    };
+    format!("{name}:\t{:8} kB", bytes / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_behind_the_name() {
+        let text = "7 (a) b) S 1 7 7 0 -1 4194304\n";
+        assert_eq!(with_fields(text, &[(3, 9), (7, 5), (90, 1)]), "7 (a) b) 9 1 7 7 5 -1 4194304\n");
+        assert_eq!(with_fields("nothing", &[(3, 9)]), "nothing");
+    }
+}

@@ -1,0 +1,264 @@
+//! The host's devices and processes inside a root, and what of them leads out of it.
+
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
+
+use vm_linux::Errno;
+
+use crate::folder::folder;
+use crate::guest::{CWD, Guest};
+
+fn root() -> PathBuf {
+    let root = folder("overlay");
+    for directory in ["proc", "sys", "etc", "usr"] {
+        std::fs::create_dir(root.join(directory)).unwrap();
+    }
+    std::fs::write(root.join("etc/issue"), "inside").unwrap();
+    symlink("../proc/self/mounts", root.join("etc/mtab")).unwrap();
+    symlink("/proc", root.join("usr/processes")).unwrap();
+    symlink("/dev/zero", root.join("zeros")).unwrap();
+    root
+}
+
+#[test]
+fn devices_and_processes_of_the_host_show() {
+    let _alone = crate::alone();
+    let root = root();
+    let mut g = Guest::in_root(&root);
+    let zero = g.open(CWD, "/dev/zero", libc::O_RDWR).unwrap();
+    let device = std::fs::metadata("/dev/zero").unwrap();
+    assert_eq!(g.status(zero, "", libc::AT_EMPTY_PATH).unwrap().1, device.ino());
+    for name in ["/dev/zero", "//dev/./zero", "/etc/../dev/zero", "dev/zero", "usr/../dev/zero", "/zeros", "zeros"] {
+        assert_eq!(g.status(CWD, name, 0).map(|status| status.1), Ok(device.ino()), "{name}");
+    }
+    assert_eq!(g.status(CWD, "/dev/zero/", 0), Err(Errno::ENOTDIR));
+    assert_eq!(g.status(CWD, "/dev/sda", 0), Err(Errno::ENOENT));
+    assert_eq!(g.link(CWD, "/dev/fd").as_deref(), Ok("/proc/self/fd"));
+    assert_eq!(g.link(CWD, "/dev/fd/77"), Err(Errno::ENOENT));
+    for name in ["/proc/meminfo", "/etc/../proc/meminfo", "proc/meminfo", "/usr/processes/meminfo"] {
+        assert!(g.read(CWD, name).unwrap().starts_with(b"MemTotal"), "{name}");
+        g.clear();
+    }
+    assert!(!g.read(CWD, "/etc/mtab").unwrap().is_empty());
+    let fd = g.open(CWD, "/usr/processes", libc::O_DIRECTORY).unwrap();
+    assert!(g.names(fd).contains(&"meminfo".to_owned()));
+    g.clear();
+    assert_eq!(g.open(CWD, "/proc/kcore", 0), Err(Errno::ENOENT));
+    assert_eq!(g.open(CWD, "/proc/sys/kernel/hostname", libc::O_WRONLY), Err(Errno::EROFS));
+    assert_eq!(g.open(fd, "sys/kernel/hostname", libc::O_WRONLY), Err(Errno::EROFS));
+    assert_eq!(g.open(CWD, "/sys/kernel/profiling", libc::O_RDWR), Err(Errno::EROFS));
+    // The root's own device takes the place of the host's.
+    std::fs::create_dir(root.join("dev")).unwrap();
+    std::fs::write(root.join("dev/zero"), "mine").unwrap();
+    assert_eq!(g.read(CWD, "/dev/zero").unwrap(), b"mine");
+    assert_eq!(g.status(CWD, "/dev/null", 0).unwrap().1, std::fs::metadata("/dev/null").unwrap().ino());
+    std::env::set_current_dir("/").unwrap();
+}
+
+/// The ways out that `/proc` has.
+#[test]
+fn links_of_processes_lead_into_the_root() {
+    let _alone = crate::alone();
+    let root = root();
+    let inside = std::fs::metadata(root.join("etc/issue")).unwrap().ino();
+    let top = std::fs::metadata(&root).unwrap().ino();
+    // Descriptors that were there before the guest, of a directory and of a file outside.
+    let around = std::fs::File::open(root.parent().unwrap()).unwrap();
+    let around = std::os::fd::AsRawFd::as_raw_fd(&around) as u64;
+    let mut g = Guest::in_root(&root);
+    let parent = std::os::unix::process::parent_id();
+    let foreign = format!("/proc/{parent}/root");
+    for name in
+        ["/proc/self/root", &foreign, "/proc/thread-self/root", "/proc/self/cwd", "/proc/self/root/proc/self/cwd"]
+    {
+        assert_eq!(g.link(CWD, name).as_deref(), Ok("/"), "{name}");
+        for end in ["/", "/..", "/../..", "/.", "/etc/.."] {
+            assert_eq!(g.status(CWD, &format!("{name}{end}"), 0).unwrap().1, top, "{name}{end}");
+            g.clear();
+        }
+        assert_eq!(g.status(CWD, &format!("{name}/etc/issue"), 0).unwrap().1, inside, "{name}");
+    }
+    for name in [format!("/proc/{parent}/cwd"), format!("/proc/{parent}/exe"), "/proc/self/ns/mnt".to_owned()] {
+        assert!(matches!(g.open(CWD, &name, 0), Err(Errno::EACCES)), "{name}");
+        assert!(matches!(g.status(CWD, &(name.clone() + "/etc"), 0), Err(Errno::EACCES | Errno::ENOTDIR)), "{name}");
+    }
+    for name in ["/proc/self/mem", "/proc/thread-self/mem", "/proc/1/mem", "/proc/self/map_files"] {
+        assert_eq!(g.open(CWD, name, libc::O_RDONLY), Err(Errno::EACCES), "{name}");
+    }
+    let own = g.open(CWD, "/proc/self", libc::O_DIRECTORY).unwrap();
+    assert_eq!(g.open(own, "mem", libc::O_RDWR), Err(Errno::EACCES));
+    assert_eq!(g.open(own, "./task/../mem", libc::O_RDWR), Err(Errno::EACCES));
+    let how = g.room(24);
+    let path = g.text("mem");
+    // RESOLVE_BENEATH.
+    let call = |g: &mut Guest, words: [u64; 3]| {
+        for (index, word) in words.iter().enumerate() {
+            g.put(how + 8 * index as u64, &word.to_le_bytes());
+        }
+        g.call("openat2", &[own, path, how, 24])
+    };
+    assert_eq!(call(&mut g, [2, 0, 8]), Err(Errno::EACCES));
+    assert_eq!(call(&mut g, [2, 0, 16]), Err(Errno::EACCES));
+    // From a directory outside, which it was given, there is no way up, nor by its link.
+    assert_eq!(g.status(around, "..", 0), Err(Errno::ENOENT));
+    let link = format!("/proc/self/fd/{around}/..");
+    assert_eq!(g.status(CWD, &link, 0), Err(Errno::ENOENT));
+    assert_eq!(g.open(CWD, &format!("/proc/self/fd/{around}/root/.."), 0), Err(Errno::ENOENT));
+    // Its own files can be opened again by number.
+    let issue = g.open(CWD, "/etc/issue", 0).unwrap();
+    assert_eq!(g.read(CWD, &format!("/dev/fd/{issue}")).unwrap(), b"inside");
+    assert_eq!(g.link(CWD, &format!("/proc/self/fd/{issue}")).as_deref(), Ok("/etc/issue"));
+    assert_eq!(g.link(CWD, "/proc/self/exe").as_deref(), Ok("/hello"));
+    let program = std::fs::metadata(root.join("hello")).unwrap().ino();
+    assert_eq!(g.status(CWD, "/proc/self/exe", 0).unwrap().1, program);
+    let exe = g.open(CWD, "/proc/self/exe", 0).unwrap();
+    assert_eq!(g.status(exe, "", libc::AT_EMPTY_PATH).unwrap().1, program);
+    let maps = String::from_utf8(g.read(CWD, "/proc/self/maps").unwrap()).unwrap();
+    assert!(maps.contains(" /hello\n") && !maps.contains(root.to_str().unwrap()), "{maps}");
+    std::env::set_current_dir("/").unwrap();
+}
+
+/// The descriptor of the root is not the guest's.
+#[test]
+fn the_roots_descriptor_is_out_of_reach() {
+    let _alone = crate::alone();
+    let root = root();
+    let mut g = Guest::in_root(&root);
+    let list = g.open(CWD, "/proc/self/fd", libc::O_DIRECTORY).unwrap();
+    let shown: Vec<u64> = g.names(list).iter().filter_map(|name| name.parse().ok()).collect();
+    let of_host: Vec<u64> = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().ok())
+        .collect();
+    let is_root = |fd: &u64| {
+        std::fs::metadata(format!("/proc/self/fd/{fd}"))
+            .is_ok_and(|meta| meta.ino() == std::fs::metadata(&root).unwrap().ino())
+    };
+    let own = of_host.into_iter().rfind(is_root).unwrap();
+    assert!(own >= 200 && !shown.contains(&own), "{own} {shown:?}");
+    assert_eq!(g.link(CWD, &format!("/proc/self/fd/{own}")), Err(Errno::ENOENT));
+    assert_eq!(g.call("close", &[own]), Err(Errno::EBADF));
+    assert_eq!(g.call("close_range", &[own - 3, u32::MAX.into(), 0]), Ok(0));
+    assert_eq!(g.call("close_range", &[own, own, 0]), Ok(0));
+    assert_eq!(g.read(CWD, "/etc/issue").unwrap(), b"inside");
+    // A program that wants this very number gets it.
+    let issue = g.open(CWD, "/etc/issue", 0).unwrap();
+    assert_eq!(g.call("dup3", &[issue, own, 0]), Ok(own));
+    assert_eq!(g.content(own), b"inside");
+    assert_eq!(g.read(CWD, "/etc/issue").unwrap(), b"inside");
+    assert_eq!(g.call("close", &[own]), Ok(0));
+    std::env::set_current_dir("/").unwrap();
+}
+
+/// A guest that is not confined sees itself too, by whatever name.
+#[test]
+fn a_process_sees_itself_and_not_the_emulator() {
+    let _alone = crate::alone();
+    let mut g = Guest::free();
+    let pid = std::process::id();
+    let maps = g.read(CWD, "/proc/self/maps").unwrap();
+    assert!(!String::from_utf8_lossy(&maps).contains("deps/paths-"));
+    let own = g.open(CWD, "/proc/self", libc::O_DIRECTORY).unwrap();
+    let path = g.text("/proc/self");
+    for name in
+        [format!("/proc/{pid}/maps"), "/proc/self/task/../maps".into(), "//proc/self/root/proc/self/maps".into()]
+    {
+        assert_eq!(g.read(CWD, &name).unwrap(), maps, "{name}");
+    }
+    assert_eq!(g.read(own, "maps").unwrap(), maps);
+    g.call("chdir", &[path]).unwrap();
+    assert_eq!(g.read(CWD, "maps").unwrap(), maps);
+    assert_eq!(g.read(CWD, "../self/maps").unwrap(), maps);
+    std::env::set_current_dir("/").unwrap();
+    assert_eq!(g.read(CWD, "proc/self/maps").unwrap(), maps);
+    g.clear();
+    // Not writable, can be read at any place, closed on exec if asked, and it is known by its name.
+    let fd = g.open(CWD, "/proc/self/maps", libc::O_CLOEXEC).unwrap();
+    assert_eq!(g.call("fcntl", &[fd, libc::F_GETFD as u64, 0]), Ok(1));
+    assert_eq!(g.call("fcntl", &[fd, libc::F_GETFL as u64, 0]).unwrap() & 3, 0);
+    let room = g.room(16);
+    assert_eq!(g.call("pread64", &[fd, room, 16, 5]), Ok(16));
+    assert_eq!(g.bytes(room, 16), maps[5..21]);
+    assert_eq!(g.call("write", &[fd, room, 1]), Err(Errno::EBADF));
+    assert_eq!(g.link(CWD, &format!("/proc/self/fd/{fd}")), Ok(format!("/proc/{pid}/maps")));
+    let of_host = std::fs::metadata("/proc/self/maps").unwrap();
+    assert_eq!(g.status(fd, "", libc::AT_EMPTY_PATH), Ok((of_host.dev(), of_host.ino(), of_host.mode())));
+    assert_eq!(g.open(CWD, "/proc/self/maps", libc::O_RDWR), Err(Errno::EACCES));
+    assert_eq!(g.open(CWD, "/proc/self/maps/", 0), Err(Errno::ENOTDIR));
+    assert_eq!(g.open(CWD, "/proc/self/maps", libc::O_DIRECTORY), Err(Errno::ENOTDIR));
+    // A file in memory of the guest's own stays what it is.
+    let name = g.text("x");
+    let memory = g.call("memfd_create", &[name, 0]).unwrap();
+    assert_ne!(g.status(memory, "", libc::AT_EMPTY_PATH).unwrap().0, of_host.dev());
+    // The emulator's threads: those that compile, and here those of the test.
+    let tasks = g.open(CWD, "/proc/self/task", libc::O_DIRECTORY).unwrap();
+    let names = g.names(tasks);
+    let of_host: Vec<String> = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let tid = rustix::thread::gettid().as_raw_pid().to_string();
+    assert_eq!(names, [".", "..", tid.as_str()]);
+    let hidden: Vec<&String> = of_host.iter().filter(|name| **name != tid).collect();
+    assert!(!hidden.is_empty());
+    for name in hidden {
+        for path in
+            [format!("/proc/self/task/{name}"), format!("/proc/self/task/{name}/stat"), format!("/proc/{name}/stat")]
+        {
+            // This test's process has its number, and is the guest too.
+            if name.parse() != Ok(pid) || !path.starts_with(&format!("/proc/{pid}")) {
+                assert_eq!(g.open(CWD, &path, 0), Err(Errno::ENOENT), "{path}");
+            }
+            g.clear();
+        }
+    }
+    let stat = String::from_utf8(g.read(CWD, "/proc/self/stat").unwrap()).unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split_whitespace().collect();
+    assert_eq!(fields.len(), 50, "{stat}");
+    assert_eq!(fields[20 - 3], "1", "num_threads");
+    assert!(fields[23 - 3].parse::<u64>().unwrap() < 64 << 20, "vsize");
+    let status = String::from_utf8(g.read(CWD, "/proc/thread-self/status").unwrap()).unwrap();
+    assert!(status.contains("\nThreads:\t1\n") && status.contains(&format!("\nPid:\t{tid}\n")), "{status}");
+    let statm = String::from_utf8(g.read(CWD, "/proc/self/statm").unwrap()).unwrap();
+    assert_eq!(statm.split_whitespace().count(), 7);
+    g.clear();
+    let smaps = String::from_utf8(g.read(CWD, "/proc/self/smaps").unwrap()).unwrap();
+    assert_eq!(smaps.matches("\nRss:").count(), String::from_utf8_lossy(&maps).lines().count());
+    let rollup = String::from_utf8(g.read(CWD, "/proc/self/smaps_rollup").unwrap()).unwrap();
+    assert!(rollup.lines().next().unwrap().ends_with(" [rollup]"), "{rollup}");
+    let cpus = String::from_utf8(g.read(CWD, "/proc/cpuinfo").unwrap()).unwrap();
+    let online = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let count = |text: &str| text.lines().filter(|line| line.starts_with("processor")).count();
+    assert_eq!(count(&cpus), count(&online));
+}
+
+/// What is opened gets the lowest free number, however it is found.
+#[test]
+fn descriptors_are_the_lowest_that_are_free() {
+    let _alone = crate::alone();
+    let root = root();
+    let mut g = Guest::in_root(&root);
+    let lowest = g.open(CWD, "/etc/issue", 0).unwrap();
+    g.call("close", &[lowest]).unwrap();
+    let parent = std::os::unix::process::parent_id();
+    let foreign = format!("/proc/{parent}/root/etc/issue");
+    for name in [
+        "/proc/self/maps",
+        "/proc/meminfo",
+        "/proc/self/fd",
+        "/proc/self/exe",
+        "/dev/null",
+        "etc/../dev/null",
+        "/etc/mtab",
+        "/dev/shm",
+        "/usr/processes",
+        "usr/../etc/issue",
+        "/usr/../proc/self/root/etc/issue",
+        &foreign,
+    ] {
+        assert_eq!(g.open(CWD, name, 0), Ok(lowest), "{name}");
+        g.call("close", &[lowest]).unwrap();
+        g.clear();
+    }
+    std::env::set_current_dir("/").unwrap();
+}
