@@ -86,9 +86,14 @@ pub(crate) struct RunArgs {
     /// Interrupt, evict, invalidate and delay at random, to find what a program should not notice
     #[arg(long, value_name = "SEED", hide = true)]
     pub(crate) disturb: Option<u64>,
-    /// Look absolute file names of the program up below this directory first
-    #[arg(short = 'L', long, value_name = "DIR")]
+    /// Look absolute file names of the program up below this directory first. Files that are new there are the host's;
+    /// so are /dev, /proc and /sys
+    #[arg(short = 'L', long, value_name = "DIR", env = "TRADUX_SYSROOT")]
     pub(crate) sysroot: Option<PathBuf>,
+    /// Confine the program to this directory: no file name leads out of it. PROGRAM is a name inside. Where it has no
+    /// /dev, /proc or /sys of its own, common devices and the host's processes show. A sysroot is not used then
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Set a variable of the program's environment, which is otherwise this command's
     #[arg(short = 'E', long = "env", value_name = "NAME=VALUE", value_parser = assignment)]
     pub(crate) env: Vec<OsString>,

@@ -169,6 +169,26 @@ fn files_without_code_are_not_shown() {
     assert_eq!(err(&output), "tradux: /: not a regular file\n");
 }
 
+/// A sysroot comes from the environment too; a root takes its place, and holds the program.
+#[test]
+fn directories_for_file_names_are_checked() {
+    let with_sysroot = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+        command.args(args).env("TRADUX_SYSROOT", "/no/such/dir").output().unwrap()
+    };
+    let output = with_sysroot(&["run", &program("hello")]);
+    assert_eq!(err(&output), "tradux: sysroot /no/such/dir: not a directory\n");
+    let hello = program("hello");
+    let (directory, name) = hello.rsplit_once('/').unwrap();
+    let output = with_sysroot(&["run", "--root", directory, &format!("/../{name}")]);
+    assert_eq!((out(&output).as_str(), err(&output).as_str()), ("Hello, world!\n", ""));
+    let output = tradux(&["run", "--root", directory, &hello]);
+    assert_eq!(err(&output), format!("tradux: {hello}: No such file or directory\n"));
+    assert_eq!(output.status.code(), Some(127));
+    let output = tradux(&["run", "--root", "/no/such/dir", "/x"]);
+    assert_eq!(err(&output), "tradux: root /no/such/dir: not a directory\n");
+}
+
 #[test]
 fn wrong_usage_is_status_2() {
     for args in [
@@ -194,7 +214,7 @@ fn help_and_version_are_printed() {
         assert!(help.contains(word), "{word}");
     }
     let help = out(&tradux(&["run", "--help"]));
-    for word in ["--tier", "--stats", "--strace", "--sysroot", "-E", "-0", "exit status"] {
+    for word in ["--tier", "--stats", "--strace", "--sysroot", "TRADUX_SYSROOT", "--root", "-E", "-0", "exit status"] {
         assert!(help.contains(word), "{word}");
     }
 }

@@ -115,6 +115,8 @@ fn nothing_names_the_machine_it_was_written_on() {
                 sources(&folder.join(part), &mut files);
             }
             for (path, text) in files {
+                // A link that every process has, and a test's folder outside of one.
+                let text = text.replace(concat!("self/", "root/"), "").replace(concat!("}/", "root/"), "");
                 for mark in marks {
                     assert!(!text.contains(mark), "{} contains {mark}", path.display());
                 }

@@ -27,7 +27,10 @@ pub(crate) fn resume(handover: Handover) -> ExitCode {
 }
 
 fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
-    let mut process = match Process::load(&options) {
+    let loaded = Process::load(&options);
+    // The program's descriptor is not the program's.
+    drop(options);
+    let mut process = match loaded {
         Ok(process) => process,
         Err(error) => {
             complain(&error);
@@ -64,6 +67,7 @@ fn options(args: RunArgs) -> Options {
         argv0: args.argv0,
         env: environment(args.env),
         sysroot: args.sysroot,
+        root: args.root,
         strace,
         emulator: Some("/proc/self/exe".into()),
         carried: args
