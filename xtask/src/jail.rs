@@ -146,6 +146,11 @@ fn first_process(inside: &Inside) -> Result<i32> {
     die_with_parent()?;
     let root = mounted(&inside.scratch);
     mount_tree(inside, &root)?;
+    if !inside.chroot {
+        // A command that gives its programs a prefix alone must not let them write to the machine's own files.
+        set_read_only(Path::new("/"), true, libc::AT_RECURSIVE)?;
+        set_read_only(&root, false, 0)?;
+    }
     mount_system(&root)?;
     if let Some(emulator) = &inside.binfmt {
         register(emulator)?;
@@ -275,6 +280,26 @@ fn mount(
     // function.
     let done = unsafe { libc::mount(source.as_ptr(), place.as_ptr(), kind_pointer, flags, options.as_ptr().cast()) };
     checked(done, &format!("mount on {}", target.display())).map(drop)
+}
+
+/// Makes the mount at `place`, with `AT_RECURSIVE` also those below it, read-only or writable in this namespace.
+fn set_read_only(place: &Path, read_only: bool, flags: libc::c_int) -> Result<()> {
+    let path = CString::new(place.as_os_str().as_bytes()).context("a zero byte in a mount")?;
+    let attribute = libc::MOUNT_ATTR_RDONLY as u64;
+    let (set, clear) = if read_only { (attribute, 0) } else { (0, attribute) };
+    let change = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path is a terminated string and the structure has the size that is said; both live until the call ends.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            &raw const change,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    checked(done as libc::c_int, &format!("{} read-only", place.display())).map(drop)
 }
 
 /// Waits until `pid` has ended, reaping whatever else ends before, and returns its wait status.

@@ -184,7 +184,8 @@ impl Job<'_> {
 fn environment(case: &Case, runner: &Runner) -> Vec<(OsString, OsString)> {
     let name = if case.root { "root" } else { "user" };
     let mut variables = vec![
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        // Without /usr/local: a tree has nothing there, and with a prefix alone the machine's own programs would be found.
+        ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME", "/work"),
         ("USER", name),
         ("LOGNAME", name),
