@@ -285,7 +285,7 @@ fn mount(
 /// Makes the mount at `place`, with `AT_RECURSIVE` also those below it, read-only or writable in this namespace.
 fn set_read_only(place: &Path, read_only: bool, flags: libc::c_int) -> Result<()> {
     let path = CString::new(place.as_os_str().as_bytes()).context("a zero byte in a mount")?;
-    let attribute = libc::MOUNT_ATTR_RDONLY as u64;
+    let attribute = libc::MOUNT_ATTR_RDONLY;
     let (set, clear) = if read_only { (attribute, 0) } else { (0, attribute) };
     let change = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     // SAFETY: the path is a terminated string and the structure has the size that is said; both live until the call ends.
