@@ -333,7 +333,6 @@ pub fn prepare_thread() -> io::Result<()> {
 /// Runs `start` with every signal blocked that is not about an instruction of the thread itself, and gives the calling
 /// thread its mask back. A thread that `start` starts keeps that mask: it runs no guest code, and a process's signals are
 /// for those threads that do.
-#[cfg(feature = "jit")]
 pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use vm_core::{BlockKey, Exit, GuestRange};
 use vm_ir::Effort;
 
+use crate::config::TierPolicy;
 use crate::engine::{Vcpu, bytes_match};
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
 
@@ -133,6 +134,9 @@ impl Vcpu {
 
     /// The interpreter's block at the state's key, if this vCPU knows it and may enter it without a look.
     fn known_block(&self, cache: &Arc<Tier0Cache>, generation: u32) -> Option<BlockId> {
+        if self.engine.config.tier == TierPolicy::Compile {
+            return None; // what a run with a budget has interpreted is to be compiled all the same
+        }
         let key = self.state().key();
         let known = self.interpreter.enterable(key.pc, key.mode, generation)?;
         (self.cache_number == self.engine.cache_number.load(Ordering::Acquire) && Arc::ptr_eq(cache, &self.cache))
@@ -145,7 +149,9 @@ impl Vcpu {
         match (&mut self.native, self.engine.native()) {
             (Some(own), Some(native)) => {
                 let interpreter = &self.interpreter;
-                let is_cold = |key: BlockKey| interpreter.enterable(key.pc, key.mode, generation).is_some();
+                let interprets = self.engine.config.tier != TierPolicy::Compile;
+                let is_cold =
+                    |key: BlockKey| interprets && interpreter.enterable(key.pc, key.mode, generation).is_some();
                 own.run(&self.engine, native, &mut self.frame, &is_cold)
             }
             _ => Went::Nowhere,
