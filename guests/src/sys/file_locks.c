@@ -2,6 +2,7 @@
  * who waits, who is refused, and what F_GETLK tells. fcntl(2), flock(2). */
 #include "../lib/sys.h"
 #include <sys/file.h>
+#include <sys/stat.h>
 
 static int fd;
 static atomic_int *stage;
@@ -56,6 +57,8 @@ int main(void) {
     fd = open("file", O_RDWR | O_CREAT, 0600);
     CHECK(lock(fd, F_SETLK, F_WRLCK, 0, 10) == 0 && lock(fd, F_SETLK, F_RDLCK, 20, 5) == 0);
     CHECK(lock(fd, F_SETLK, F_WRLCK, 3, 2) == 0); /* one's own are never in the way */
+    struct stat about; /* nor does anything but a close drop them */
+    CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED && fstat(fd, &about) == 0);
     pid_t pid = child(other_process);
     while (*stage == 0) sched_yield();
     sleep_ms(5);

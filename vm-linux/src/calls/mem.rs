@@ -58,7 +58,7 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
     if offset % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let file = if flags & MAP_ANONYMOUS == 0 { Some(host::duplicate(a.int(4))?) } else { None };
+    let file = if flags & MAP_ANONYMOUS == 0 { Some(host::borrow(a.int(4))?) } else { None };
     if flags & MAP_HUGETLB != 0 {
         return Err(huge_pages(flags, file.is_some()).into());
     }
@@ -108,7 +108,7 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
                 device: libc::makedev(status.dev_major, status.dev_minor),
                 inode: status.ino,
             };
-            MapSource::File { fd: std::os::fd::AsFd::as_fd(file), offset, identity: Arc::new(identity) }
+            MapSource::File { fd: *file, offset, identity: Arc::new(identity) }
         }
     };
     let replaced = match place {

@@ -11,7 +11,7 @@ mod stub;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd};
 
 pub(crate) use process::{
     Forked, clone_process, environment, execve, exit_now, fork, process_id, set_robust_list, sharing_process, thread_id,
@@ -417,14 +417,16 @@ pub(crate) fn spare_system_calls(space: &vm_mem::AddressSpace) {
     }
 }
 
-/// A second descriptor for the guest's file `fd`, for calls that take descriptors by type.
+/// The guest's descriptor `fd`, for calls that take descriptors by type. Never a copy of it: closing a copy would release
+/// the process's locks on the file (`fcntl(2)`, "Advisory record locking").
 ///
 /// # Errors
-/// `EBADF` if it is not open, `EMFILE` if there is no room.
-pub(crate) fn duplicate(fd: i32) -> Result<OwnedFd, Errno> {
-    let copy = call(&FCNTL, &mut [Arg::Int(fd as u64), Arg::Int(libc::F_DUPFD_CLOEXEC as u64), Arg::Int(0)])?;
-    // SAFETY: the kernel has just made this descriptor, and its number is known here alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
+/// `EBADF` if it is not open.
+pub(crate) fn borrow<'a>(fd: i32) -> Result<BorrowedFd<'a>, Errno> {
+    call(&FCNTL, &mut [Arg::Int(fd as u64), Arg::Int(libc::F_GETFD as u64), Arg::Int(0)])?;
+    // SAFETY: it is open. A guest thread that closes it meanwhile makes the number another file's or nobody's, which is what
+    // a kernel's call finds then too; nothing of ours is known by a number that the guest has.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// A file that has just been opened by a call of this module, by its descriptor, which nobody else knows.
