@@ -9,6 +9,7 @@ use crate::programs::{PROGRAMS, Program, SYSTEM};
 use crate::report::{Report, Tally};
 use crate::steps;
 use crate::tools;
+use crate::userland;
 use crate::workspace::Workspace;
 
 /// Options of `cargo xtask test`.
@@ -36,6 +37,8 @@ enum Step {
     Guests,
     /// Guest programs that hold the kernel's rules, static and dynamic
     System,
+    /// Programs of a riscv64 distribution, those that are quick
+    Userland,
     /// Unit, table, property, golden and documentation tests
     Tests,
     /// Documentation without warnings
@@ -63,6 +66,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
             Step::Lints => report.step("lints", || steps::lints(workspace)),
             Step::Guests => report.step("guests", || guest_programs(workspace, options, PROGRAMS)),
             Step::System => report.step("system", || guest_programs(workspace, options, SYSTEM)),
+            Step::Userland => report.step("userland", || quick_userland(workspace, options)),
             Step::Tests => report.step("tests", || steps::tests(workspace)),
             Step::Docs => report.step("docs", || steps::documentation(workspace)),
             Step::Pages => report.step("pages", || crate::docs::check(workspace)),
@@ -72,6 +76,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         }
     }
     Ok(report.finish(strict))
+}
+
+/// Runs programs of a distribution that end soon.
+fn quick_userland(workspace: &Workspace, options: &Options) -> Tally {
+    match workspace.build_tradux(options.release) {
+        Ok(tradux) => userland::quick(workspace, tradux),
+        Err(error) => {
+            let mut tally = Tally::default();
+            tally.count(Err(format!("{error:#}")));
+            tally
+        }
+    }
 }
 
 /// Builds the guest programs and compares their runs; what is missing is skipped and said.

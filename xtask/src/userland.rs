@@ -19,6 +19,7 @@ use clap::{Args, ValueEnum};
 use crate::apt;
 use crate::child::{Ending, Outcome};
 use crate::compare::first_difference;
+use crate::report::Tally;
 use crate::tools;
 use crate::workspace::Workspace;
 use cases::Case;
@@ -114,24 +115,63 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         println!("note: {line}");
     }
     println!("running {} cases on {}", chosen.len(), runner.described());
-    let verdicts = run_all(workspace, options, &chosen, &reference, &runner);
-    let mut counts = [0; 3];
-    for (case, verdict) in &verdicts {
+    let tally = tally(options, run_all(workspace, options, &chosen, &reference, &runner));
+    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failures.len(), tally.skips.len());
+    Ok(tally.failures.is_empty())
+}
+
+/// Counts verdicts, and prints those that are not good.
+fn tally(options: &Options, verdicts: Vec<(&Case, Verdict)>) -> Tally {
+    let mut tally = Tally::default();
+    for (case, verdict) in verdicts {
         match verdict {
-            Verdict::Passed => counts[0] += 1,
+            Verdict::Passed => tally.count(Ok(())),
             Verdict::Failed(why) => {
-                counts[1] += 1;
                 println!("\nFAILED   {}\n{why}", case.name);
                 println!("  alone: {}", alone(options, case));
+                tally.count(Err(case.name.clone()));
             }
             Verdict::Skipped(why) => {
-                counts[2] += 1;
                 println!("skipped  {}: {why}", case.name);
+                tally.skip(case.name.clone(), why, true);
             }
         }
     }
-    println!("\n{} passed, {} failed, {} skipped", counts[0], counts[1], counts[2]);
-    Ok(counts[1] == 0)
+    tally
+}
+
+/// Runs the quick cases on this tradux, as a step of the tests. Nobody is required to have namespaces or packages.
+pub(crate) fn quick(workspace: &Workspace, tradux: PathBuf) -> Tally {
+    let options = Options {
+        guest: Guest::Riscv64,
+        only: Vec::new(),
+        quick: true,
+        no_long: true,
+        list: false,
+        tier: "auto".into(),
+        runner: Kind::Tradux,
+        keep: false,
+        timeout: Some(400),
+        jobs: None,
+        bench: false,
+        tradux: Some(tradux),
+    };
+    let prepared = || -> Result<(Vec<Case>, Runner, Runner)> {
+        let chosen = choose(cases::read_all(&workspace.root.join("xtask/userland"))?, &options)?;
+        runner::probe(workspace)?;
+        let packages: BTreeSet<String> = chosen.iter().flat_map(|case| case.packages.iter().cloned()).collect();
+        let reference = Runner::native(sysroot::prepare(workspace, &apt::host_architecture()?, &packages)?);
+        let runner = guest_runner(workspace, &options, Kind::Tradux, &packages)?;
+        Ok((chosen, reference, runner))
+    };
+    match prepared() {
+        Ok((chosen, reference, runner)) => tally(&options, run_all(workspace, &options, &chosen, &reference, &runner)),
+        Err(error) => {
+            let mut tally = Tally::default();
+            tally.skip("packages of a riscv64 distribution", format!("{error:#}"), true);
+            tally
+        }
+    }
 }
 
 fn guest_runner(workspace: &Workspace, options: &Options, kind: Kind, packages: &BTreeSet<String>) -> Result<Runner> {
