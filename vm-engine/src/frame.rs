@@ -175,6 +175,11 @@ impl Frame {
         self.interrupt.fetch_or(Self::PASS, Ordering::Release);
     }
 
+    /// Whether there are pending requests.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed) != 0
+    }
+
     /// Takes pending requests; says whether the run shall come back to its caller.
     pub(crate) fn take_interrupt(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed) != 0 && self.interrupt.swap(0, Ordering::Acquire) & Self::STOP != 0

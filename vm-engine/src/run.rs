@@ -24,10 +24,7 @@ impl Vcpu {
     /// while it runs, so any budget but `u64::MAX`, which is none, is spent in the interpreter.
     pub fn run_for(&mut self, budget: u64) -> Exit {
         let exit = self.run_loop(budget);
-        #[cfg(feature = "jit")]
-        if let Some(native) = &self.native {
-            native.leave();
-        }
+        self.pass_safepoint();
         self.settle();
         exit
     }
@@ -42,8 +39,12 @@ impl Vcpu {
         let frame = Arc::clone(self.frame.shared());
         let mut cache = Arc::clone(&self.cache);
         loop {
-            if frame.take_interrupt() {
-                return Exit::Interrupted;
+            if frame.is_interrupted() {
+                if frame.take_interrupt() {
+                    return Exit::Interrupted;
+                }
+                // Perhaps called to a safepoint, by somebody who waits for it; known blocks may not lead past one for long.
+                self.pass_safepoint();
             }
             if budget <= 0 {
                 return Exit::BudgetSpent;
@@ -141,6 +142,14 @@ impl Vcpu {
         let known = self.interpreter.enterable(key.pc, key.mode, generation)?;
         (self.cache_number == self.engine.cache_number.load(Ordering::Acquire) && Arc::ptr_eq(cache, &self.cache))
             .then_some(known)
+    }
+
+    /// Says that this vCPU is in no compiled code; it runs none before it has arrived again.
+    fn pass_safepoint(&self) {
+        #[cfg(feature = "jit")]
+        if let Some(native) = &self.native {
+            native.leave();
+        }
     }
 
     /// Runs compiled code from the state, if there is any.

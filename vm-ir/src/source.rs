@@ -32,6 +32,9 @@ pub struct SlotInfo {
 ///
 /// Translation is a pure function of bytes, key and the source's own options, and it is total: unreadable or unknown
 /// bytes give a block that ends in a trap.
+///
+/// Guest memory may change meanwhile. Each byte is read once, so that [`Block::bytes`] are those of which the block was
+/// made: it is by comparing them with memory that the engine finds out whether a block is still right.
 pub trait BlockSource: Send + Sync {
     /// The block at `key`, read through `memory`.
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block>;

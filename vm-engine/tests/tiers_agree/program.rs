@@ -85,12 +85,13 @@ pub(crate) struct Source {
 
 impl Program for Source {
     fn lifted(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        let mut header = [0; 12];
-        match memory.fetch(key.pc, &mut header) {
-            Ok(12) => {}
+        // Read once: another thread may be writing the next program, and a block says of which bytes it was made.
+        let mut bytes = [0; BLOCK_BYTES as usize];
+        let header = match memory.fetch(key.pc, &mut bytes) {
+            Ok(len) if len == bytes.len() => bytes.first_chunk().expect("a header is shorter"),
             Ok(_) | Err(_) => return unmapped(key),
-        }
-        let header = Header::read(header);
+        };
+        let header = Header::read(*header);
         let to = |addr: GuestAddr| Target(addr.offset_from(key.pc));
         let mut targets: Vec<Target> = (0..4).map(|stop| to(self.ground.stop.offset(stop * 4))).collect();
         let stop = targets[0];
@@ -114,7 +115,8 @@ impl Program for Source {
         let mut draw = Draw::new(header.seed);
         let seeds: Vec<u64> = (0..header.len).map(|_| draw.bits()).collect();
         let mut block = arbitrary::block(key, &seeds, &shape);
-        memory.fetch(key.pc, &mut block.bytes).expect("the header's page holds its block");
+        let len = block.bytes.len();
+        block.bytes.copy_from_slice(&bytes[..len]);
         block
     }
 
