@@ -211,7 +211,8 @@ impl Kernel {
     }
 
     /// Hands a call to the host's kernel, its pointers and names translated as its shapes say.
-    pub(crate) fn pass(&self, call: &HostCall, args: &Args) -> SysResult {
+    pub(crate) fn pass(&self, call: &'static HostCall, args: &Args) -> SysResult {
+        let mut call = call;
         let shapes = call.shapes();
         let mut strings: [Option<CString>; 6] = Default::default();
         let mut names: [Option<At>; 6] = Default::default();
@@ -261,6 +262,7 @@ impl Kernel {
                     let flags = usize::from(flags);
                     list[flags] = Arg::Int(args.raw(flags) | libc::AT_SYMLINK_FOLLOW as u64);
                 }
+                Shape::PathNoFollow if at.file().is_some() => call = host::following(call),
                 _ => {}
             }
         }

@@ -345,6 +345,13 @@ host_calls! {
     SHUTDOWN = SYS_shutdown [Fd, One(&n::SHUT)];
 }
 
+/// The call that does for what a link leads to what `call` does for the link itself.
+pub(crate) fn following(call: &'static HostCall) -> &'static HostCall {
+    let pairs =
+        [(&LSETXATTR, &SETXATTR), (&LGETXATTR, &GETXATTR), (&LLISTXATTR, &LISTXATTR), (&LREMOVEXATTR, &REMOVEXATTR)];
+    pairs.into_iter().find(|(link, _)| std::ptr::eq(*link, call)).map_or(call, |(_, target)| target)
+}
+
 /// Makes a system call that never waits for long, on behalf of a handler: no signal keeps it from being made.
 ///
 /// # Errors

@@ -93,6 +93,13 @@ fn changes_are_seen_and_attributes_kept_in_the_root() {
             assert_eq!(g.call("lsetxattr", &[through, name, value, 1, 0]), Err(Errno::EPERM));
             assert_eq!(g.call("listxattr", &[through, room, 64]), Ok(7));
             assert_eq!(g.call("llistxattr", &[through, room, 64]), Ok(0));
+            // Files that are no links have the same ones either way.
+            let file = g.text("/f");
+            assert_eq!(g.call("lsetxattr", &[file, name, value, 1, 0]), Ok(0));
+            assert_eq!(g.call("lgetxattr", &[file, name, room, 8]), Ok(1));
+            assert_eq!(g.call("llistxattr", &[file, room, 64]), Ok(7));
+            assert_eq!(g.call("lremovexattr", &[file, name]), Ok(0));
+            assert_eq!(g.call("lsetxattr", &[file, name, value, 1, 0]), Ok(0));
             assert_eq!(g.call("removexattr", &[through, name]), Ok(0));
         }
     }
