@@ -64,6 +64,9 @@ pub(crate) struct Options {
     /// Use this tradux in place of a release build of the workspace
     #[arg(long)]
     tradux: Option<PathBuf>,
+    /// Run a case that failed a second time, which counts: time limits are real time, and machines may be busy
+    #[arg(long)]
+    again: bool,
 }
 
 /// The guests that there are packages for.
@@ -155,6 +158,7 @@ pub(crate) fn quick(workspace: &Workspace, tradux: PathBuf) -> Tally {
         jobs: None,
         bench: false,
         tradux: Some(tradux),
+        again: true,
     };
     let prepared = || -> Result<(Vec<Case>, Runner, Runner)> {
         let chosen = choose(cases::read_all(&workspace.root.join("xtask/userland"))?, &options)?;
@@ -246,7 +250,13 @@ fn run_all<'a>(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = chosen.get(index) else { return };
-                    let (verdict, times) = one(workspace, options, case, reference, runner);
+                    let (mut verdict, mut times) = one(workspace, options, case, reference, runner);
+                    if let Verdict::Failed(why) = &verdict
+                        && options.again
+                    {
+                        println!("again    {}, after:\n{why}", case.name);
+                        (verdict, times) = one(workspace, options, case, reference, runner);
+                    }
                     let mark = match &verdict {
                         Verdict::Passed => "ok",
                         Verdict::Failed(_) => "FAILED",
