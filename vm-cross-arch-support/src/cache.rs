@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 use vm_core::{BlockKey, GuestArch, GuestMemory, GuestRange};
-use vm_ir::{Block, Inst, Mark};
+use vm_ir::{Block, HeldSource, Inst, Mark};
 
 use crate::guest::Extensions;
 
@@ -271,6 +271,11 @@ impl TranslationResultCache {
     }
 
     /// No call into foreign code happens under the lock, so that a panic cannot leave the index half changed.
+    /// Holds the cache still for a fork of the process.
+    pub(crate) fn hold(&self) -> HeldCache<'_> {
+        HeldCache(self.index())
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -404,4 +409,13 @@ fn size(block: &Block) -> usize {
         + block.bytes.len()
         + block.insts.capacity() * size_of::<Inst>()
         + block.marks.capacity() * size_of::<Mark>()
+}
+/// The cache's lock, for as long as the process forks.
+pub(crate) struct HeldCache<'a>(MutexGuard<'a, Index>);
+
+impl HeldSource for HeldCache<'_> {
+    fn in_child(mut self: Box<Self>) {
+        // Translations that threads of the parent are making do not land here.
+        self.0.flights.clear();
+    }
 }

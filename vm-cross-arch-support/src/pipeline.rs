@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vm_core::{Access, BlockKey, GuestArch, GuestMemory, GuestRange, MemFault, TrapKind};
 use vm_ir::opt::{self, Scratch};
-use vm_ir::{Block, BlockSource, Effort, End, Helper, SlotInfo, Target};
+use vm_ir::{Block, BlockSource, Effort, End, HeldSource, Helper, SlotInfo, Target};
 
 use crate::cache::{
     CacheLimits, CacheStats, Translated, TranslationCacheKey, TranslationResultCache, TranslationTarget,
@@ -276,6 +276,10 @@ impl BlockSource for TranslationPipeline {
 
     fn slots(&self) -> &'static [SlotInfo] {
         self.guest.slots()
+    }
+
+    fn hold(&self) -> Box<dyn HeldSource + '_> {
+        Box::new(self.cache.hold())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
-use vm_ir::{BlockSource, Helper};
+use vm_ir::{BlockSource, HeldSource, Helper};
 
 use crate::config::{Config, Exact, TierPolicy};
 use crate::disturb;
@@ -253,6 +253,7 @@ impl Engine {
             native: self.native().map(Native::hold),
             engine: self,
             caches: self.caches(),
+            source: self.source.hold(),
         }
     }
 
@@ -309,16 +310,19 @@ pub struct ForkGuard<'a> {
     native: Option<Hold<'a>>,
     engine: &'a Arc<Engine>,
     caches: MutexGuard<'a, Caches>,
+    source: Box<dyn HeldSource + 'a>,
 }
 
 impl ForkGuard<'_> {
     /// Goes on in the parent.
     pub fn parent(self) {
+        drop(self.source);
         drop(self.caches);
     }
 
     /// Goes on in the child, whose only thread is the caller's: vCPUs of other threads do not exist here.
     pub fn child(mut self) {
+        self.source.in_child();
         if !self.caches.current.is_settled() {
             // A thread that is not here was changing the cache, and will never finish.
             self.engine.replace_cache(&mut self.caches);

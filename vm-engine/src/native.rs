@@ -115,7 +115,7 @@ impl Native {
     /// Holds compile threads and cache still for a fork.
     pub(crate) fn hold(&self) -> Hold<'_> {
         let parked = self.pool.park();
-        Hold { cache: self.cache.hold(), parked, native: self }
+        Hold { cache: self.cache.hold(), parked }
     }
 }
 
@@ -123,15 +123,13 @@ impl Native {
 pub(crate) struct Hold<'a> {
     parked: Parked<'a>,
     cache: Held<'a>,
-    native: &'a Native,
 }
 
 impl Hold<'_> {
     /// Goes on in the child of a fork, where no other thread is.
     pub(crate) fn in_child(mut self) {
         self.parked.in_child();
-        self.native.cache.epochs.all_away();
-        drop(self.cache);
+        self.cache.in_child();
     }
 }
 

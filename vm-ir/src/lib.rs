@@ -29,7 +29,7 @@ pub use builder::{IrBuilder, Quiet, pack_fp};
 pub use hash::{StableHasher, content_hash};
 pub use helper::{Helper, HelperEffect, HelperFn};
 pub use ops::{Effect, ImmKind, Jit, Op, OpInfo, Sig, VectorFamily};
-pub use source::{BlockSource, Effort, SlotInfo};
+pub use source::{BlockSource, Effort, HeldSource, SlotInfo};
 pub use types::{Type, UnknownType};
 pub use verify::{Place, Reason, VerifyError, verify};
 

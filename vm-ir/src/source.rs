@@ -44,4 +44,20 @@ pub trait BlockSource: Send + Sync {
 
     /// The guest's slots.
     fn slots(&self) -> &'static [SlotInfo];
+
+    /// Holds still what the source keeps, for a fork of the process, until the result is dropped. Sources that keep
+    /// nothing behind a lock need not say anything.
+    fn hold(&self) -> Box<dyn HeldSource + '_> {
+        Box::new(())
+    }
+}
+
+/// A source that is held still across a fork. Dropping it lets the parent go on.
+pub trait HeldSource {
+    /// Goes on in the child, where only the calling thread is left: nobody finishes what other threads had begun.
+    fn in_child(self: Box<Self>);
+}
+
+impl HeldSource for () {
+    fn in_child(self: Box<Self>) {}
 }

@@ -22,7 +22,7 @@ use vm_ir::{Block, Op};
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
 use self::pages::CodePages;
-use self::quiesce::{Epochs, Reader};
+use self::quiesce::{Epochs, HeldReaders, Reader};
 use crate::config::Exact;
 use crate::fault::segments::{self, Registered, register};
 use crate::frame::Frame;
@@ -426,7 +426,9 @@ impl TieredCodeCache {
 
     /// Holds every change off until the guard is dropped, so that a fork copies a consistent cache.
     pub(crate) fn hold(&self) -> Held<'_> {
-        Held { _inner: self.lock() }
+        let inner = self.lock();
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        Held { _inner: inner, _due: due, readers: self.epochs.hold() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -454,9 +456,18 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
     }
 }
 
-/// Keeps the cache's lock.
+/// Keeps the cache's locks.
 pub(crate) struct Held<'a> {
     _inner: MutexGuard<'a, Inner>,
+    _due: MutexGuard<'a, Vec<BlockKey>>,
+    readers: HeldReaders<'a>,
+}
+
+impl Held<'_> {
+    /// Goes on in the child of a fork.
+    pub(crate) fn in_child(self) {
+        self.readers.all_away();
+    }
 }
 
 #[cfg(test)]

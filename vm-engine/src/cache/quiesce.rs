@@ -5,7 +5,7 @@
 //! it is away. What was retired at an epoch is free once every reader is away or has seen that epoch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::frame::Frame;
@@ -113,11 +113,20 @@ impl Epochs {
         }
     }
 
+    /// Holds the list of readers still for a fork.
+    pub(super) fn hold(&self) -> HeldReaders<'_> {
+        HeldReaders(self.readers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The list of readers, held still across a fork.
+pub(super) struct HeldReaders<'a>(MutexGuard<'a, Vec<Present>>);
+
+impl HeldReaders<'_> {
     /// In the child of a fork no reader runs generated code: the calling thread is in a system call, the others are
     /// gone.
-    pub(crate) fn all_away(&self) {
-        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        readers.iter().for_each(|present| present.reader.leave());
+    pub(super) fn all_away(&self) {
+        self.0.iter().for_each(|present| present.reader.leave());
     }
 }
 
