@@ -35,7 +35,7 @@ fn err(output: &Output) -> String {
 
 #[test]
 fn a_program_runs_with_its_arguments_and_status() {
-    for tier in ["auto", "interp", "jit"] {
+    for tier in ["auto", "interp", "jit", "baseline"] {
         let output = tradux(&["run", "--tier", tier, &program("hello")]);
         assert_eq!((out(&output).as_str(), err(&output).as_str()), ("Hello, world!\n", ""));
         assert_eq!(output.status.code(), Some(0));
@@ -229,7 +229,7 @@ fn a_deadly_signal_is_passed_on() {
         (0x0000_3503, libc::SIGSEGV), // ld a0, 0(zero)
     ] {
         let path = file(&format!("deadly{signal}"), &tiny(&[code]));
-        for tier in ["interp", "jit", "auto"] {
+        for tier in ["interp", "baseline", "jit", "auto"] {
             let output = tradux(&["run", "--tier", tier, &path]);
             assert_eq!(output.status.signal(), Some(signal), "{code:#x} on {tier}: {}", err(&output));
         }
@@ -288,7 +288,7 @@ fn a_program_forks_and_waits() {
     for (name, flags) in [("fork", &[0x0110_0513u32][..]), ("vfork", &[0x0000_4537, 0x1115_051b])] {
         let code: Vec<u32> = flags.iter().chain(&REST).copied().chain([0x73]).collect();
         let path = file(name, &tiny(&code));
-        for tier in ["interp", "jit", "auto"] {
+        for tier in ["interp", "baseline", "jit", "auto"] {
             let output = tradux(&["run", "--tier", tier, &path]);
             assert_eq!(output.status.code(), Some(5), "{name} on {tier}: {}", err(&output));
         }

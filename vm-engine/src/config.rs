@@ -11,21 +11,30 @@ pub enum TierPolicy {
     Auto,
     /// Interpret everything.
     Interpret,
-    /// Compile before running. Code that cannot be compiled ends the run.
+    /// Compile before running, with the optimising compiler. Code that cannot be compiled ends the run.
     Compile,
+    /// Compile before running, with the baseline compiler where the host has one.
+    Baseline,
 }
 
 impl TierPolicy {
     /// Every policy, in declaration order.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Interpret, Self::Compile];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Interpret, Self::Compile, Self::Baseline];
 
-    /// Name on command lines: `auto`, `interp` or `jit`.
+    /// Whether code is compiled before it runs.
+    #[must_use]
+    pub const fn compiles_first(self) -> bool {
+        matches!(self, Self::Compile | Self::Baseline)
+    }
+
+    /// Name on command lines: `auto`, `interp`, `jit` or `baseline`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Interpret => "interp",
             Self::Compile => "jit",
+            Self::Baseline => "baseline",
         }
     }
 }
@@ -38,7 +47,7 @@ impl fmt::Display for TierPolicy {
 
 /// A name that is no tier policy's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown tier {0:?}; known are auto, interp and jit")]
+#[error("unknown tier {0:?}; known are auto, interp, jit and baseline")]
 pub struct UnknownTier(pub String);
 
 impl FromStr for TierPolicy {
@@ -72,10 +81,13 @@ pub struct Config {
     pub compile_threads: usize,
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
-    /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty.
-    /// Default 4000: a region costs as much as several thousand interpreted executions of it, on another thread, and short
-    /// programs end before anything is compiled. 0 is taken as 1.
+    /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty, with the baseline
+    /// compiler. Where the host has none, or memory is not reached in place, it is sixteen times as many: the optimising
+    /// compiler takes that much longer. Default 250. 0 is taken as 1.
     pub hot_threshold: u32,
+    /// Entries of baseline code, rounds of its loops included, from which it is worth compiling with the optimising
+    /// compiler. Default 50 000: the gain is a fraction of what it was before, the cost much higher. 0 is taken as 1.
+    pub optimise_threshold: u32,
     /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
     /// taken as 1.
     pub epoch_instructions: u64,
@@ -107,7 +119,8 @@ impl Default for Config {
             exact: Exact::Pc,
             compile_threads: 1,
             deterministic: false,
-            hot_threshold: 4000,
+            hot_threshold: 250,
+            optimise_threshold: 50_000,
             epoch_instructions: 50_000_000,
             queue_capacity: 64,
             region_instructions: 1000,

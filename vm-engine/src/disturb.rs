@@ -46,7 +46,7 @@ fn run(engine: &Weak<Engine>, mut random: Random) {
         thread::sleep(pause);
         let Some(engine) = engine.upgrade() else { return };
         // Where nothing is interpreted, dropped code has to be compiled before the guest gets any further.
-        let pace = if engine.config.tier == TierPolicy::Compile { 100 } else { 1 };
+        let pace = if engine.config.tier.compiles_first() { 100 } else { 1 };
         pause = Duration::from_micros(pace * (50 + random.below(1500)));
         match random.below(16) {
             0 => engine.invalidate(GuestRange::everything()),

@@ -70,6 +70,9 @@ struct Caches {
     gone: Counts,
 }
 
+/// How many times as hot code must be where there is no baseline compiler.
+const WITHOUT_BASELINE: u32 = 16;
+
 impl Engine {
     /// An engine that runs what `source` translates from `memory`.
     ///
@@ -81,16 +84,21 @@ impl Engine {
         memory: Arc<dyn GuestMemory>,
         config: Config,
     ) -> Result<Arc<Self>, EngineError> {
-        if config.tier == TierPolicy::Compile && !cfg!(feature = "jit") {
+        if config.tier.compiles_first() && !cfg!(feature = "jit") {
             return Err(EngineError::NoCompiler { policy: config.tier });
         }
         let caches = Caches { current: Arc::new(Tier0Cache::new()), replaced: Vec::new(), gone: Counts::default() };
         fault::install()?;
+        let is_cheap = cfg!(all(feature = "jit", target_arch = "x86_64"))
+            && memory.flat().is_some_and(|view| view.base == 0)
+            && config.tier != TierPolicy::Compile;
+        let dear = if is_cheap { 1 } else { WITHOUT_BASELINE };
+        let hot_threshold = config.hot_threshold.max(1).saturating_mul(dear);
         let engine = Arc::new(Self {
             helpers: source.helpers(),
             source,
             memory,
-            detector: HotspotDetector::new(&config),
+            detector: HotspotDetector::new(&Config { hot_threshold, ..config.clone() }),
             exact: AtomicU8::new(config.exact as u8),
             config,
             counters: Counters::default(),

@@ -119,7 +119,12 @@ pub(crate) struct FrameBody {
     pub(crate) executed: u64,
     /// The guest's registers.
     pub(crate) state: CpuState,
+    /// Where the baseline compiler's code keeps values for which it has no registers.
+    pub(crate) spill: [u64; SPILL_WORDS],
 }
+
+/// Words of [`FrameBody::spill`].
+pub(crate) const SPILL_WORDS: usize = 64;
 
 /// One vCPU's frame. The interrupt word is written by any thread; the body only by the one that runs the vCPU.
 #[repr(C, align(64))]
@@ -161,6 +166,7 @@ impl Frame {
             access_failed: 0,
             executed: 0,
             state: CpuState::new(),
+            spill: [0; SPILL_WORDS],
         };
         Self { interrupt: AtomicU32::new(0), body: UnsafeCell::new(body) }
     }

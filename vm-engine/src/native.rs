@@ -17,7 +17,7 @@ use crate::jit::code::CodePtr;
 use crate::jit::compiled::CompiledTier;
 use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
-use crate::region::{CompileOptions, MemoryMode, Profile, Seen, discover};
+use crate::region::{CompileOptions, MemoryMode, Profile, Quality, Seen, discover};
 use crate::run::Went;
 
 /// Guest instructions in a region of the first tier at most.
@@ -61,7 +61,7 @@ impl Native {
             cache,
             pool,
             functions: jit::function_table(engine.helpers),
-            context: Box::new(RuntimeContext { memory: Arc::clone(&engine.memory) }),
+            context: Box::new(RuntimeContext { memory: Arc::clone(&engine.memory), engine: Arc::downgrade(engine) }),
             memory_base: view.map_or(0, |view| view.base as u64),
             memory_limit: view.map_or(0, |view| view.limit),
             engine: Arc::downgrade(engine),
@@ -80,6 +80,22 @@ impl Native {
     /// engine the code is there when the call returns.
     pub(crate) fn request(&self, engine: &Engine, key: BlockKey, heat: u32) {
         self.ask(engine, Request { key, tier: CompiledTier::One, heat: u64::from(heat) });
+    }
+
+    /// For baseline code at `key` that was entered often: better code, if there is any by now. Otherwise it is asked for,
+    /// and `counter` lets the code go on for a while.
+    pub(crate) fn improve(&self, engine: &Engine, key: BlockKey, counter: u32) -> Option<CodePtr> {
+        let threshold = u64::from(engine.config.optimise_threshold.max(1));
+        if engine.config.tier != TierPolicy::Auto {
+            self.cache.arm(counter..counter + 1, i64::MAX as u64);
+            return None;
+        }
+        let found = self.cache.improved(key);
+        if found.is_none() {
+            self.ask(engine, Request { key, tier: CompiledTier::Two, heat: threshold });
+            self.cache.arm(counter..counter + 1, threshold / 8);
+        }
+        found
     }
 
     fn ask(&self, engine: &Engine, request: Request) {
@@ -133,14 +149,18 @@ impl Hold<'_> {
     }
 }
 
-/// What shapes code in an engine now.
-fn options(engine: &Engine) -> CompileOptions {
+/// What shapes code of `tier` in an engine now.
+fn options(engine: &Engine, tier: CompiledTier) -> CompileOptions {
     let memory = match engine.memory.flat() {
         None => MemoryMode::Checked,
         Some(view) if view.base == 0 => MemoryMode::Direct,
         Some(_) => MemoryMode::Based,
     };
-    CompileOptions { faults: engine.exact(), memory, count: engine.config.count_instructions }
+    let quality = match (engine.config.tier, tier) {
+        (TierPolicy::Auto, CompiledTier::One) | (TierPolicy::Baseline, _) => Quality::Baseline,
+        _ => Quality::Optimised,
+    };
+    CompileOptions { faults: engine.exact(), memory, count: engine.config.count_instructions, quality }
 }
 
 /// Makes regions for the pool, as long as the engine lives.
@@ -152,14 +172,30 @@ fn worker(engine: Weak<Engine>, jit: Arc<Jit>) -> Worker {
 fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace) -> Made {
     let cache = &engine.native().ok_or(Failure::NotNow)?.cache;
     let mut ticket = cache.ticket();
-    let profile = EngineProfile { engine, entry: request.key };
+    let profile = EngineProfile {
+        engine,
+        cache,
+        request,
+        least: match request.tier {
+            CompiledTier::One => engine.detector.threshold() / 16,
+            CompiledTier::Two => 0,
+        },
+    };
+    let options = options(engine, request.tier);
+    let is_baseline = options.quality == Quality::Baseline && jit.has_baseline();
+    if is_baseline && cache.holds(request.key) {
+        return Err(Failure::NotNow); // part of another region by now
+    }
     let most = engine.config.region_instructions;
     let max_guest_len = match request.tier {
-        CompiledTier::One => most.min(TIER_ONE_INSTRUCTIONS),
-        CompiledTier::Two => most,
+        CompiledTier::One if !is_baseline => most.min(TIER_ONE_INSTRUCTIONS),
+        CompiledTier::One | CompiledTier::Two => most,
     };
-    let plan = discover(request.key, options(engine), max_guest_len, &profile).ok_or(Failure::NotNow)?;
-    cache.allocate_links(&mut ticket, plan.links().len()).map_err(|_| Failure::NotNow)?;
+    let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
+    let links = plan.links().len();
+    cache.allocate_links(&mut ticket, links + plan.counters()).map_err(|_| Failure::NotNow)?;
+    let counters = ticket.first_link + links as u32..ticket.first_link + (links + plan.counters()) as u32;
+    cache.arm(counters, u64::from(engine.config.optimise_threshold.max(1)));
     let shown = ShownOnPanic { plan: &plan };
     disturb::dawdle(engine, request.key);
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
@@ -190,12 +226,15 @@ impl Drop for ShownOnPanic<'_> {
 /// way counts as seen.
 struct EngineProfile<'a> {
     engine: &'a Engine,
-    entry: BlockKey,
+    cache: &'a TieredCodeCache,
+    request: Request,
+    /// Entries from which a block is worth compiling beside a hot one.
+    least: u32,
 }
 
 impl EngineProfile<'_> {
     fn is_blind(&self) -> bool {
-        self.engine.config.tier == TierPolicy::Compile
+        self.engine.config.tier.compiles_first()
     }
 }
 
@@ -207,13 +246,22 @@ fn is_unfetchable(block: &Block) -> bool {
 
 impl Profile for EngineProfile<'_> {
     fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
-        if !self.is_blind() && key != self.entry && self.engine.block_profile(key).is_none() {
-            return None;
+        if key != self.request.key {
+            if self.request.tier == CompiledTier::One && self.cache.holds(key) {
+                return None; // linked to
+            }
+            if !self.is_blind() && self.engine.block_profile(key).is_none_or(|profile| profile.entries < self.least) {
+                return None;
+            }
         }
         if self.is_blind() {
             self.engine.memory.watch_code(key.pc.page_start());
         }
-        let block = self.engine.source.translate(key, &*self.engine.memory, Effort::Full);
+        let effort = match self.request.tier {
+            CompiledTier::One if !self.is_blind() => Effort::Quick,
+            _ => Effort::Full,
+        };
+        let block = self.engine.source.translate(key, &*self.engine.memory, effort);
         (!is_unfetchable(&block)).then_some(block)
     }
 
@@ -222,7 +270,12 @@ impl Profile for EngineProfile<'_> {
             return Seen { taken: true, fall: true, targets: Vec::new() };
         }
         let Some(profile) = self.engine.block_profile(key) else { return Seen::default() };
-        let way = |index: usize| profile.ways.get(index).is_some_and(|(_, taken)| *taken);
+        // What has been compiled since runs without being seen by the interpreter.
+        let way = |index: usize| {
+            profile.ways.get(index).is_some_and(|(target, taken)| {
+                *taken || self.request.tier == CompiledTier::Two && self.cache.holds(key.at(*target))
+            })
+        };
         Seen { taken: way(0), fall: way(1), targets: profile.targets.iter().map(|(target, _)| *target).collect() }
     }
 }
@@ -232,8 +285,10 @@ pub(crate) struct NativeVcpu {
     reader: Arc<Reader>,
     /// The epoch in which the jump caches were valid.
     epoch: u64,
-    jump_caches: HashMap<Mode, Box<[JumpEntry]>>,
+    jump_cache: Box<[JumpEntry]>,
+    /// The mode of the jump cache, and the caches of other modes.
     mode: Option<Mode>,
+    other_modes: HashMap<Mode, Box<[JumpEntry]>>,
     /// Unlinked links by which code was left, with the places that they lead to: so that leaving by one again takes no
     /// lock. A number is given to another link only after this vCPU has passed a safepoint, which empties this.
     links: Box<[Option<(u32, BlockKey)>; KNOWN_LINKS]>,
@@ -251,7 +306,14 @@ impl NativeVcpu {
         body.context = &raw const *native.context as u64;
         body.memory_base = native.memory_base;
         body.memory_limit = native.memory_limit;
-        Self { reader, epoch: 0, jump_caches: HashMap::new(), mode: None, links: Box::new([None; KNOWN_LINKS]) }
+        Self {
+            reader,
+            epoch: 0,
+            jump_cache: Box::default(),
+            mode: None,
+            other_modes: HashMap::new(),
+            links: Box::new([None; KNOWN_LINKS]),
+        }
     }
 
     /// Passes a safepoint: code addresses known from before are dropped if code was dropped meanwhile.
@@ -259,7 +321,8 @@ impl NativeVcpu {
         let epoch = self.reader.arrive(&native.cache.epochs);
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.jump_caches.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
+            self.jump_cache.fill(JumpEntry::EMPTY);
+            self.other_modes.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
             self.links.fill(None);
         }
     }
@@ -273,11 +336,20 @@ impl NativeVcpu {
     fn choose_jump_cache(&mut self, frame: &mut OwnFrame) {
         let mode = frame.state().mode();
         if self.mode != Some(mode) {
-            self.mode = Some(mode);
             let empty = || vec![JumpEntry::EMPTY; JUMP_CACHE_LEN].into_boxed_slice();
-            let cache = self.jump_caches.entry(mode).or_insert_with(empty);
-            frame.body_mut().jump_cache = cache.as_ptr() as u64;
+            let cache = self.other_modes.remove(&mode).unwrap_or_else(empty);
+            let old = std::mem::replace(&mut self.jump_cache, cache);
+            if let Some(old_mode) = self.mode.replace(mode) {
+                self.other_modes.insert(old_mode, old);
+            }
+            frame.body_mut().jump_cache = self.jump_cache.as_ptr() as u64;
         }
+    }
+
+    /// Where the code for `pc` in the mode of the frame is, if that was remembered.
+    fn recall(&self, pc: GuestAddr) -> Option<CodePtr> {
+        let entry = self.jump_cache.get(JumpEntry::index(pc))?;
+        (entry.pc == pc.get() && pc.get() != JumpEntry::EMPTY_PC).then(|| CodePtr::new(entry.code))
     }
 
     /// Remembers where the code for `pc` is, in the mode of the frame.
@@ -285,8 +357,8 @@ impl NativeVcpu {
         if pc.get() == JumpEntry::EMPTY_PC {
             return;
         }
-        if let Some(cache) = self.mode.and_then(|mode| self.jump_caches.get_mut(&mode)) {
-            cache[JumpEntry::index(pc)] = JumpEntry { pc: pc.get(), code: code.address() };
+        if let Some(entry) = self.jump_cache.get_mut(JumpEntry::index(pc)) {
+            *entry = JumpEntry { pc: pc.get(), code: code.address() };
         }
     }
 
@@ -302,9 +374,10 @@ impl NativeVcpu {
         native.promote(engine);
         self.arrive(native);
         let key = frame.state().key();
-        let code = match native.cache.lookup(key) {
+        self.choose_jump_cache(frame);
+        let code = match self.recall(key.pc).or_else(|| native.cache.lookup(key)) {
             Some(code) => code,
-            None if engine.config.tier != TierPolicy::Compile => return Went::Nowhere,
+            None if !engine.config.tier.compiles_first() => return Went::Nowhere,
             None => {
                 // Compiling takes long, and whoever drops code waits for the vCPUs that may be running it.
                 self.leave();
@@ -319,6 +392,7 @@ impl NativeVcpu {
                 }
             }
         };
+        self.remember(key.pc, code);
         let session = hostfp::Session::begin();
         let went = self.follow(engine, native, frame, code, is_cold);
         let flags = frame.state().fp_flags() | hostfp::gather();
@@ -388,7 +462,7 @@ impl NativeVcpu {
             match next {
                 Some(next) => code = next,
                 // The run loop has the code made first.
-                None if engine.config.tier == TierPolicy::Compile => return Went::On,
+                None if engine.config.tier.compiles_first() => return Went::On,
                 None => return Went::Cold,
             }
         }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use vm_core::{BlockKey, Exit, GuestRange};
 use vm_ir::Effort;
 
-use crate::config::TierPolicy;
 use crate::engine::{Vcpu, bytes_match};
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
 
@@ -135,7 +134,7 @@ impl Vcpu {
 
     /// The interpreter's block at the state's key, if this vCPU knows it and may enter it without a look.
     fn known_block(&self, cache: &Arc<Tier0Cache>, generation: u32) -> Option<BlockId> {
-        if self.engine.config.tier == TierPolicy::Compile {
+        if self.engine.config.tier.compiles_first() {
             return None; // what a run with a budget has interpreted is to be compiled all the same
         }
         let key = self.state().key();
@@ -158,7 +157,7 @@ impl Vcpu {
         match (&mut self.native, self.engine.native()) {
             (Some(own), Some(native)) => {
                 let interpreter = &self.interpreter;
-                let interprets = self.engine.config.tier != TierPolicy::Compile;
+                let interprets = !self.engine.config.tier.compiles_first();
                 let is_cold =
                     |key: BlockKey| interprets && interpreter.enterable(key.pc, key.mode, generation).is_some();
                 own.run(&self.engine, native, &mut self.frame, &is_cold)

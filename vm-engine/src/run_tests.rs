@@ -221,7 +221,7 @@ fn each_phase_gets_its_own_code_compiled() {
         syscall,
     );
     let memory = VecMemory::new(CODE, 0x4000);
-    let config = Config { deterministic: true, hot_threshold: 200, ..Config::default() };
+    let config = Config { deterministic: true, hot_threshold: 12, ..Config::default() };
     let engine = Engine::new(Arc::new(blocks), memory, config).unwrap();
     let mut vcpu = engine.vcpu();
     let mut phase = |start: u64, rounds: u64| {

@@ -23,7 +23,7 @@ const TEST_SHARE: u64 = 40;
 /// The tiers that a program runs on. Dynamic builds have the loader on top of what their static twins test.
 fn tiers(build: Build) -> &'static [&'static str] {
     match build {
-        Build::Static | Build::Bare | Build::BarePie => &["interp", "jit", "auto"],
+        Build::Static | Build::Bare | Build::BarePie => &["interp", "baseline", "jit", "auto"],
         Build::Dynamic => &["auto"],
     }
 }

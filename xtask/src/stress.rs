@@ -51,7 +51,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20)]
     runs: u64,
     /// Tiers to run on
-    #[arg(long, value_delimiter = ',', default_value = "interp,jit,auto")]
+    #[arg(long, value_delimiter = ',', default_value = "interp,baseline,jit,auto")]
     tiers: Vec<String>,
     /// First seed of the disturbance; run number n has the seed after n
     #[arg(long, default_value_t = 1)]

@@ -66,7 +66,9 @@ impl TieredCodeCache {
         let pin = self.table.pin();
         for id in ids {
             let Some(region) = inner.regions.get(id) else { continue };
-            let _ = pin.remove_if(&region.key, |_, current| current.id == *id);
+            for key in region.keys() {
+                let _ = pin.remove_if(key, |_, current| current.id == *id);
+            }
             inner.retire(*id);
             self.counters.invalidated.fetch_add(1, Ordering::Relaxed);
         }
@@ -81,12 +83,14 @@ impl TieredCodeCache {
             while inner.bytes[tier] > self.budgets[tier] && inner.order[tier].len() > 1 {
                 let Some(id) = inner.order[tier].pop_front() else { break };
                 let Some(region) = inner.regions.get(&id) else { continue };
-                let entry = pin.get(&region.key).filter(|entry| entry.id == id);
-                if entry.is_some_and(|entry| entry.used.swap(false, Ordering::Relaxed)) {
+                let entries = region.keys().filter_map(|key| pin.get(key)).filter(|entry| entry.id == id);
+                if entries.fold(false, |used, entry| entry.used.swap(false, Ordering::Relaxed) | used) {
                     inner.order[tier].push_back(id);
                     continue;
                 }
-                let _ = pin.remove_if(&region.key, |_, current| current.id == id);
+                for key in region.keys() {
+                    let _ = pin.remove_if(key, |_, current| current.id == id);
+                }
                 inner.retire(id);
                 self.counters.evicted.fetch_add(1, Ordering::Relaxed);
             }

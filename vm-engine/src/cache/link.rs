@@ -1,4 +1,5 @@
 //! Links: the words through which the direct exits of regions jump, and who jumps to whom.
+//! A region of baseline code has one word more, in which it counts down how often it is entered.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -70,6 +71,11 @@ impl Links {
             entry.store(self.stub.address(), Ordering::Release);
         }
         Ok(first)
+    }
+
+    /// Stores `value` in a word that counts instead of leading somewhere.
+    pub(crate) fn arm(&self, number: u32, value: u64) {
+        self.table.entries()[number as usize].store(value, Ordering::Relaxed);
     }
 
     /// Gives numbers back. Nobody may be running code that uses them.

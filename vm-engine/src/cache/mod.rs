@@ -11,13 +11,13 @@ pub(crate) mod quiesce;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use vm_core::{BlockKey, GuestMemory, GuestRange};
-use vm_ir::{Block, Op};
 
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
@@ -27,7 +27,7 @@ use crate::config::Exact;
 use crate::fault::segments::{self, Registered, register};
 use crate::frame::Frame;
 use crate::jit::code::{CodePtr, MappedBytes, Segment};
-use crate::jit::compiled::{CompiledRegion, CompiledTier};
+use crate::jit::compiled::{CompiledRegion, CompiledTier, Source};
 use crate::jit::fault_exit;
 use crate::jit::link_table::LinkTable;
 use crate::stats::RegionStats;
@@ -43,10 +43,12 @@ const PROMOTION: u32 = 2000;
 pub(crate) struct Region {
     id: RegionId,
     key: BlockKey,
+    /// Other keys at which it was published.
+    others: Box<[BlockKey]>,
     tier: CompiledTier,
     code_len: usize,
     faults: Exact,
-    sources: Vec<Arc<Block>>,
+    sources: Box<[Source]>,
     first_link: u32,
     link_count: usize,
     /// Makes faults in the code known by guest address. Dropped before the code is unmapped.
@@ -63,21 +65,28 @@ struct Entry {
     code: CodePtr,
     /// Looked up since the last time that eviction came by.
     used: AtomicBool,
+    /// The code counts its entries by itself.
+    counts: bool,
     /// Entries from the run loop.
     entries: AtomicU32,
 }
 
 impl Region {
+    /// Where it was published; other regions may have taken some of these keys since.
+    fn keys(&self) -> impl Iterator<Item = &BlockKey> {
+        std::iter::once(&self.key).chain(&self.others)
+    }
+
     fn ranges(&self) -> impl Iterator<Item = GuestRange> {
-        self.sources.iter().filter_map(|block| GuestRange::new(block.key.pc, block.bytes.len() as u64).ok())
+        self.sources.iter().filter_map(Source::range)
     }
 
     /// Whether guest memory still holds the bytes that the region was made from.
     fn is_current(&self, memory: &dyn GuestMemory) -> bool {
         let mut now = Vec::new();
-        self.sources.iter().all(|block| {
-            now.resize(block.bytes.len(), 0);
-            matches!(memory.fetch(block.key.pc, &mut now), Ok(len) if len == now.len()) && *now == *block.bytes
+        self.sources.iter().all(|source| {
+            now.resize(source.bytes.len(), 0);
+            matches!(memory.fetch(source.pc, &mut now), Ok(len) if len == now.len()) && *now == *source.bytes
         })
     }
 }
@@ -192,7 +201,10 @@ impl TieredCodeCache {
             entry.used.store(true, Ordering::Relaxed);
         }
         self.counters.hits.fetch_add(1, Ordering::Relaxed);
-        if entry.tier == CompiledTier::One && entry.entries.fetch_add(1, Ordering::Relaxed) + 1 == PROMOTION {
+        if entry.tier == CompiledTier::One
+            && !entry.counts
+            && entry.entries.fetch_add(1, Ordering::Relaxed) + 1 == PROMOTION
+        {
             self.due.lock().unwrap_or_else(PoisonError::into_inner).push(key);
             self.has_due.store(true, Ordering::Release);
         }
@@ -230,6 +242,22 @@ impl TieredCodeCache {
         Ok(())
     }
 
+    /// Lets blocks of baseline code be entered `entries` times before they ask for better code.
+    pub(crate) fn arm(&self, counters: Range<u32>, entries: u64) {
+        let inner = self.lock();
+        counters.for_each(|counter| inner.links.arm(counter, entries));
+    }
+
+    /// The code for `key`, if it is not baseline code. A reader may run it until its next safepoint.
+    pub(crate) fn improved(&self, key: BlockKey) -> Option<CodePtr> {
+        self.table.pin().get(&key).filter(|entry| !entry.counts).map(|entry| entry.code)
+    }
+
+    /// Whether there is code for `key`.
+    pub(crate) fn holds(&self, key: BlockKey) -> bool {
+        self.table.pin().contains_key(&key)
+    }
+
     /// Gives back a ticket that came to nothing.
     pub(crate) fn abandon(&self, ticket: &Ticket) {
         self.lock().links.release(ticket.first_link, ticket.link_count);
@@ -259,6 +287,7 @@ impl TieredCodeCache {
             let region = Region {
                 id: inner.next_id,
                 key: made.key,
+                others: made.entries.iter().map(|(key, _)| *key).collect(),
                 tier: made.tier,
                 code_len: made.code.len(),
                 faults: made.faults,
@@ -281,17 +310,23 @@ impl TieredCodeCache {
             inner.bytes[region.tier as usize] += region.code_len;
             inner.order[region.tier as usize].push_back(region.id);
             inner.by_page.add(region.id, region.ranges());
-            let entry = Entry {
-                id: region.id,
-                tier: region.tier,
+            let (id, tier) = (region.id, region.tier);
+            let entry = |code| Entry {
+                id,
+                tier,
                 code,
                 used: AtomicBool::new(true),
+                counts: made.counts,
                 entries: AtomicU32::new(0),
             };
-            let old = pin.insert(region.key, entry).map(|old| old.id);
+            let old = pin.insert(region.key, entry(code)).map(|old| old.id);
+            for (key, offset) in &made.entries {
+                // What is there already is as good or better.
+                let _ = pin.try_insert(*key, entry(CodePtr::new(code.address() + u64::from(*offset))));
+            }
             inner.regions.insert(region.id, region);
             if let Some(old) = old {
-                inner.retire(old);
+                self.displace(&mut inner, old);
             }
             self.counters.published.fetch_add(1, Ordering::Relaxed);
             self.counters.instructions.fetch_add(guest_len, Ordering::Relaxed);
@@ -301,6 +336,17 @@ impl TieredCodeCache {
         self.evict_over_budget(&mut inner);
         self.settle(&mut inner);
         Ok(())
+    }
+
+    /// Another region took a key of this one: it is retired, unless it can be entered elsewhere.
+    fn displace(&self, inner: &mut Inner, id: RegionId) {
+        let pin = self.table.pin();
+        let Some(region) = inner.regions.get(&id) else { return };
+        if region.keys().any(|key| pin.get(key).is_some_and(|entry| entry.id == id)) {
+            inner.links.unlink_incoming(id);
+        } else {
+            inner.retire(id);
+        }
     }
 
     /// What an unlinked exit does: where link `number` leads, and its code if there is any, to which it is then linked.
@@ -439,19 +485,12 @@ impl TieredCodeCache {
 
 /// Where a fault in the code of `made`, now at `code`, belongs.
 fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
-    // A compare-and-swap is one host instruction, which the host itself takes for a write.
-    let atomics = made.sources.iter().flat_map(|block| {
-        let ops = block.insts.iter().enumerate();
-        ops.filter(|(_, inst)| inst.op == Op::AtomicRmw).map(|(index, _)| block.pc_of(index))
-    });
-    let mut atomics: Vec<_> = atomics.collect();
-    atomics.sort_unstable();
-    atomics.dedup();
     segments::Segment {
         start: code.address() as usize,
         end: code.address() as usize + made.code.len(),
         pcs: made.pcs.as_slice().into(),
-        atomics: atomics.into(),
+        // A compare-and-swap is one host instruction, which the host itself takes for a write.
+        atomics: made.atomics.clone(),
         exit: fault_exit() as usize,
     }
 }

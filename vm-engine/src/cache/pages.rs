@@ -106,14 +106,14 @@ impl CodePage {
 impl Region {
     /// Whether the region's bytes on the page at `page` are in `now`, what the page holds.
     fn is_current_on(&self, page: GuestAddr, now: &[u8]) -> bool {
-        self.sources.iter().all(|block| {
+        self.sources.iter().all(|source| {
             // Offsets from the start of the page; a block may begin before it and end behind it.
-            let start = block.key.pc.offset_from(page);
-            let end = start + block.bytes.len() as i64;
+            let start = source.pc.offset_from(page);
+            let end = start + source.bytes.len() as i64;
             let (from, to) = (start.max(0), end.min(PAGE_SIZE as i64));
             from >= to
                 || now.get(from as usize..to as usize)
-                    == Some(&block.bytes[(from - start) as usize..(to - start) as usize])
+                    == Some(&source.bytes[(from - start) as usize..(to - start) as usize])
         })
     }
 }

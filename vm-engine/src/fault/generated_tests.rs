@@ -98,7 +98,7 @@ fn run_faulting(access: &[u8], operand: u64, memory: &Arc<AddressSpace>) -> (u64
     let frame = Box::new(Frame::new());
     let body = frame.body();
     let base = memory.view().base as u64;
-    let context = RuntimeContext { memory: Arc::<AddressSpace>::clone(memory) };
+    let context = RuntimeContext { memory: Arc::<AddressSpace>::clone(memory), engine: std::sync::Weak::new() };
     // SAFETY: nobody else has the frame.
     unsafe {
         (*body).memory_base = base;

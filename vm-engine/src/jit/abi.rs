@@ -38,6 +38,7 @@ pub(crate) mod offset {
         SINK = sink;
         ACCESS_FAILED = access_failed;
         EXECUTED = executed;
+        SPILL = spill;
     }
 }
 

@@ -1,9 +1,7 @@
 //! What compiling a region gives, before it is made executable.
 
-use std::sync::Arc;
-
-use vm_core::{BlockKey, GuestAddr};
-use vm_ir::Block;
+use vm_core::{BlockKey, GuestAddr, GuestRange};
+use vm_ir::{Block, Op};
 
 use crate::config::Exact;
 
@@ -16,6 +14,40 @@ pub(crate) enum CompiledTier {
     Two,
 }
 
+/// The guest bytes of a block that a region was made from: what is left of the block once its code is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Where they begin.
+    pub(crate) pc: GuestAddr,
+    /// The bytes.
+    pub(crate) bytes: Box<[u8]>,
+}
+
+impl Source {
+    /// Of `block`.
+    pub(crate) fn of(block: &Block) -> Self {
+        Self { pc: block.key.pc, bytes: (*block.bytes).into() }
+    }
+
+    /// Where the bytes are; `None` beyond the end of the address space.
+    pub(crate) fn range(&self) -> Option<GuestRange> {
+        GuestRange::new(self.pc, self.bytes.len() as u64).ok()
+    }
+}
+
+/// Guest addresses of read-modify-write instructions in `blocks`, ascending.
+pub(crate) fn atomics<'a>(blocks: impl Iterator<Item = &'a Block>) -> Box<[GuestAddr]> {
+    let mut atomics: Vec<_> = blocks
+        .flat_map(|block| {
+            let ops = block.insts.iter().enumerate();
+            ops.filter(|(_, inst)| inst.op == Op::AtomicRmw).map(|(index, _)| block.pc_of(index))
+        })
+        .collect();
+    atomics.sort_unstable();
+    atomics.dedup();
+    atomics.into()
+}
+
 /// A compiled region: position-independent code and what is needed to link, check, unwind and drop it.
 pub(crate) struct CompiledRegion {
     /// Where it is entered.
@@ -26,12 +58,18 @@ pub(crate) struct CompiledRegion {
     pub(crate) code: Vec<u8>,
     /// Where each link leads.
     pub(crate) links: Vec<BlockKey>,
-    /// The blocks it was made from.
-    pub(crate) sources: Vec<Arc<Block>>,
+    /// What it was made from.
+    pub(crate) sources: Box<[Source]>,
+    /// Guest addresses of read-modify-write instructions, ascending: their faults are those of a write.
+    pub(crate) atomics: Box<[GuestAddr]>,
     /// Host code offset at which the code of a guest instruction begins, ascending.
     pub(crate) pcs: Vec<(u32, GuestAddr)>,
     /// Guest instructions, inlined copies counted.
     pub(crate) guest_len: usize,
+    /// Other places where it may be entered, and the offsets of their code.
+    pub(crate) entries: Vec<(BlockKey, u32)>,
+    /// The code counts how often it is entered, and asks for better code by itself.
+    pub(crate) counts: bool,
     /// Exactness of the state at faults that it was compiled for.
     pub(crate) faults: Exact,
     /// Time spent on it, in nanoseconds.

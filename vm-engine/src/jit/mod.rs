@@ -1,6 +1,7 @@
 //! Regions to host code through Cranelift.
 
 mod abi;
+mod baseline;
 #[allow(unsafe_code, reason = "seals executable pages")]
 pub(crate) mod code;
 pub(crate) mod compiled;
@@ -32,9 +33,9 @@ use target_lexicon::{Architecture, Triple};
 use vm_core::{BlockKey, GuestAddr};
 use vm_ir::{Helper, Op};
 
-use crate::region::RegionPlan;
+use crate::region::{Quality, RegionPlan};
 use abi::FrameRegister;
-use compiled::{CompiledRegion, CompiledTier};
+use compiled::{CompiledRegion, CompiledTier, Source};
 
 /// Why a region was not compiled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -78,12 +79,18 @@ pub struct HostCode {
     pub bytes: Vec<u8>,
     /// Host code offset at which the code of a guest instruction begins, ascending.
     pub pcs: Vec<(u32, GuestAddr)>,
+    /// Places besides the first byte where it may be entered: offset and guest address.
+    pub entries: Vec<(u32, GuestAddr)>,
+    /// Which compiler made it.
+    pub quality: Quality,
 }
 
 /// Shared by all threads that compile for one target.
 pub(crate) struct Jit {
     isa: OwnedTargetIsa,
     target: emit::Target,
+    /// The target is the one that the baseline compiler is for.
+    has_baseline: bool,
     helpers: &'static [Helper],
 }
 
@@ -98,11 +105,17 @@ pub(crate) struct Workspace {
     context: Context,
     builder: FunctionBuilderContext,
     control: ControlPlane,
+    baseline: baseline::Memory,
 }
 
 impl Default for Workspace {
     fn default() -> Self {
-        Self { context: Context::new(), builder: FunctionBuilderContext::new(), control: ControlPlane::default() }
+        Self {
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            control: ControlPlane::default(),
+            baseline: baseline::Memory::default(),
+        }
     }
 }
 
@@ -136,7 +149,12 @@ impl Jit {
             has_fma: !is_x86 || has("has_fma"),
             has_cas128: is_x86 && has("has_cmpxchg16b"),
         };
-        Ok(Arc::new(Self { isa, target, helpers }))
+        Ok(Arc::new(Self { isa, target, has_baseline: is_x86, helpers }))
+    }
+
+    /// Whether there is a baseline compiler for the target.
+    pub(crate) const fn has_baseline(&self) -> bool {
+        self.has_baseline
     }
 
     /// Compiles `plan`. A pure function of the plan, the target and `first_link`, the number of its first link.
@@ -149,6 +167,13 @@ impl Jit {
         first_link: u32,
         workspace: &mut Workspace,
     ) -> Result<HostCode, CompileError> {
+        if self.has_baseline && plan.options.quality == Quality::Baseline && baseline::handles(plan) {
+            let has_fma = self.target.has_fma;
+            let made = baseline::compile(plan, self.helpers, has_fma, first_link, &mut workspace.baseline);
+            if let Ok(code) = made {
+                return Ok(code);
+            }
+        }
         let context = &mut workspace.context;
         context.clear();
         context.func.signature = abi::region_signature(self.target.frame);
@@ -172,7 +197,7 @@ impl Jit {
                 pcs.push((span.start, pc));
             }
         }
-        Ok(HostCode { bytes: buffer.data().to_vec(), pcs })
+        Ok(HostCode { bytes: buffer.data().to_vec(), pcs, entries: Vec::new(), quality: Quality::Optimised })
     }
 
     /// Number of call instructions that are emitted for `plan`.
@@ -197,15 +222,18 @@ impl Jit {
         workspace: &mut Workspace,
     ) -> Result<CompiledRegion, CompileError> {
         let began = Instant::now();
-        let HostCode { bytes, pcs } = self.compile(plan, first_link, workspace)?;
+        let HostCode { bytes, pcs, entries, quality } = self.compile(plan, first_link, workspace)?;
         Ok(CompiledRegion {
             key: plan.entry,
             tier,
             code: bytes,
             links: plan.links().into_iter().map(|pc| plan.entry.at(pc)).collect(),
-            sources: plan.blocks.iter().map(|here| Arc::clone(&here.block)).collect(),
+            sources: plan.blocks.iter().map(|here| Source::of(&here.block)).collect(),
+            atomics: compiled::atomics(plan.blocks.iter().map(|here| &*here.block)),
             pcs,
             guest_len: plan.guest_len(),
+            entries: entries.into_iter().map(|(offset, pc)| (plan.entry.at(pc), offset)).collect(),
+            counts: quality == Quality::Baseline,
             faults: plan.options.faults,
             compile_ns: began.elapsed().as_nanos() as u64,
         })

@@ -1,8 +1,9 @@
 //! Background compile threads and the bounded queue before them.
 //!
-//! Threads start with the first request and take the hottest entry first. They hold no lock while they work, and they
+//! Threads start with the first request and take the cheapest tier first, in it the hottest entry. They hold no lock while they work, and they
 //! can be parked between two regions, which is how a process that is compiling forks.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -237,7 +238,7 @@ impl Shared {
         let mut batch = Vec::new();
         let mut queue = self.lock();
         while !queue.stop {
-            let hottest = queue.waiting.values().max_by_key(|request| request.heat).copied();
+            let hottest = queue.waiting.values().max_by_key(|request| (Reverse(request.tier), request.heat)).copied();
             let Some(request) = hottest.filter(|_| !queue.parked) else {
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;

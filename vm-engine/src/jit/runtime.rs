@@ -2,19 +2,22 @@
 //!
 //! They run with the host's floating-point status belonging to the guest: integer-only, or with the status put aside.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use vm_core::{GuestAddr, GuestMemory, MemFault};
+use vm_core::{BlockKey, GuestAddr, GuestMemory, MemFault};
 use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Helper, HelperFn, Inst, Op, Rounding, Type};
 
-use crate::frame::{Frame, FrameBody};
+use crate::engine::Engine;
+use crate::frame::{Frame, FrameBody, JumpEntry};
 use crate::hostfp;
 
 /// What the functions of the runtime need besides the frame; the frame's `context` holds its address.
 pub(crate) struct RuntimeContext {
     /// Guest memory, for code that was compiled to call it.
     pub(crate) memory: Arc<dyn GuestMemory>,
+    /// The engine, for code that asks to be made better.
+    pub(crate) engine: Weak<Engine>,
 }
 
 /// Index of a function in the table. Helpers follow.
@@ -39,11 +42,13 @@ pub(crate) enum Function {
     CompareExchange,
     /// 128-bit compare-and-swap: address, host address of expected and new, where the old value goes.
     CompareExchangeWide,
+    /// Baseline code was entered often: number of its counter, guest address. Gives the host address of better code.
+    Hot,
 }
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -58,6 +63,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         rmw as *const (),
         compare_exchange as *const (),
         compare_exchange_wide as *const (),
+        hot as *const (),
     ];
     let helpers = helpers.iter().map(|helper| match helper.function {
         HelperFn::Values(function) => function as *const (),
@@ -191,4 +197,30 @@ extern "C" fn compare_exchange_wide(frame: *const Frame, address: u64, operands:
         operands[0] = memory.compare_exchange(GuestAddr::new(address), 16, operands[0], operands[1])?;
         Ok(0)
     })
+}
+
+extern "C" fn hot(frame: *const Frame, counter: u64, pc: u64) -> u64 {
+    // SAFETY: called by generated code with its own frame.
+    let body = unsafe { body(frame) };
+    if body.context == 0 {
+        return 0;
+    }
+    // SAFETY: a frame's context is a live `RuntimeContext` or null.
+    let context = unsafe { &*(body.context as *const RuntimeContext) };
+    let key = BlockKey::new(GuestAddr::new(pc), body.state.mode());
+    let mut flags = body.state.fp_flags();
+    let code = hostfp::suspend(&mut flags, || {
+        let engine = context.engine.upgrade()?;
+        engine.native()?.improve(&engine, key, counter as u32)
+    });
+    body.state.set_fp_flags(flags);
+    let Some(code) = code else { return 0 };
+    // Whoever comes here by a computed address finds the better code from now on.
+    let entry = body.jump_cache as *mut JumpEntry;
+    // SAFETY: the frame's jump cache has an entry for every index, and only this thread uses it.
+    let entry = unsafe { &mut *entry.add(JumpEntry::index(key.pc)) };
+    if entry.pc == pc {
+        entry.code = code.address();
+    }
+    code.address()
 }

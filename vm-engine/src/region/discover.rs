@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vm_core::{BlockKey, GuestAddr};
 use vm_ir::{Block, Effort, End, Target};
 
-use super::{CompileOptions, RegionBlock, RegionPlan};
+use super::{CompileOptions, Quality, RegionBlock, RegionPlan};
 use crate::engine::Engine;
 
 /// What tier 0 saw at the end of a block.
@@ -31,6 +31,8 @@ pub(crate) trait Profile: Send + Sync {
 
 /// Most blocks in a region.
 const MAX_BLOCKS: usize = 128;
+/// Most blocks in a region of which none is copied.
+const MAX_FLAT_BLOCKS: usize = 512;
 /// Most targets of an indirect jump that stay in the region: each costs a compare.
 const MAX_TARGETS: usize = 3;
 /// Most guest instructions of a callee that is inlined.
@@ -57,6 +59,7 @@ pub(crate) fn discover(
         contexts: vec![None],
         len: 0,
         max_guest_len,
+        flat: options.quality == Quality::Baseline,
     };
     finder.place(0, entry.pc)?;
     let mut next = 0;
@@ -64,7 +67,12 @@ pub(crate) fn discover(
         finder.connect(next);
         next += 1;
     }
-    let blocks = finder.blocks.into_iter().map(|here| RegionBlock { block: here.block, edges: here.edges }).collect();
+    let blocks = finder.blocks.into_iter().map(|here| RegionBlock {
+        block: here.block,
+        edges: here.edges,
+        entered: here.entered,
+    });
+    let blocks = blocks.collect();
     Some(RegionPlan { entry, blocks, options })
 }
 
@@ -73,6 +81,7 @@ struct Place {
     context: usize,
     block: Arc<Block>,
     edges: Vec<(GuestAddr, usize)>,
+    entered: bool,
 }
 
 /// An inlined call: where it returns, and in which context that is.
@@ -92,6 +101,8 @@ struct Finder<'a> {
     contexts: Vec<Option<Inlined>>,
     len: usize,
     max_guest_len: usize,
+    /// Callees and the code after calls belong to the region, each block once.
+    flat: bool,
 }
 
 impl Finder<'_> {
@@ -100,7 +111,7 @@ impl Finder<'_> {
         if let Some(index) = self.places.get(&(context, pc)) {
             return Some(*index);
         }
-        if self.blocks.len() >= MAX_BLOCKS {
+        if self.blocks.len() >= if self.flat { MAX_FLAT_BLOCKS } else { MAX_BLOCKS } {
             return None;
         }
         let block = self.profile.block(self.mode.at(pc))?;
@@ -109,7 +120,7 @@ impl Finder<'_> {
         }
         self.len += block.guest_len();
         let index = self.blocks.len();
-        self.blocks.push(Place { context, block, edges: Vec::new() });
+        self.blocks.push(Place { context, block, edges: Vec::new(), entered: false });
         self.places.insert((context, pc), index);
         Some(index)
     }
@@ -129,6 +140,11 @@ impl Finder<'_> {
                     }
                 }
             }
+            End::Call { target, ret } if self.flat => {
+                self.edge(index, context, target.address(pc));
+                self.enter(target.address(pc));
+                self.enter(ret.address(pc));
+            }
             End::Call { target, ret } => self.call(index, context, target.address(pc), ret.address(pc)),
             End::Return { .. } => {
                 if let Some(Inlined { ret, outer }) = self.contexts[context] {
@@ -140,11 +156,19 @@ impl Finder<'_> {
                     self.edge(index, context, *target);
                 }
             }
+            End::IndirectCall { ret, .. } if self.flat => self.enter(ret.address(pc)),
             End::IndirectCall { .. }
             | End::Syscall { .. }
             | End::Trap { .. }
             | End::FlushCode { .. }
             | End::ModeChange { .. } => {}
+        }
+    }
+
+    /// Adds a block to which control comes from elsewhere.
+    fn enter(&mut self, pc: GuestAddr) {
+        if let Some(index) = self.place(0, pc) {
+            self.blocks[index].entered = true;
         }
     }
 

@@ -27,6 +27,16 @@ pub enum MemoryMode {
     Checked,
 }
 
+/// How much is invested in the code of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Quality {
+    /// One pass, registers within blocks. For hosts and memory where there is no such compiler, as [`Quality::Optimised`].
+    Baseline,
+    /// Registers across the region, through Cranelift.
+    #[default]
+    Optimised,
+}
+
 /// What shapes the code of a region besides its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CompileOptions {
@@ -36,11 +46,13 @@ pub struct CompileOptions {
     pub memory: MemoryMode,
     /// Whether every block adds its number of instructions to the frame's counter.
     pub count: bool,
+    /// Which compiler makes it.
+    pub quality: Quality,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { faults: Exact::Pc, memory: MemoryMode::Direct, count: false }
+        Self { faults: Exact::Pc, memory: MemoryMode::Direct, count: false, quality: Quality::Optimised }
     }
 }
 
@@ -52,6 +64,9 @@ pub struct RegionBlock {
     /// Where control may stay inside the region: guest address and index of the block that it means here.
     /// An address that is not listed leaves the region.
     pub edges: Vec<(GuestAddr, usize)>,
+    /// Control is expected to come here from outside the region, as it does where a call returns. Baseline code can be
+    /// entered at such blocks; the first block is one in any case.
+    pub entered: bool,
 }
 
 impl RegionBlock {
@@ -79,7 +94,7 @@ impl RegionPlan {
     pub fn single(block: Arc<Block>, options: CompileOptions) -> Self {
         let entry = block.key;
         let edges = fixed_targets(&block).filter(|pc| *pc == entry.pc).map(|pc| (pc, 0)).take(1).collect();
-        Self { entry, blocks: vec![RegionBlock { block, edges }], options }
+        Self { entry, blocks: vec![RegionBlock { block, edges, entered: false }], options }
     }
 
     /// A region of all these blocks, the first one the entry, with every fixed way from one to another inside it.
@@ -95,7 +110,7 @@ impl RegionPlan {
         let here = |block: &Arc<Block>| {
             let mut edges: Vec<_> = fixed_targets(block).filter_map(place).collect();
             edges.dedup();
-            RegionBlock { block: Arc::clone(block), edges }
+            RegionBlock { block: Arc::clone(block), edges, entered: false }
         };
         Some(Self { entry, blocks: blocks.iter().map(here).collect(), options })
     }
@@ -115,6 +130,11 @@ impl RegionPlan {
         links.sort_unstable();
         links.dedup();
         links
+    }
+
+    /// Words of the link table after the links in which baseline code counts, one for each block.
+    pub(crate) fn counters(&self) -> usize {
+        if self.options.quality == Quality::Baseline { self.blocks.len() } else { 0 }
     }
 
     /// Number of guest instructions, inlined copies counted.

@@ -306,7 +306,8 @@ mod tests {
         let end = End::Branch { cond, taken: Target(0), fall: Target(4) };
         let second = ir.finish(end, &[0; 4]);
         let edges = vec![(GuestAddr::new(0x104), 1)];
-        let blocks = [first, second].map(|block| RegionBlock { block: Arc::new(block), edges: edges.clone() });
+        let blocks =
+            [first, second].map(|block| RegionBlock { block: Arc::new(block), edges: edges.clone(), entered: false });
         let plan = RegionPlan { entry: key(0x100), blocks: blocks.into(), options: CompileOptions::default() };
         let slots = analyse(&plan, &[]);
         assert_eq!(slots.order, [0, 1]);

@@ -140,7 +140,7 @@ fn report_tiers(machine: &Machine) {
         match tier.engine.config().tier {
             TierPolicy::Interpret => assert_eq!((stats.regions.published, compiled), (0, 0)),
             // Only where execution stops is nothing to compile.
-            TierPolicy::Compile => {
+            TierPolicy::Compile | TierPolicy::Baseline => {
                 assert!(compiled > 3 * interpreted, "{compiled} instructions compiled, {interpreted} interpreted");
                 assert!(stats.regions.evicted > 0 && stats.regions.invalidated > 0, "no code was dropped");
             }
@@ -156,6 +156,7 @@ fn random_blocks() {
     let mut machine = machine(Placement::Direct, 0x1357_1000_0000);
     machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
     machine.tier("compiled, exact", compile(Exact::Registers), false);
+    machine.tier("baseline", Config { tier: TierPolicy::Baseline, ..compile(Exact::Registers) }, false);
     blocks(&mut machine, cases());
     report(&machine.coverage);
     report_tiers(&machine);
@@ -176,7 +177,9 @@ fn random_programs() {
     machine.tier("interpreter, disturbed", Config { tier: TierPolicy::Interpret, ..Config::default() }, true);
     machine.tier("compiled", compile(Exact::Pc), false);
     machine.tier("compiled, exact, disturbed", compile(Exact::Registers), true);
-    let auto = Config { hot_threshold: 3, count_instructions: true, ..Config::default() };
+    let baseline = Config { tier: TierPolicy::Baseline, ..compile(Exact::Registers) };
+    machine.tier("baseline, disturbed", baseline, true);
+    let auto = Config { hot_threshold: 3, optimise_threshold: 9, count_instructions: true, ..Config::default() };
     machine.tier("auto, exact, disturbed", Config { exact: Exact::Registers, ..auto }, true);
     programs(&mut machine, cases() / 50);
     report_tiers(&machine);

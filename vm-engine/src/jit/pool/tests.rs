@@ -5,6 +5,7 @@ use vm_ir::{End, IrBuilder, Target};
 
 use super::*;
 use crate::config::Exact;
+use crate::jit::Source;
 use crate::jit::code::CodePtr;
 use crate::testing::VecMemory;
 
@@ -37,7 +38,10 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             tier: request.tier,
             code: vec![0xc3],
             links: Vec::new(),
-            sources: vec![Arc::new(block)],
+            sources: Box::new([Source::of(&block)]),
+            atomics: Box::default(),
+            entries: Vec::new(),
+            counts: false,
             pcs: Vec::new(),
             guest_len: 1,
             faults: Exact::Pc,

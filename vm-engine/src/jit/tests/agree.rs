@@ -90,8 +90,11 @@ fn plan(blocks: &[Arc<Block>], entry: usize, options: CompileOptions) -> RegionP
         edges.dedup();
         edges
     };
-    let blocks =
-        order.iter().map(|index| RegionBlock { block: Arc::clone(&blocks[*index]), edges: edges(&blocks[*index]) });
+    let blocks = order.iter().map(|index| RegionBlock {
+        block: Arc::clone(&blocks[*index]),
+        edges: edges(&blocks[*index]),
+        entered: false,
+    });
     let blocks: Vec<_> = blocks.collect();
     RegionPlan { entry: blocks[0].block.key, blocks, options }
 }
@@ -177,7 +180,7 @@ fn compiled(
             let plan = plan(blocks, entry, options);
             let links = plan.links();
             let first = next_link;
-            next_link += links.len() as u32;
+            next_link += (links.len() + plan.counters()) as u32;
             assert!(rig.links.len() as u32 > next_link);
             let code = rig.compile_linked(&plan, first);
             codes.insert(pc, (code, links, first));
@@ -293,4 +296,17 @@ fn with_exact_registers() {
 fn through_checked_memory_with_faults() {
     let options = CompileOptions { memory: MemoryMode::Checked, ..CompileOptions::default() };
     agree(&Memory::new(Placement::Reserved { size: 1 << 24 }, 0x70_0000), true, options);
+}
+
+#[test]
+fn baseline_in_place_with_faults() {
+    crate::fault::install().unwrap();
+    let options = CompileOptions { faults: Exact::Registers, quality: Quality::Baseline, ..CompileOptions::default() };
+    agree(&Memory::new(Placement::Direct, 0x80_0000), true, options);
+}
+
+#[test]
+fn baseline_in_place() {
+    let options = CompileOptions { quality: Quality::Baseline, ..CompileOptions::default() };
+    agree(&Memory::new(Placement::Direct, 0x90_0000), false, options);
 }

@@ -150,9 +150,9 @@ fn slots_join_where_control_joins() {
         End::Branch { cond, taken: Target(-0x20), fall: Target(4) }
     });
     let blocks = vec![
-        RegionBlock { block: head, edges: vec![edge(0x1010, 1), edge(0x1020, 2)] },
-        RegionBlock { block: odd, edges: vec![edge(0x1020, 2)] },
-        RegionBlock { block: next, edges: vec![edge(0x1000, 0)] },
+        RegionBlock { block: head, edges: vec![edge(0x1010, 1), edge(0x1020, 2)], entered: false },
+        RegionBlock { block: odd, edges: vec![edge(0x1020, 2)], entered: false },
+        RegionBlock { block: next, edges: vec![edge(0x1000, 0)], entered: false },
     ];
     for faults in [crate::config::Exact::Pc, crate::config::Exact::Registers] {
         let options = CompileOptions { count: true, faults, ..CompileOptions::default() };

@@ -13,7 +13,7 @@ use super::code::{CodePtr, MappedBytes, Segment};
 use super::*;
 use crate::fault::segments;
 use crate::frame::{ExitCode, Frame, JUMP_CACHE_LEN, JumpEntry};
-use crate::region::{CompileOptions, RegionPlan};
+use crate::region::{CompileOptions, Quality, RegionPlan};
 
 pub(super) fn key(pc: u64) -> BlockKey {
     BlockKey::new(GuestAddr::new(pc), Mode::default())
@@ -68,7 +68,7 @@ impl Rig {
     }
 
     pub(super) fn with_memory(mut self, memory: Arc<dyn vm_core::GuestMemory>) -> Self {
-        let context = Box::new(RuntimeContext { memory });
+        let context = Box::new(RuntimeContext { memory, engine: std::sync::Weak::new() });
         self.body().context = std::ptr::from_ref(&*context) as u64;
         self._context = Some(context);
         self

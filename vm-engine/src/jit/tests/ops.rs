@@ -180,11 +180,12 @@ fn combinations(operands: &[Type]) -> Vec<[u64; 3]> {
     all
 }
 
-fn check(inst: Inst) {
+fn check(inst: Inst, quality: Quality) {
     let info = inst.op.info();
     let operands: Vec<_> = info.args.iter().map(|sig| operand_type(*sig, inst.ty, inst.from)).collect();
     let mut rig = Rig::new();
-    let code = rig.compile(&RegionPlan::single(program(inst, &operands), CompileOptions::default()));
+    let options = CompileOptions { quality, ..CompileOptions::default() };
+    let code = rig.compile(&RegionPlan::single(program(inst, &operands), options));
     let result = inst.result().unwrap();
     for args in combinations(&operands) {
         for (index, value) in args.iter().enumerate() {
@@ -198,7 +199,8 @@ fn check(inst: Inst) {
         let value = rig.state().get(Slot::new(8)) & result.mask();
         let mut env = FpEnv::new();
         let expected = eval::scalar(inst.op, inst.ty, inst.from, inst.attr, args, &mut env);
-        let what = || format!("{} {} {} attr {:#x} of {args:x?}", inst.op.name(), inst.ty, inst.from, inst.attr);
+        let what =
+            || format!("{quality:?} {} {} {} attr {:#x} of {args:x?}", inst.op.name(), inst.ty, inst.from, inst.attr);
         assert_eq!(value, expected, "value {value:#x}, not {expected:#x}: {}", what());
         assert_eq!(flags, env.flags, "flags: {}", what());
     }
@@ -209,8 +211,10 @@ fn check_all(wanted: impl Fn(Op) -> bool) -> usize {
     for op in Op::ALL.iter().copied().filter(|op| is_computation(*op) && wanted(*op)) {
         for (ty, from) in types_of(op) {
             for attr in attributes(op) {
-                check(Inst { attr, ..Inst::new(op, ty, from, [Value::NONE; 3]) });
-                checked += 1;
+                for quality in [Quality::Baseline, Quality::Optimised] {
+                    check(Inst { attr, ..Inst::new(op, ty, from, [Value::NONE; 3]) }, quality);
+                    checked += 1;
+                }
             }
         }
     }
@@ -219,12 +223,12 @@ fn check_all(wanted: impl Fn(Op) -> bool) -> usize {
 
 #[test]
 fn integer_ops_agree_with_the_definition() {
-    assert!(check_all(|op| op.info().effect == Effect::Pure) > 150);
+    assert!(check_all(|op| op.info().effect == Effect::Pure) > 300);
 }
 
 #[test]
 fn float_ops_agree_with_the_definition() {
-    assert!(check_all(|op| op.info().effect == Effect::FpFlags) > 200);
+    assert!(check_all(|op| op.info().effect == Effect::FpFlags) > 400);
 }
 
 /// How many calls the code of `inst` makes, by looking for `call` through a register in its bytes.
