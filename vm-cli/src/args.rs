@@ -65,7 +65,7 @@ pub(crate) enum StatsFormat {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Which tiers run the program: `auto` interprets cold code and compiles hot code, `interp` only interprets, `jit`
-    /// compiles everything before it runs
+    /// compiles everything before it runs, `baseline` does so by the quick compiler alone
     #[arg(long, value_name = "TIER", default_value_t = TierPolicy::Auto)]
     pub(crate) tier: TierPolicy,
     /// Print statistics to standard error when the program ends

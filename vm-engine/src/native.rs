@@ -482,5 +482,7 @@ fn compile_first(engine: &Engine, native: &Native, key: BlockKey) -> First {
     if is_unfetchable(&block) {
         return First::Unfetchable;
     }
-    if native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 }) { First::Made } else { First::Refused }
+    let made = native.compile_now(Request { key, tier: CompiledTier::One, heat: 0 });
+    // Another thread may have been faster.
+    if made || native.cache.holds(key) { First::Made } else { First::Refused }
 }

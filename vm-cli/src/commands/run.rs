@@ -52,7 +52,7 @@ fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
             ExitCode::from(128 + signal as u8)
         }
         Status::Uncompilable(pc) => {
-            complain(&format_args!("the code at {pc} cannot be compiled, and --tier jit asks for nothing else"));
+            complain(&format_args!("the code at {pc} cannot be compiled, and the tier asked for does nothing else"));
             ExitCode::from(CANNOT_EXECUTE)
         }
     }

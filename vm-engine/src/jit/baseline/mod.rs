@@ -1,4 +1,4 @@
-//! The baseline compiler: regions to x86-64 code in one pass, at a twentieth of the optimising compiler's cost.
+//! The baseline compiler: regions to x86-64 code in one pass, at a tenth of the optimising compiler's cost.
 //!
 //! Guest slots stay in the state: an instruction reads them there and every write goes there at once, so the state is
 //! exact at each access of memory and at each exit. Values of a block are held in registers for as long as they are
@@ -130,8 +130,8 @@ impl<'a> Baseline<'a> {
 
     fn region(&mut self) -> Result<(), Refused> {
         let loops = self.loops();
-        for index in 0..self.plan.blocks.len() {
-            self.region_block(index, index == 0 || loops[index])?;
+        for (index, is_loop) in loops.iter().enumerate() {
+            self.region_block(index, index == 0 || *is_loop)?;
         }
         for (index, here) in self.plan.blocks.iter().enumerate().skip(1) {
             if loops[index] {
