@@ -12,6 +12,7 @@ use vm_core::GuestRange;
 use crate::config::TierPolicy;
 use crate::engine::Engine;
 use crate::fault;
+use crate::threads;
 
 /// A generator of numbers that look random: equal seeds give equal numbers (Marsaglia, "Xorshift RNGs", 2003).
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ pub(crate) fn start(engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
     let thread = thread::Builder::new().name("tradux-disturb".to_owned());
     // A host without room for a thread is disturbed enough.
-    let _ = fault::with_signals_blocked(|| thread.spawn(move || run(&engine, Random::new(seed))));
+    let _ = fault::with_signals_blocked(|| threads::spawn(thread, move || run(&engine, Random::new(seed))));
 }
 
 fn run(engine: &Weak<Engine>, mut random: Random) {

@@ -3,7 +3,7 @@
 use std::io;
 #[cfg(feature = "jit")]
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
@@ -56,6 +56,8 @@ pub struct Engine {
     /// The [`Exact`] in force.
     exact: AtomicU8,
     caches: Mutex<Caches>,
+    /// vCPUs that there are.
+    vcpus: AtomicUsize,
     /// The compiled tiers, unless the policy is to interpret. Set once, before the engine is handed out.
     #[cfg(feature = "jit")]
     native: OnceLock<Native>,
@@ -105,6 +107,7 @@ impl Engine {
             generation: AtomicU32::new(1),
             cache_number: AtomicU64::new(0),
             caches: Mutex::new(caches),
+            vcpus: AtomicUsize::new(0),
             #[cfg(feature = "jit")]
             native: OnceLock::new(),
         });
@@ -120,6 +123,7 @@ impl Engine {
     #[must_use]
     pub fn vcpu(self: &Arc<Self>) -> Vcpu {
         let (cache, cache_number) = self.cache();
+        self.vcpus.fetch_add(1, Ordering::Relaxed);
         #[cfg_attr(not(feature = "jit"), expect(unused_mut, reason = "compiled code needs addresses in it"))]
         let mut frame = OwnFrame::new();
         Vcpu {
@@ -168,6 +172,8 @@ impl Engine {
         for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
             cache.invalidate(range);
         }
+        // A fork takes the locks of compiled code first.
+        drop(caches);
         #[cfg(feature = "jit")]
         if let Some(native) = self.native() {
             native.cache.invalidate(range);
@@ -232,8 +238,10 @@ impl Engine {
     /// What the engine has done so far.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        let caches = self.caches();
-        let (now, gone) = (caches.current.counts(), caches.gone);
+        let (now, gone) = {
+            let caches = self.caches();
+            (caches.current.counts(), caches.gone)
+        };
         let relaxed = Ordering::Relaxed;
         EngineStats {
             tier0_instructions: self.counters.tier0_instructions.load(relaxed),
@@ -256,6 +264,7 @@ impl Engine {
     /// Brings the engine into a state that a child process can go on from. To be called by the thread that forks;
     /// nobody else can change the engine's tables until the guard has been told where it is.
     pub fn prepare_fork(self: &Arc<Self>) -> ForkGuard<'_> {
+        // Nowhere else are the locks of compiled code taken under that of the caches, or the other way round.
         ForkGuard {
             #[cfg(feature = "jit")]
             native: self.native().map(Native::hold),
@@ -331,8 +340,8 @@ impl ForkGuard<'_> {
     /// Goes on in the child, whose only thread is the caller's: vCPUs of other threads do not exist here.
     pub fn child(mut self) {
         self.source.in_child();
-        if !self.caches.current.is_settled() {
-            // A thread that is not here was changing the cache, and will never finish.
+        if self.engine.vcpus.swap(1, Ordering::Relaxed) > 1 {
+            // A thread that is not here may have been changing something in a cache, and will never finish.
             self.engine.replace_cache(&mut self.caches);
             self.caches.replaced.clear();
         }
@@ -406,6 +415,12 @@ impl Vcpu {
     #[must_use]
     pub fn interrupt_handle(&self) -> InterruptHandle {
         InterruptHandle { frame: Arc::clone(self.frame.shared()) }
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.engine.vcpus.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

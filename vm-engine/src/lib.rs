@@ -36,6 +36,7 @@ mod profile;
 mod region;
 mod run;
 mod stats;
+pub mod threads;
 
 pub use config::{Config, Exact, TierPolicy, UnknownTier};
 pub use engine::{Engine, EngineError, ForkGuard, InterruptHandle, Vcpu};

@@ -202,13 +202,19 @@ fn a_child_of_a_fork_leaves_a_cache_alone_that_somebody_was_changing() {
     engine.prepare_fork().child();
     run(10);
     assert_eq!(engine.stats().tier0_restarts, 0);
+    // Another thread is in the middle of a cache, of an old one too, and not in the child.
+    let other = engine.vcpu();
+    let (old, number) = engine.cache();
+    let held = old.hold();
+    engine.restart_cache(number);
     let (cache, _) = engine.cache();
-    let held = cache.hold();
+    let held = (held, cache.hold());
     engine.prepare_fork().child();
     engine.invalidate(GuestRange::everything());
     run(10);
-    assert_eq!(engine.stats().tier0_restarts, 1);
+    assert_eq!(engine.stats().tier0_restarts, 2);
     drop(held);
+    drop(other);
 }
 
 #[cfg(feature = "jit")]

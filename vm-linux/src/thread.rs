@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use vm_engine::{Vcpu, fault};
+use vm_engine::{Vcpu, fault, threads};
 
 use crate::abi;
 use crate::errno::Errno;
@@ -132,7 +132,7 @@ impl Thread {
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         // The new thread begins with this one's mask: nothing may arrive before it can be received.
         let mask = signal::set_mask(u64::MAX);
-        let spawned = thread::Builder::new().stack_size(HOST_STACK).spawn(move || {
+        let spawned = threads::spawn(thread::Builder::new().stack_size(HOST_STACK), move || {
             child.clear_child_tid = numbers.clear_tid;
             child.settle();
             numbers.announce(&child.kernel);
@@ -141,7 +141,7 @@ impl Thread {
             let end = child.run();
             child.finish(end);
         });
-        let number = spawned.ok().and_then(|_| receive.recv().ok());
+        let number = spawned.ok().and_then(|()| receive.recv().ok());
         signal::set_mask(mask);
         number.ok_or(Errno::EAGAIN)
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange, PAGE_SIZE};
 
@@ -58,11 +58,6 @@ impl Tier0Cache {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether nobody is changing the cache at this moment.
-    pub(crate) fn is_settled(&self) -> bool {
-        !matches!(self.book.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Keeps the cache as it is, as a thread does that is changing it.

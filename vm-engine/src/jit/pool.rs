@@ -14,6 +14,7 @@ use vm_core::BlockKey;
 use super::compiled::{CompiledRegion, CompiledTier};
 use crate::cache::{Ticket, TieredCodeCache};
 use crate::fault;
+use crate::threads;
 
 /// A wish for compiled code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Pool {
             queue.threads += 1;
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("tradux-compile".to_owned());
-            let started = fault::with_signals_blocked(|| thread.spawn(move || shared.work()));
+            let started = fault::with_signals_blocked(|| threads::spawn(thread, move || shared.work()));
             if started.is_err() {
                 // The host has no thread to spare now; the request waits for the next attempt.
                 queue.threads -= 1;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use vm_engine::threads;
+
 use crate::errno::Errno;
 use crate::host::{self, Arg, Forked};
 use crate::kernel::{Args, Kernel, Stop, SysResult};
@@ -185,7 +187,9 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
         let engine = kernel.engine.prepare_fork();
         let frozen = kernel.space.freeze();
         let held = kernel.hold();
+        let lives = threads::hold();
         let forked = if flags == libc::SIGCHLD as u64 { host::fork() } else { host::clone_process(flags) };
+        drop(lives);
         drop(held);
         drop(frozen);
         match forked {

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use vm_engine::threads;
+
 use crate::errno::Errno;
 
 /// Which side of a [`fork`] this is.
@@ -128,7 +130,7 @@ pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send
     // Dropped by the waiting thread when the process has left: the process itself never returns from it.
     let mut run: Box<Run> = Box::new(Box::new(run));
     let address = std::ptr::from_mut(&mut *run) as usize;
-    let host = thread::Builder::new().spawn(move || {
+    let host = threads::spawn(thread::Builder::new(), move || {
         let _ = tell.send(thread_pointer());
         if started.recv() == Ok(true) {
             kept.wait_until_left();

@@ -38,6 +38,7 @@ system! {
     "thread_rseq", not_qemu: NO_SHARED_MEMORY;
     "thread_fork", not_qemu: OWN_THREAD;
     "thread_storm";
+    "thread_churn";
     "futex_wait";
     "futex_requeue";
     "futex_shared";

@@ -1,0 +1,133 @@
+//! Host threads that no fork catches beginning or ending.
+//!
+//! When a thread begins or ends, the standard library and crates that number threads take locks of their own, for a
+//! moment. A process that forks at that moment gets a copy in which such a lock is never released, and hangs as soon as
+//! it starts a thread. Here a fork [holds](hold) the beginnings and ends of threads still: those under way are waited
+//! for.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{Builder, JoinHandle};
+
+/// Threads that are done with what they were started for, and may still be leaving. Held while one begins.
+static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+fn leaving() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
+    LEAVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a thread as `builder` says. When the call returns, the thread has begun to run `run`.
+///
+/// The calling thread may hold locks that `run` takes.
+///
+/// # Errors
+/// What the host says if it has no room for a thread.
+pub fn spawn(builder: Builder, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let own = Arc::new(Mutex::new(None));
+    let (begun, waiting) = mpsc::sync_channel(1);
+    let mut leaving = leaving();
+    reap(&mut leaving);
+    let leave = Leave(Arc::clone(&own));
+    let handle = builder.spawn(move || {
+        number_thread();
+        let _ = begun.send(());
+        // Dropped last, with whatever was given to the thread gone.
+        let _leave = leave;
+        run();
+    })?;
+    *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    // A thread that cannot begin is a thread that has ended.
+    let _ = waiting.recv();
+    Ok(())
+}
+
+/// Waits until no thread begins or ends, and lets none do so until the guard is dropped: the last thing to do before a
+/// fork, while holding whatever else is to be held.
+///
+/// Only threads of [`spawn`] are seen. Locks that their work takes may be held, for that is over when they end.
+#[must_use = "threads go on when the guard is dropped"]
+pub fn hold() -> impl Sized {
+    let mut leaving = leaving();
+    leaving.drain(..).for_each(|thread| drop(thread.join()));
+    leaving
+}
+
+/// Waits for threads that have ended or are about to, so that what the host keeps of them is given back.
+fn reap(leaving: &mut Vec<JoinHandle<()>>) {
+    leaving.extract_if(.., |thread| thread.is_finished()).for_each(|thread| drop(thread.join()));
+}
+
+/// Gives the calling thread its number in the crate that the caches use: that takes a lock, the first time.
+fn number_thread() {
+    drop(papaya::HashMap::<(), ()>::new().pin());
+}
+
+/// Says when dropped that its thread ends.
+struct Leave(Arc<Mutex<Option<JoinHandle<()>>>>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        let mut leaving = leaving();
+        reap(&mut leaving);
+        leaving.extend(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_thread_begins_or_ends_while_they_are_held() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static LIVE: AtomicUsize = AtomicUsize::new(0);
+        /// Counts itself for as long as its thread has thread-local values.
+        struct Counted;
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                LIVE.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        thread_local!(static COUNTED: Counted = {
+            LIVE.fetch_add(1, Ordering::SeqCst);
+            Counted
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let churns = {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let counted = || {
+                        COUNTED.with(|_| ());
+                        BEGUN.fetch_add(1, Ordering::SeqCst);
+                    };
+                    spawn(Builder::new(), counted).unwrap();
+                }
+            })
+        };
+        for _ in 0..50 {
+            let held = hold();
+            let (begun, live) = (BEGUN.load(Ordering::SeqCst), LIVE.load(Ordering::SeqCst));
+            thread::sleep(Duration::from_millis(1));
+            // One that had begun may still come to count itself; none may go.
+            assert!(BEGUN.load(Ordering::SeqCst) <= begun + 1);
+            assert!(LIVE.load(Ordering::SeqCst) >= live);
+            drop(held);
+            thread::yield_now();
+        }
+        stop.store(true, Ordering::Relaxed);
+        churns.join().unwrap();
+        drop(hold());
+        assert_eq!(LIVE.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_waited_for_too() {
+        spawn(Builder::new().name("panics".to_owned()), || std::panic::resume_unwind(Box::new(()))).unwrap();
+        drop(hold());
+    }
+}
