@@ -2,7 +2,6 @@
  * allows a partial result. The manual page of each call; open(2), read(2), stat(2) and others. */
 #include "../lib/sys.h"
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>

@@ -2,7 +2,6 @@
  * signals, descriptors and alarm; handlers, alternate stacks and mappings are gone. execve(2). */
 #include "../lib/sys.h"
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 static int executed(char **argv) {
     struct sigaction action;

@@ -1,7 +1,6 @@
 /* RLIMIT_CPU counts processor time, not time: SIGXCPU at the soft limit, SIGKILL at the hard one.
  * getrlimit(2). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 static atomic_int *told;
 
@@ -11,7 +10,6 @@ static void note(int number, siginfo_t *info, void *context) {
 }
 
 static void burns(void) {
-    alarm(3 * LIMIT); /* a busy machine may give little of its processors */
     struct rlimit limit = {1, 1};
     CHECK(setrlimit(RLIMIT_CPU, &limit) == 0);
     limit.rlim_cur = 2;
@@ -27,7 +25,6 @@ static void leaves(int number, siginfo_t *info, void *context) {
 }
 
 static void is_warned(void) {
-    alarm(3 * LIMIT);
     struct rlimit limit = {1, 10};
     handle(SIGXCPU, leaves, 0);
     CHECK(setrlimit(RLIMIT_CPU, &limit) == 0);
@@ -43,7 +40,6 @@ static void sleeps(void) {
 
 int main(void) {
     begin();
-    alarm(3 * LIMIT);
     told = shared_memory(PAGE);
     pid_t sleeper = child(sleeps), burner = child(burns), warned = child(is_warned);
     CHECK(dies_of(burner, SIGKILL)); /* where both limits are one, the hard one is looked at first */

@@ -1,7 +1,6 @@
 /* madvise: DONTNEED drops private pages at once and shows the file again, FREE may, REMOVE punches a hole, POPULATE faults
  * in, DONTFORK and WIPEONFORK act at fork; errors. madvise(2), mincore(2), mlock(2), msync(2). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_READ 22

@@ -2,7 +2,6 @@
  * to its limit and no further; brk grows, shrinks and comes back as zeros. mmap(2), brk(2), getrlimit(2). */
 #include "../lib/sys.h"
 #include <stddef.h>
-#include <sys/resource.h>
 
 extern char **environ;
 

@@ -2,7 +2,6 @@
  * with its own address, a handler that returns has the same instruction run again, and nothing is lost. mmap(2),
  * mprotect(2), sigaction(2). */
 #include "../lib/sys.h"
-#include <setjmp.h>
 
 #define PAGES 32
 #define STORMERS 2
@@ -13,7 +12,6 @@ static size_t page;
 static char *arena, *steady, *toggled;
 static atomic_int stop;
 static atomic_ulong reads, refused, wrong, repeated;
-static __thread sigjmp_buf back;
 static __thread volatile uintptr_t expected;
 
 /* Faults in the arena are given up, those on the toggled page repeated. */

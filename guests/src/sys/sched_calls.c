@@ -2,7 +2,6 @@
  * bytes. sched_setscheduler(2), sched_setaffinity(2), getpriority(2), getcpu(2), getrandom(2). */
 #include "../lib/sys.h"
 #include <sys/random.h>
-#include <sys/resource.h>
 
 struct attributes { /* struct sched_attr, first version */
     uint32_t size, policy;

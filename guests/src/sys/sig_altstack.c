@@ -1,12 +1,10 @@
 /* Handlers with SA_ONSTACK run on the alternate stack, so an overflow into the guard page of a stack can be handled; the
  * stack's state and errors. sigaltstack(2). */
 #include "../lib/sys.h"
-#include <setjmp.h>
 
 #define SIZE 65536
 
 static char *alternate;
-static sigjmp_buf back;
 static volatile int on_alternate, state, refused, depth_of_nesting;
 static char *low_end;
 static volatile uintptr_t fault;

@@ -1,7 +1,6 @@
 /* The default action of every signal, seen by the parent: ends the process, stops it, or nothing; with no core file the
  * status says none. Stopping and continuing are reported. signal(7), wait(2). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 static int number;
 

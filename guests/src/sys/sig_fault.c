@@ -2,24 +2,11 @@
  * or the permission was lacking (SEGV_ACCERR), for reads, writes and execution; beyond a file's end it is SIGBUS with
  * BUS_ADRERR. sigaction(2), mmap(2). */
 #include "../lib/sys.h"
-#include <setjmp.h>
-
-static sigjmp_buf back;
-static volatile int number_seen, code_seen;
-static volatile uintptr_t address_seen;
-
-static void note(int number, siginfo_t *info, void *context) {
-    (void)context;
-    number_seen = number;
-    code_seen = info->si_code;
-    address_seen = (uintptr_t)info->si_addr;
-    siglongjmp(back, 1);
-}
 
 enum way { READ, WRITE, EXECUTE, READ8, WRITE8, ATOMIC };
 
 static int faults(volatile void *p, enum way way, int number, int code, uintptr_t address) {
-    number_seen = 0;
+    last_signal.number = 0;
     if (sigsetjmp(back, 1) == 0) {
         switch (way) {
         case READ: (void)*(volatile char *)p; break;
@@ -31,7 +18,7 @@ static int faults(volatile void *p, enum way way, int number, int code, uintptr_
         }
         return 0;
     }
-    return number_seen == number && code_seen == code && address_seen == address;
+    return last_signal.number == number && last_signal.code == code && last_signal.address == address;
 }
 
 #define SEGV(p, way, code) faults(p, way, SIGSEGV, code, (uintptr_t)(p))
@@ -60,7 +47,7 @@ static void dies_twice(void) {
 int main(void) {
     begin();
     size_t page = PAGE;
-    for (int i = 0; i < 2; i++) handle(i ? SIGBUS : SIGSEGV, note, 0);
+    for (int i = 0; i < 2; i++) handle(i ? SIGBUS : SIGSEGV, jump_back, 0);
     char *p = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(mprotect(p + page, page, PROT_NONE) == 0 && mprotect(p + 2 * page, page, PROT_READ) == 0);
     CHECK(munmap(p + 3 * page, page) == 0);
@@ -81,9 +68,10 @@ int main(void) {
     CHECK(SEGV((char *)(uintptr_t)constant, WRITE, SEGV_ACCERR));
     /* Across a border: the first byte that is refused, or at least one of the access. */
     *(volatile uint32_t *)(p + page - 4) = 7;
-    number_seen = 0;
+    last_signal.number = 0;
     if (sigsetjmp(back, 1) == 0) *(volatile uint64_t *)OPAQUE(uintptr_t, (uintptr_t)(p + page - 4)) = UINT64_MAX;
-    CHECK(number_seen == SIGSEGV && address_seen >= (uintptr_t)p + page - 4 && address_seen < (uintptr_t)p + page + 4);
+    CHECK(last_signal.number == SIGSEGV);
+    CHECK(last_signal.address >= (uintptr_t)p + page - 4 && last_signal.address < (uintptr_t)p + page + 4);
 
     int fd = memfd_create("short", MFD_CLOEXEC);
     CHECK(ftruncate(fd, (off_t)page + 10) == 0);

@@ -1,7 +1,6 @@
 /* siglongjmp leaves a handler and restores the mask that sigsetjmp saved, from any depth, also out of faults; plain
  * longjmp keeps the handler's mask. sigsetjmp(3), sigaction(2). */
 #include "../lib/sys.h"
-#include <setjmp.h>
 
 static sigjmp_buf place;
 static jmp_buf plain_place;

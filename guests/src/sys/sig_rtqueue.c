@@ -1,7 +1,6 @@
 /* Real-time signals queue with their values and come lowest number first, in order within a number; standard signals are
  * pending once and come before them. signal(7), sigqueue(3). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 static int numbers[64], values[64];
 static volatile int seen;

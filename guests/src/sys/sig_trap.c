@@ -1,20 +1,6 @@
 /* Undefined instructions raise SIGILL, breakpoints SIGTRAP, and x86's division by zero SIGFPE, with si_code and the
  * instruction's address; riscv64 and aarch64 divide by zero without a trap. sigaction(2), RISC-V unprivileged ISA "M". */
 #include "../lib/sys.h"
-#include <setjmp.h>
-#include <sys/resource.h>
-
-static sigjmp_buf back;
-static volatile int code_seen, number_seen;
-static volatile uintptr_t address_seen;
-
-static void note(int number, siginfo_t *info, void *context) {
-    (void)context;
-    number_seen = number;
-    code_seen = info->si_code;
-    address_seen = (uintptr_t)info->si_addr;
-    siglongjmp(back, 1);
-}
 
 /* Instructions in memory of their own, so that their address is known. */
 static int raises(const void *code, size_t length, int number, int si_code) {
@@ -22,9 +8,10 @@ static int raises(const void *code, size_t length, int number, int si_code) {
     memcpy(page + 64, code, length);
     mprotect(page, PAGE, PROT_READ | PROT_EXEC);
     __builtin___clear_cache(page, page + 128);
-    number_seen = 0;
+    last_signal.number = 0;
     if (sigsetjmp(back, 1) == 0) ((void (*)(void))(page + 64))();
-    int right = number_seen == number && code_seen == si_code && (si_code == SI_KERNEL || address_seen == (uintptr_t)page + 64);
+    int right = last_signal.number == number && last_signal.code == si_code;
+    right &= si_code == SI_KERNEL || last_signal.address == (uintptr_t)page + 64;
     munmap(page, PAGE);
     return right;
 }
@@ -45,12 +32,12 @@ static void dies(void) {
 static int divides(long a, long b, long quotient, long remainder) {
 #if defined(__x86_64__)
     (void)quotient, (void)remainder;
-    number_seen = 0;
+    last_signal.number = 0;
     if (sigsetjmp(back, 1) == 0) {
         __asm__ volatile("cqto\n\tidivq %1" : "+a"(a) : "r"(b) : "rdx", "cc");
         return 0;
     }
-    return number_seen == SIGFPE && code_seen == FPE_INTDIV;
+    return last_signal.number == SIGFPE && last_signal.code == FPE_INTDIV;
 #elif defined(__riscv)
     long q, r;
     __asm__ volatile("div %0, %2, %3\n\trem %1, %2, %3" : "=&r"(q), "=&r"(r) : "r"(a), "r"(b));
@@ -65,7 +52,7 @@ static int divides(long a, long b, long quotient, long remainder) {
 int main(void) {
     begin();
     static const int all[] = {SIGILL, SIGTRAP, SIGFPE, SIGSEGV, SIGBUS};
-    for (size_t i = 0; i < COUNT(all); i++) CHECK(handle(all[i], note, 0) == 0);
+    for (size_t i = 0; i < COUNT(all); i++) CHECK(handle(all[i], jump_back, 0) == 0);
 #if defined(__riscv)
     CHECK(raises((uint16_t[]){0, 0}, 4, SIGILL, ILL_ILLOPC));         /* all zeros are never an instruction */
     CHECK(raises((uint32_t[]){0xffffffff}, 4, SIGILL, ILL_ILLOPC));   /* neither are all ones */

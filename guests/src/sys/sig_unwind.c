@@ -1,13 +1,11 @@
 /* The unwinder crosses the frame of a signal handler, for a signal from a call and for a fault, and reaches main; a thread
  * is cancelled by such an unwinding. sigreturn(2) and the C library's unwind tables, pthread_cancel(3). */
 #include "../lib/sys.h"
-#include <setjmp.h>
 #include <unwind.h>
 
 int main(void);
 
 static volatile int frames, found_main, found_middle, found_leaf, handler_runs;
-static sigjmp_buf back;
 
 __attribute__((noinline)) static void leaf(int kind);
 __attribute__((noinline)) static void middle(int kind);

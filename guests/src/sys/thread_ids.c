@@ -3,7 +3,6 @@
 #include "../lib/sys.h"
 #include <dirent.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 
 #define THREADS 5
 

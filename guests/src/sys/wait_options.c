@@ -1,7 +1,6 @@
 /* wait4 and waitid choose by process, group or pidfd, return at once, keep the zombie or report stops, and tell what the
  * child used. wait(2), wait4(2), waitid(2). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
