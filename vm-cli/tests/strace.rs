@@ -136,3 +136,53 @@ fn the_trace_outlives_descriptors() {
     assert_eq!(lines.iter().filter(|line| line.starts_with("close_range(3, 4294967295, 0)")).count(), 2, "{trace}");
     assert_eq!(lines.last(), Some(&"+++ exited with 3 +++"));
 }
+
+/// A signal from outside that ends the program is shown before its end, as are those of the program itself.
+#[test]
+fn deadly_signals_from_others_are_shown() {
+    let Some(program) = built("riscv64", "sys-proc_other") else { return };
+    let file = folder("strace-killed").join("trace.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+    // With two arguments it does nothing but wait.
+    let mut child = command.args(["run", "--strace-to"]).arg(&file).arg(program).args(["1", "2"]).spawn().unwrap();
+    let trace = || std::fs::read_to_string(&file).unwrap_or_default();
+    while trace().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(15));
+    let trace = trace();
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    let shown = "--- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=";
+    assert!(lines[lines.len() - 2].starts_with(shown), "{trace}");
+    assert_eq!(lines.last(), Some(&"+++ killed by SIGTERM +++"), "{trace}");
+}
+
+/// A call whose result comes after another thread's line has its beginning before that line.
+#[test]
+fn calls_of_several_threads_are_resumed() {
+    let Some((output, trace)) = traced("sys-futex_requeue", &[], &["--strace=futex,clone,clone3,exit_group"]) else {
+        return;
+    };
+    assert!(output.status.success());
+    let mut open: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
+    let mut resumed = 0;
+    for line in trace.lines() {
+        let (thread, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        let (name, rest) = match call.strip_prefix("<... ") {
+            Some(call) => call.split_once(" resumed>").expect("the rest of a call"),
+            None => call.split_once(['(', ' ']).unwrap(),
+        };
+        if call.starts_with("<... ") {
+            assert_eq!(open.remove(thread), Some(name), "{trace}");
+            resumed += 1;
+        }
+        if call.ends_with(" <unfinished ...>") {
+            assert_eq!(open.insert(thread, name), None, "{trace}");
+        } else {
+            assert!(rest.contains(" = ") || call.starts_with("+++") || call.starts_with("---"), "{line}\n{trace}");
+        }
+    }
+    assert!(resumed > 0, "{trace}");
+}

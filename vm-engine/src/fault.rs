@@ -331,23 +331,32 @@ pub fn prepare_thread() -> io::Result<()> {
 }
 
 /// Runs `start` with every signal blocked that is not about an instruction of the thread itself, and gives the calling
-/// thread its mask back. A thread that `start` starts keeps that mask: it runs no guest code, and a process's signals are
-/// for those threads that do.
+/// thread its mask back. A thread that `start` [starts](crate::threads::spawn) keeps that mask: it runs no guest code, and a
+/// process's signals are for those threads that do.
 pub(crate) fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut old = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled before it is changed and used; the old one is written by a call that cannot fail.
-    unsafe {
-        libc::sigfillset(set.as_mut_ptr());
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
-            libc::sigdelset(set.as_mut_ptr(), signal);
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), old.as_mut_ptr());
-    }
+    let own = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+    let mask = change_mask(libc::SIG_SETMASK, !own.iter().fold(0, |set, signal| set | 1 << (signal - 1)));
     let result = start();
-    // SAFETY: the mask that the call above saved.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
+    set_mask(mask);
     result
+}
+
+/// The calling thread's blocked signals, those included that the C library keeps for itself.
+pub(crate) fn mask() -> u64 {
+    change_mask(libc::SIG_BLOCK, 0)
+}
+
+/// Blocks the signals of `set` and no others.
+pub(crate) fn set_mask(set: u64) {
+    change_mask(libc::SIG_SETMASK, set);
+}
+
+/// The mask before. The C library's own function leaves two signals out.
+fn change_mask(how: c_int, set: u64) -> u64 {
+    let mut old = 0u64;
+    // SAFETY: both sets are 8 bytes, as the kernel is told, and live for the call.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, &raw mut old, 8) };
+    old
 }
 
 /// Copies bytes in ascending order until all are copied or the host faults on one; gives how many were.

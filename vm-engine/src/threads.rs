@@ -9,6 +9,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{Builder, JoinHandle};
 
+use crate::fault;
+
 /// Threads that are done with what they were started for, and may still be leaving. Held while one begins.
 static LEAVING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
@@ -16,7 +18,9 @@ fn leaving() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
     LEAVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a thread as `builder` says. When the call returns, the thread has begun to run `run`.
+/// Starts a thread as `builder` says. When the call returns, the thread has begun to run `run`. It blocks the signals that
+/// the calling thread blocks, all of them: the C library would let it take one that it keeps for itself, and that may be
+/// the guest's.
 ///
 /// The calling thread may hold locks that `run` takes.
 ///
@@ -28,7 +32,9 @@ pub fn spawn(builder: Builder, run: impl FnOnce() + Send + 'static) -> io::Resul
     let mut leaving = leaving();
     reap(&mut leaving);
     let leave = Leave(Arc::clone(&own));
+    let mask = fault::mask();
     let handle = builder.spawn(move || {
+        fault::set_mask(mask);
         number_thread();
         let _ = begun.send(());
         // Dropped last, with whatever was given to the thread gone.
@@ -52,9 +58,13 @@ pub fn hold() -> impl Sized {
     leaving
 }
 
-/// Waits for threads that have ended or are about to, so that what the host keeps of them is given back.
+/// Gives back what the host keeps of threads that have ended: of the older ones, once there are many, for those need not be
+/// waited for.
 fn reap(leaving: &mut Vec<JoinHandle<()>>) {
-    leaving.extract_if(.., |thread| thread.is_finished()).for_each(|thread| drop(thread.join()));
+    const MANY: usize = 32;
+    if leaving.len() > MANY {
+        leaving.drain(..MANY / 2).for_each(|thread| drop(thread.join()));
+    }
 }
 
 /// Gives the calling thread its number in the crate that the caches use: that takes a lock, the first time.
@@ -123,6 +133,18 @@ mod tests {
         churns.join().unwrap();
         drop(hold());
         assert_eq!(LIVE.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_thread_blocks_what_its_maker_blocks() {
+        let (send, receive) = mpsc::channel();
+        let mask = fault::mask();
+        // SIGCANCEL and SIGSETXID of the GNU C library, and one that is nobody's.
+        let all = 1 << 31 | 1 << 32 | 1 << 40;
+        fault::set_mask(mask | all);
+        spawn(Builder::new(), move || send.send(fault::mask()).unwrap()).unwrap();
+        fault::set_mask(mask);
+        assert_eq!(receive.recv().unwrap() & all, all);
     }
 
     #[test]

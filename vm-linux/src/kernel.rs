@@ -1,6 +1,7 @@
 //! [`Kernel`]: what a kernel keeps for one process, shared by its threads, and how a call is handed to the host's kernel.
 
 use std::ffi::{CStr, CString, OsString};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -69,10 +70,29 @@ impl Args {
 
 /// What a kernel keeps for one process. Its threads share it.
 pub(crate) struct Kernel {
-    pub(crate) space: Arc<AddressSpace>,
-    pub(crate) engine: Arc<Engine>,
+    origin: Origin,
     pub(crate) actions: Actions,
     pub(crate) threads: Threads,
+    /// Kinds of memory barriers that the guest has registered for.
+    pub(crate) barriers: AtomicU32,
+    /// Limits that would hit the emulator rather than the guest, as the guest set them.
+    pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
+    /// Whether the process has looked for its own threads or descriptors in `/proc`.
+    pub(crate) lists_itself: AtomicBool,
+    /// Device of the files in memory that stand for such of `/proc`; 0 before there is one.
+    pub(crate) content_device: AtomicU64,
+    /// Names that the host has for sockets of this process, and the guest's for them.
+    sockets: Mutex<Vec<SocketNames>>,
+}
+
+/// A name of a socket on the host, and the guest's name of it.
+type SocketNames = (Vec<u8>, Vec<u8>);
+
+/// What a process is given at first and keeps.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) space: Arc<AddressSpace>,
+    pub(crate) engine: Arc<Engine>,
     /// Address of the code that returns from a signal handler.
     pub(crate) sigreturn: GuestAddr,
     /// What the guest's file names mean.
@@ -85,83 +105,43 @@ pub(crate) struct Kernel {
     pub(crate) landmarks: Landmarks,
     /// The auxiliary vector as the program got it.
     pub(crate) auxv: Vec<u8>,
-    /// Kinds of memory barriers that the guest has registered for.
-    pub(crate) barriers: AtomicU32,
-    /// Limits that would hit the emulator rather than the guest, as the guest set them.
-    pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
     /// The guest's extensions, as `/proc/cpuinfo` words them.
     pub(crate) isa: String,
-    /// Whether the process has looked for its own threads or descriptors in `/proc`.
-    pub(crate) lists_itself: AtomicBool,
-    /// Device of the files in memory that stand for such of `/proc`; 0 before there is one.
-    pub(crate) content_device: AtomicU64,
-    /// Names that the host has for sockets of this process, and the guest's for them.
-    sockets: Mutex<Vec<SocketNames>>,
     pub(crate) tracer: Option<Tracer>,
 }
 
-/// A name of a socket on the host, and the guest's name of it.
-type SocketNames = (Vec<u8>, Vec<u8>);
+impl Deref for Kernel {
+    type Target = Origin;
 
-/// What a new process is given; everything else begins empty.
-pub(crate) struct Origin {
-    pub(crate) space: Arc<AddressSpace>,
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) sigreturn: GuestAddr,
-    pub(crate) view: View,
-    pub(crate) settings: Settings,
-    pub(crate) program: PathBuf,
-    pub(crate) landmarks: Landmarks,
-    pub(crate) auxv: Vec<u8>,
-    pub(crate) isa: String,
-    pub(crate) tracer: Option<Tracer>,
+    fn deref(&self) -> &Origin {
+        &self.origin
+    }
 }
 
 impl Kernel {
-    /// A process without threads.
-    pub(crate) fn new(origin: Origin) -> Self {
-        let Origin { space, engine, sigreturn, view, settings, program, landmarks, auxv, isa, tracer } = origin;
+    /// A process without threads, and with nothing but what it is given.
+    pub(crate) fn new(origin: Origin, actions: Actions) -> Self {
         Self {
-            space,
-            engine,
-            actions: Actions::inherited(),
+            origin,
+            actions,
             threads: Threads::default(),
-            sigreturn,
-            view,
-            settings,
-            program,
-            landmarks,
-            auxv,
             barriers: AtomicU32::new(0),
             limits: Mutex::default(),
-            isa,
             lists_itself: AtomicBool::new(false),
             content_device: AtomicU64::new(0),
             sockets: Mutex::default(),
-            tracer,
         }
     }
 
     /// A process that shares `parent`'s memory and nothing else.
     pub(crate) fn sharing(parent: &Self) -> Self {
         Self {
-            space: Arc::clone(&parent.space),
-            engine: Arc::clone(&parent.engine),
-            actions: parent.actions.copy(),
-            threads: Threads::default(),
-            sigreturn: parent.sigreturn,
-            view: parent.view.clone(),
-            settings: parent.settings.clone(),
-            program: parent.program.clone(),
-            landmarks: parent.landmarks,
-            auxv: parent.auxv.clone(),
             barriers: AtomicU32::new(parent.barriers.load(Ordering::Acquire)),
             limits: Mutex::new(parent.limits().clone()),
-            isa: parent.isa.clone(),
             lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
-            sockets: Mutex::new(parent.sockets().clone()),
             content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
-            tracer: parent.tracer.clone(),
+            sockets: Mutex::new(parent.sockets().clone()),
+            ..Self::new(parent.origin.clone(), parent.actions.copy())
         }
     }
 
@@ -189,7 +169,7 @@ impl Kernel {
 
     /// Descriptors of the emulator, of which the guest knows nothing: where names are looked up, where traces go.
     pub(crate) fn own_descriptors(&self) -> impl Iterator<Item = i32> {
-        let trace = self.tracer.as_ref().map(|tracer| tracer.descriptor() as i32).filter(|fd| *fd > 2);
+        let trace = self.tracer.iter().flat_map(Tracer::descriptors).filter(|fd| *fd > 2);
         self.view.own_descriptor().into_iter().chain(trace)
     }
 

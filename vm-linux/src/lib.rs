@@ -11,7 +11,11 @@ mod errno;
 mod exec;
 mod futex;
 mod handover;
-#[allow(unsafe_code)] // Raw system calls, signal handlers, processes.
+#[allow(
+    unsafe_code,
+    reason = "mod.rs: raw system calls; stub.rs: those that wait; signal.rs: handlers, masks and actions; process.rs: forks and \
+              what they leave; shared.rs: memory that processes share"
+)]
 mod host;
 mod kernel;
 mod layout;

@@ -110,6 +110,21 @@ impl Loaded {
         }
     }
 
+    /// Lets other processes find the program's own arguments and environment in `/proc`.
+    pub(crate) fn show_in_proc(&self) {
+        let Landmarks { code, data, stack, args, env, .. } = self.landmarks;
+        let base = self.space.view().base as u64;
+        let both = |(start, end): (u64, u64)| [base + start, base + end];
+        host::show_in_proc(&host::Shown {
+            code: both(code),
+            data: both(data),
+            stack: base + stack,
+            args: both(args),
+            env: both(env),
+            auxv: &self.auxv,
+        });
+    }
+
     fn at(placement: Placement, found: &Found, env: &[Vec<u8>], hwcap: u64) -> Result<Self, LoadError> {
         let memory = |source| LoadError::Memory { path: found.path(), source };
         let space = AddressSpace::new(placement).map_err(memory)?;

@@ -21,6 +21,7 @@ use crate::host;
 use crate::kernel::{Kernel, Origin};
 use crate::load::Loaded;
 use crate::paths::{self, View};
+use crate::signal::Actions;
 use crate::thread::Thread;
 use crate::trace::{TraceOptions, Tracer};
 
@@ -211,6 +212,7 @@ impl Process {
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
         let loaded = Loaded::new(&found, &env, hwcap)?;
 
+        loaded.show_in_proc();
         let space = Arc::new(loaded.space);
         let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
         host::spare_system_calls(&space);
@@ -223,7 +225,8 @@ impl Process {
         handover::set_name(name.as_os_str());
         let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
         let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
-        let kernel = Arc::new(Kernel::new(Origin {
+        let actions = Actions::inherited(tracer.is_some());
+        let origin = Origin {
             space,
             engine,
             sigreturn: loaded.sigreturn,
@@ -234,7 +237,8 @@ impl Process {
             auxv: loaded.auxv,
             isa: pipeline.guest().isa_text(pipeline.extensions()),
             tracer,
-        }));
+        };
+        let kernel = Arc::new(Kernel::new(origin, actions));
         let mut main = Thread::first(kernel, vcpu);
         if let Some(inherited) = options.inherited {
             main.inherit(inherited);

@@ -327,7 +327,7 @@ static ROWS: &[Row] = &[
     row("set_mempolicy", 237, 238, Pass(&host::SET_MEMPOLICY), Full),
     row("migrate_pages", 238, 256, Pass(&host::MIGRATE_PAGES), Full),
     row("move_pages", 239, 279, Own(placement::move_pages, &[Int, Size, Addr, Addr, Addr, Flags(&n::MPOL_MOVE)]), Full),
-    row("rt_tgsigqueueinfo", 240, 297, Pass(&host::RT_TGSIGQUEUEINFO), Full),
+    row("rt_tgsigqueueinfo", 240, 297, Own(signal::rt_tgsigqueueinfo, &[Int, Int, Signal, Get(SigInfo)]), Full),
     row("perf_event_open", 241, 298, Refuse(Errno::ENOSYS), Refused("a kernel without it; it would count the emulator's instructions")),
     row("accept4", 242, 288, Own(net::accept4, &[Fd, SockAddrOut(2), Update(SockLen), Flags(&n::SOCK)]), Full),
     row("recvmmsg", 243, 299, Own(net::recvmmsg, &[Fd, PutMany(MMsgHdr, 2), Size, Flags(&n::MSG), Get(Timespec)]), Full),

@@ -22,6 +22,9 @@ use crate::signal::{SIG_IGN, ThreadSignals};
 
 /// Host stack of a guest thread: generated code and the emulator's own functions use it, the guest does not.
 const HOST_STACK: usize = 512 << 10;
+/// The signal by which the GNU C library changes user and group of all threads: with its first thread it installs a handler
+/// of its own in the guest's place (`nptl(7)`).
+const SIGSETXID: i32 = 33;
 /// How long a process's first thread may take to end it, once another one has asked for that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -136,12 +139,16 @@ impl Thread {
             child.clear_child_tid = numbers.clear_tid;
             child.settle();
             numbers.announce(&child.kernel);
+            if let Some(tracer) = &child.tracer {
+                tracer.share();
+            }
             // The parent waits for nothing else.
             let _ = send.send(child.tid);
             let end = child.run();
             child.finish(end);
         });
         let number = spawned.ok().and_then(|()| receive.recv().ok());
+        self.kernel.actions.table().take_back(SIGSETXID);
         signal::set_mask(mask);
         number.ok_or(Errno::EAGAIN)
     }

@@ -1,7 +1,6 @@
 /* Resource limits: prlimit of this process and of a child, soft and hard, what happens at them: descriptors, file size,
  * address space, core files. getrlimit(2), getrusage(2). */
 #include "../lib/sys.h"
-#include <sys/resource.h>
 
 static struct rlimit both(rlim_t soft, rlim_t hard) {
     return (struct rlimit){soft, hard};
@@ -40,6 +39,13 @@ static void small_space(void) {
     void *p = mmap(NULL, 16 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(p != MAP_FAILED && munmap(p, 16 << 20) == 0);
     CHECK(malloc(400 << 20) == NULL);
+    static char text[4096];
+    unsigned long soft = 0, hard = 0;
+    CHECK(read_file("/proc/self/limits", text, sizeof text) > 0);
+    const char *line = strstr(text, "\nMax address space ");
+    CHECK(line && sscanf(line, "\nMax address space %lu %lu bytes", &soft, &hard) == 2);
+    CHECK_U64(soft, 256 << 20);
+    CHECK_U64(hard, 256 << 20);
 }
 
 int main(void) {

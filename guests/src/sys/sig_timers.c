@@ -55,9 +55,9 @@ int main(void) {
     CHECK(timer_settime(timer, 0, &set, &old) == 0 && old.it_interval.tv_nsec == 2000000);
     struct timespec none = {0, 0};
     sigtimedwait(&blocked, &info, &none);
+    int64_t before = milliseconds();
     struct timespec at = after_ms(CLOCK_MONOTONIC, 20);
     set = (struct itimerspec){{0, 0}, at};
-    int64_t before = milliseconds();
     CHECK(timer_settime(timer, TIMER_ABSTIME, &set, NULL) == 0);
     CHECK(sigwaitinfo(&blocked, &info) == number && milliseconds() - before >= 19 && info.si_overrun == 0);
     set.it_value.tv_sec = 1; /* long past: at once */

@@ -155,9 +155,7 @@ fn execute(
     let failure = if t.mailbox.is_stopped() { Errno::NOT_MADE } else { host::execve(&program, &args, &env) };
     set_mask(before);
     close(fd as u64);
-    if let Some(trace) = trace {
-        close(trace.descriptor());
-    }
+    trace.iter().flat_map(|trace| trace.descriptors()).for_each(close);
     Err(failure.into())
 }
 

@@ -1,5 +1,6 @@
 //! Signals: actions, masks, sending and waiting.
 
+use super::procfs;
 use crate::errno::Errno;
 use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, bit};
 use crate::host::{self, Arg, process_id, thread_id};
@@ -157,15 +158,37 @@ pub(crate) fn kill(t: &mut Thread, a: &Args) -> SysResult {
     send(t, a.int(0) == process_id() && alone, a.int(1), || t.pass(&host::KILL, a))
 }
 
+/// Whether `tid` is a thread of this process on the host that the guest has not: one of the emulator's, or one that has
+/// ended for the guest and is about to on the host.
+fn is_unknown_thread(t: &Thread, tid: i32) -> bool {
+    tid > 0 && !t.is_guest_thread(tid) && procfs::is_thread(tid)
+}
+
 /// `tkill(thread, signal)`.
 pub(crate) fn tkill(t: &mut Thread, a: &Args) -> SysResult {
+    if is_unknown_thread(t, a.int(0)) {
+        return Err(Errno::ESRCH.into());
+    }
     send(t, a.int(0) == thread_id(), a.int(1), || t.pass(&host::TKILL, a))
 }
 
 /// `tgkill(process, thread, signal)`.
 pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
+    if a.int(0) == process_id() && is_unknown_thread(t, a.int(1)) {
+        return Err(Errno::ESRCH.into());
+    }
     let to_self = a.int(0) == process_id() && a.int(1) == thread_id();
     send(t, to_self, a.int(2), || t.pass(&host::TGKILL, a))
+}
+
+/// `rt_tgsigqueueinfo(process, thread, signal, info)`.
+pub(crate) fn rt_tgsigqueueinfo(t: &mut Thread, a: &Args) -> SysResult {
+    // The kernel copies the record before it looks for the thread.
+    t.user().bytes(a.raw(3), 128)?;
+    if a.int(0) == process_id() && is_unknown_thread(t, a.int(1)) {
+        return Err(Errno::ESRCH.into());
+    }
+    t.pass(&host::RT_TGSIGQUEUEINFO, a)
 }
 
 /// `signalfd4(fd, set, set_size, flags)`.

@@ -5,6 +5,7 @@
 //! this process but the guest relies on, or memory borrowed for the call that is as long as the kernel will think.
 
 mod process;
+mod shared;
 pub(crate) mod signal;
 mod stub;
 
@@ -14,8 +15,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd};
 
 pub(crate) use process::{
-    Forked, clone_process, environment, execve, exit_now, fork, process_id, set_robust_list, sharing_process, thread_id,
+    Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id, set_robust_list,
+    sharing_process, show_in_proc, thread_id,
 };
+pub(crate) use shared::SharedWords;
 pub use signal::die_by;
 
 use crate::errno::Errno;

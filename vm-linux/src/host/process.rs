@@ -48,6 +48,13 @@ pub(crate) fn process_id() -> i32 {
     unsafe { libc::getpid() }
 }
 
+/// Whether there is a thread with this number, in whichever process.
+pub(crate) fn is_thread_alive(tid: i32) -> bool {
+    // SAFETY: a plain system call; no signal is sent.
+    let found = unsafe { libc::kill(tid, 0) } == 0;
+    found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
 /// Replaces this process's program. Comes back only if that fails.
 pub(crate) fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Errno {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
@@ -74,6 +81,64 @@ pub(crate) fn environment() -> Vec<OsString> {
         }
     }
     out
+}
+
+/// Where a program's parts are, as the kernel takes it (`struct prctl_mm_map` of `linux/prctl.h`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct MemoryMap {
+    code: [u64; 2],
+    data: [u64; 2],
+    /// Its beginning and its end.
+    heap: [u64; 2],
+    stack: u64,
+    args: [u64; 2],
+    env: [u64; 2],
+    auxv: u64,
+    auxv_size: u32,
+    program: u32,
+}
+
+/// Parts of a program, as host addresses: the first byte and the byte after the last one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) code: [u64; 2],
+    pub(crate) data: [u64; 2],
+    /// Its first stack pointer.
+    pub(crate) stack: u64,
+    pub(crate) args: [u64; 2],
+    pub(crate) env: [u64; 2],
+    pub(crate) auxv: &'a [u8],
+}
+
+/// Lets the host's kernel show every process what `parts` say in `/proc` in place of this emulator's own arguments,
+/// environment and auxiliary vector. A kernel without checkpoints cannot, nor is it tried where other threads may change
+/// the heap meanwhile, whose place is to stay as it is.
+pub(crate) fn show_in_proc(parts: &Shown<'_>) {
+    const PR_SET_MM: i32 = 35;
+    const PR_SET_MM_MAP: u64 = 14;
+    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Field 47 of all, counted from the third one, behind the name.
+    let heap = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(44)?.parse().ok());
+    let (true, Some(heap)) = (alone, heap) else { return };
+    // SAFETY: asks where the heap ends.
+    let end = unsafe { libc::syscall(libc::SYS_brk, 0) } as u64;
+    let Shown { code, data, stack, args, env, auxv } = *parts;
+    let map = MemoryMap {
+        code,
+        data,
+        heap: [heap, end],
+        stack,
+        args,
+        env,
+        auxv: auxv.as_ptr() as u64,
+        auxv_size: auxv.len() as u32,
+        program: u32::MAX,
+    };
+    // SAFETY: the kernel reads the structure and the vector, which live for the call, and takes note of addresses for what
+    // it shows. It uses one of them, the end of the heap, which is what it was: no other thread runs.
+    unsafe { libc::prctl(PR_SET_MM, PR_SET_MM_MAP, &raw const map, size_of::<MemoryMap>(), 0) };
 }
 
 /// Ends this process at once, whatever its threads do.

@@ -231,6 +231,13 @@ impl Kernel {
             };
         }
         if let Some((entry, parts)) = procfs::named(self, dirfd, path) {
+            let follows = how.flags & libc::O_NOFOLLOW as u64 == 0;
+            if entry == Entry::Foreign
+                && follows
+                && let Some(program) = other_program(&parts)
+            {
+                return open_on_host(CWD, &program, how, false);
+            }
             match entry {
                 Entry::Plain | Entry::Root | Entry::Directory | Entry::Descriptor(_) | Entry::Foreign => {}
                 Entry::Hidden | Entry::Refused | Entry::Content(_) | Entry::Program => {
@@ -297,6 +304,11 @@ impl Kernel {
         match procfs::named(self, dirfd, &path) {
             Some((Entry::Hidden, _)) => return Err(Errno::ENOENT),
             Some((Entry::Program, _)) if last == Last::Follow => return Ok(At::as_named(CWD, self.program_name()?)),
+            Some((Entry::Foreign, parts)) if last == Last::Follow => {
+                if let Some(program) = other_program(&parts) {
+                    return Ok(At::as_named(CWD, program));
+                }
+            }
             Some(_) | None => {}
         }
         if let View::Sysroot(tree) = &self.view
@@ -371,6 +383,7 @@ impl Kernel {
                 if self.view.is_confined() && parts.last().is_some_and(|part| part == b"root") {
                     return Ok(Some(b"/".to_vec()));
                 }
+                let text = procfs::program_of_other(&parts, &text).unwrap_or(text);
                 Ok(Some(procfs::content_name(&text).unwrap_or_else(|| self.view.shown_name(&text))))
             }
         }
@@ -429,6 +442,12 @@ impl Kernel {
 fn link_of(file: &Held) -> Result<Vec<u8>, Errno> {
     // That there is no such link is the error of an empty name.
     lookup::read_link(file.fd(), c"").map_err(|errno| if errno == Errno::ENOENT { Errno::EINVAL } else { errno })
+}
+
+/// The program of another guest whose link to it has these parts below `/proc`, by the host's name.
+fn other_program(parts: &[Vec<u8>]) -> Option<CString> {
+    let emulator = lookup::read_link(CWD, &procfs::host_name(parts).ok()?).ok()?;
+    CString::new(procfs::program_of_other(parts, &emulator)?).ok()
 }
 
 /// Opens an absolute name below the sysroot; `None` if the host's file is meant: where there is none below, or where

@@ -36,17 +36,26 @@ const BY_INSTRUCTION: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, lib
 #[derive(Debug)]
 pub(crate) struct Actions(Mutex<Table>);
 
-/// An action for each signal; `None` while it is the inherited one.
+/// The actions.
 #[derive(Clone, Debug)]
-pub(crate) struct Table([Option<SigAction>; SIGNALS as usize]);
+pub(crate) struct Table {
+    /// An action for each signal; `None` while it is the inherited one.
+    actions: [Option<SigAction>; SIGNALS as usize],
+    /// Whether a signal that kills is shown first, which takes a handler.
+    shows_deaths: bool,
+}
 
 impl Actions {
     /// What a process starts with: ignored signals stay ignored, all others take their default action.
-    pub(crate) fn inherited() -> Self {
-        for signal in SYNCHRONOUS {
-            host::set_disposition(signal, Disposition::Handle, 0);
+    pub(crate) fn inherited(shows_deaths: bool) -> Self {
+        let table = Table { actions: [None; SIGNALS as usize], shows_deaths };
+        for signal in 1..=SIGNALS {
+            let is_shown = host::disposition(signal) == Disposition::Default && table.shows(signal);
+            if SYNCHRONOUS.contains(&signal) || is_shown {
+                host::set_disposition(signal, Disposition::Handle, 0);
+            }
         }
-        Self(Mutex::new(Table([None; SIGNALS as usize])))
+        Self(Mutex::new(table))
     }
 
     /// A copy for a process that does not share this one's.
@@ -63,7 +72,7 @@ impl Actions {
 impl Table {
     /// The action of `signal`, 1 to 64.
     pub(crate) fn get(&self, signal: i32) -> SigAction {
-        self.0[signal as usize - 1].unwrap_or_else(|| match host::disposition(signal) {
+        self.actions[signal as usize - 1].unwrap_or_else(|| match host::disposition(signal) {
             Disposition::Default | Disposition::Handle => SigAction::default(),
             Disposition::Ignore => SigAction { handler: SIG_IGN, ..SigAction::default() },
         })
@@ -72,13 +81,24 @@ impl Table {
     /// Sets the action of `signal`, here and on the host.
     pub(crate) fn set(&mut self, signal: i32, mut action: SigAction) {
         action.mask &= !UNBLOCKABLE;
-        self.0[signal as usize - 1] = Some(action);
+        self.actions[signal as usize - 1] = Some(action);
         let disposition = match action.handler {
+            SIG_DFL if self.shows(signal) => Disposition::Handle,
             SIG_DFL => Disposition::Default,
             SIG_IGN => Disposition::Ignore,
             _ => Disposition::Handle,
         };
         host::set_disposition(signal, disposition, action.flags);
+    }
+
+    /// Sets the action of `signal` on the host again, after somebody else did.
+    pub(crate) fn take_back(&mut self, signal: i32) {
+        self.set(signal, self.get(signal));
+    }
+
+    /// Whether the default action of `signal` is ours to take, after showing it.
+    fn shows(&self, signal: i32) -> bool {
+        self.shows_deaths && kills_by_default(signal) && signal != libc::SIGKILL
     }
 
     /// Gives every handled signal its default action, as `CLONE_CLEAR_SIGHAND` asks.
@@ -253,10 +273,13 @@ impl Thread {
     fn handle(&mut self, info: &SigInfo) -> Result<(), Stop> {
         let [a, b, c, d, ..] = *info;
         let signal = i32::from_le_bytes([a, b, c, d]);
-        let action = self.kernel.actions.table().get(signal);
+        let (action, is_ours) = {
+            let table = self.kernel.actions.table();
+            (table.get(signal), SYNCHRONOUS.contains(&signal) || table.shows(signal))
+        };
         match action.handler {
             SIG_IGN => Ok(()),
-            SIG_DFL if SYNCHRONOUS.contains(&signal) => {
+            SIG_DFL if is_ours => {
                 self.trace_signal(signal, info);
                 Err(Stop::Kill(signal))
             }

@@ -23,6 +23,8 @@ pub(super) struct Call {
 pub(crate) struct Entered {
     /// Each with its index; `None` for a call that is not shown.
     args: Option<Vec<(usize, Part)>>,
+    /// What has been shown of the call, if its beginning has.
+    pub(super) begun: Option<String>,
 }
 
 /// An argument when its call began.
@@ -58,7 +60,7 @@ impl Moment<'_> {
 impl Entered {
     /// Of a call that is not shown.
     pub(super) const fn hidden() -> Self {
-        Self { args: None }
+        Self { args: None, begun: None }
     }
 
     /// Whether the call is not shown.
@@ -112,17 +114,33 @@ impl Call {
                 }
             }
         };
-        Entered { args: Some(shown.map(|index| (index, part(index))).collect()) }
+        Entered { args: Some(shown.map(|index| (index, part(index))).collect()), begun: None }
+    }
+
+    /// The name under which it is shown.
+    pub(super) fn shown_name(&self) -> String {
+        self.row.map_or_else(|| format!("syscall_{:#x}", self.number), |row| row.name.to_owned())
+    }
+
+    /// The call as far as it can be said when it begins: what [`Call::finish`] begins with.
+    pub(super) fn begun(&self, entered: &Entered) -> String {
+        let mut text = self.shown_name() + "(";
+        for (position, (_, part)) in entered.args.iter().flatten().enumerate() {
+            if position > 0 {
+                text += ", ";
+            }
+            match part {
+                Part::Said(said) => text += said,
+                Part::Later(_) => break,
+            }
+        }
+        text
     }
 
     /// The call with its arguments, as they are when it has given `result`; `None` if it gives none.
     pub(super) fn finish(&self, entered: &Entered, result: Option<SysResult>, user: User<'_>) -> String {
         let mut line = Line::default();
-        match self.row {
-            Some(row) => line.push(row.name),
-            None => put!(line, "syscall_{:#x}", self.number),
-        }
-        line.push("(");
+        put!(line, "{}(", self.shown_name());
         for (position, (index, part)) in entered.args.iter().flatten().enumerate() {
             let index = *index;
             if position > 0 {

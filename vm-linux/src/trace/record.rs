@@ -1,5 +1,7 @@
 //! [`Record`]: structures that calls exchange with programs, and how strace prints them.
 
+use std::fmt::Display;
+
 use super::names::{self as n, Names, short_signal, signal};
 use super::socket;
 use super::text::{Line, SHOWN, put};
@@ -30,11 +32,11 @@ macro_rules! records {
 
 records! {
     /// `int`.
-    Number = 4, |b, _, l| put!(l, "[{}]", i32_at(b, 0));
+    Number = 4, number;
     /// `uid_t` or `gid_t`.
-    Id = 4, |b, _, l| put!(l, "[{}]", i32_at(b, 0));
+    Id = 4, number;
     /// `timer_t`.
-    TimerId = 4, |b, _, l| put!(l, "[{}]", i32_at(b, 0));
+    TimerId = 4, number;
     /// A 64-bit number.
     Word = 8, |b, _, l| put!(l, "[{}]", u64_at(b, 0));
     /// A 64-bit offset.
@@ -54,10 +56,7 @@ records! {
     /// `struct itimerval`.
     Itimerval = 32, |b, _, l| interval(b, l, timeval);
     /// `struct tms`.
-    Tms = 32, |b, _, l| put!(
-        l, "{{tms_utime={}, tms_stime={}, tms_cutime={}, tms_cstime={}}}",
-        u64_at(b, 0), u64_at(b, 8), u64_at(b, 16), u64_at(b, 24)
-    );
+    Tms = 32, |b, _, l| fields(l, "{", &["tms_utime", "tms_stime", "tms_cutime", "tms_cstime"], words(b, 0), "}");
     /// `struct timex`.
     Timex = 208, timex;
     /// `struct stat`.
@@ -128,7 +127,7 @@ records! {
         l.push("}");
     };
     /// `struct sched_param`.
-    SchedParam = 4, |b, _, l| put!(l, "[{}]", i32_at(b, 0));
+    SchedParam = 4, number;
     /// `struct new_utsname`.
     Utsname = 390, |b, _, l| {
         l.push("{sysname=");
@@ -150,7 +149,7 @@ records! {
         put!(l, ", msg_len={}}}", u32_at(b, 56));
     };
     /// `socklen_t`.
-    SockLen = 4, |b, _, l| put!(l, "[{}]", i32_at(b, 0));
+    SockLen = 4, number;
     /// `struct sembuf`.
     SemBuf = 6, |b, _, l| {
         put!(l, "{{sem_num={}, sem_op={}, sem_flg=", u16_at(b, 0), u16_at(b, 2) as i16);
@@ -161,10 +160,7 @@ records! {
     MqAttr = 64, |b, _, l| {
         l.push("{mq_flags=");
         n::OPEN.write(u64_at(b, 0), l);
-        put!(
-            l, ", mq_maxmsg={}, mq_msgsize={}, mq_curmsgs={}}}",
-            u64_at(b, 8) as i64, u64_at(b, 16) as i64, u64_at(b, 24) as i64
-        );
+        fields(l, ", ", &["mq_maxmsg", "mq_msgsize", "mq_curmsgs"], words(b, 8).map(|word| word as i64), "}");
     };
     /// `struct __user_cap_header_struct`.
     CapHeader = 8, |b, _, l| {
@@ -177,15 +173,34 @@ records! {
         put!(l, "{{version={version}, pid={}}}", i32_at(b, 4));
     };
     /// `struct winsize`.
-    Winsize = 8, |b, _, l| put!(
-        l, "{{ws_row={}, ws_col={}, ws_xpixel={}, ws_ypixel={}}}",
-        u16_at(b, 0), u16_at(b, 2), u16_at(b, 4), u16_at(b, 6)
-    );
+    Winsize = 8, |b, _, l| {
+        let sizes = b.chunks_exact(2).map(|size| u16_at(size, 0));
+        fields(l, "{", &["ws_row", "ws_col", "ws_xpixel", "ws_ypixel"], sizes, "}");
+    };
     /// `struct termios`.
     Termios = 36, |b, _, l| put!(
         l, "{{c_iflag={:#x}, c_oflag={:#x}, c_cflag={:#x}, c_lflag={:#x}, ...}}",
         u32_at(b, 0), u32_at(b, 4), u32_at(b, 8), u32_at(b, 12)
     );
+}
+
+/// An `int` behind a pointer.
+fn number(b: &[u8], _: User<'_>, l: &mut Line) {
+    put!(l, "[{}]", i32_at(b, 0));
+}
+
+/// The 64-bit words of a structure from byte `from` on.
+fn words(b: &[u8], from: usize) -> impl Iterator<Item = u64> {
+    b[from..].chunks_exact(8).map(|word| u64_at(word, 0))
+}
+
+/// A run of members, with what stands before and after it.
+fn fields(l: &mut Line, before: &str, names: &[&str], values: impl Iterator<Item = impl Display>, after: &str) {
+    l.push(before);
+    for (index, (name, value)) in names.iter().zip(values).enumerate() {
+        put!(l, "{}{name}={value}", if index > 0 { ", " } else { "" });
+    }
+    l.push(after);
 }
 
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -232,16 +247,10 @@ fn times(b: &[u8], _: User<'_>, l: &mut Line) {
 }
 
 fn timex(b: &[u8], _: User<'_>, l: &mut Line) {
-    put!(
-        l,
-        "{{modes={:#x}, offset={}, freq={}, maxerror={}, esterror={}, status={:#x}, ...}}",
-        u32_at(b, 0),
-        u64_at(b, 8) as i64,
-        u64_at(b, 16) as i64,
-        u64_at(b, 24) as i64,
-        u64_at(b, 32) as i64,
-        u32_at(b, 40),
-    );
+    put!(l, "{{modes={:#x}, ", u32_at(b, 0));
+    let names = ["offset", "freq", "maxerror", "esterror"];
+    fields(l, "", &names, words(b, 8).map(|word| word as i64), ", ");
+    put!(l, "status={:#x}, ...}}", u32_at(b, 40));
 }
 
 /// A number in hexadecimal, but for zero.
@@ -300,26 +309,12 @@ fn statx(b: &[u8], _: User<'_>, l: &mut Line) {
 }
 
 fn statfs(b: &[u8], _: User<'_>, l: &mut Line) {
-    put!(
-        l,
-        "{{f_type={:#x}, f_bsize={}, f_blocks={}, f_bfree={}, f_bavail={}, f_files={}, f_ffree={}, ",
-        u64_at(b, 0),
-        u64_at(b, 8),
-        u64_at(b, 16),
-        u64_at(b, 24),
-        u64_at(b, 32),
-        u64_at(b, 40),
-        u64_at(b, 48),
-    );
-    put!(
-        l,
-        "f_fsid={{val=[{:#x}, {:#x}]}}, f_namelen={}, f_frsize={}, f_flags={:#x}}}",
-        u32_at(b, 56),
-        u32_at(b, 60),
-        u64_at(b, 64),
-        u64_at(b, 72),
-        u64_at(b, 80),
-    );
+    put!(l, "{{f_type={:#x}, ", u64_at(b, 0));
+    let counts = ["f_bsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree"];
+    fields(l, "", &counts, words(b, 8), ", ");
+    put!(l, "f_fsid={{val=[{:#x}, {:#x}]}}, ", u32_at(b, 56), u32_at(b, 60));
+    fields(l, "", &["f_namelen", "f_frsize"], words(b, 64), ", ");
+    put!(l, "f_flags={:#x}}}", u64_at(b, 80));
 }
 
 fn open_how(b: &[u8], _: User<'_>, l: &mut Line) {
@@ -493,28 +488,12 @@ pub(super) fn c_string(b: &[u8], l: &mut Line) {
 }
 
 fn sysinfo(b: &[u8], _: User<'_>, l: &mut Line) {
-    put!(
-        l,
-        "{{uptime={}, loads=[{}, {}, {}], totalram={}, freeram={}, sharedram={}, bufferram={}, ",
-        u64_at(b, 0),
-        u64_at(b, 8),
-        u64_at(b, 16),
-        u64_at(b, 24),
-        u64_at(b, 32),
-        u64_at(b, 40),
-        u64_at(b, 48),
-        u64_at(b, 56),
-    );
-    put!(
-        l,
-        "totalswap={}, freeswap={}, procs={}, totalhigh={}, freehigh={}, mem_unit={}}}",
-        u64_at(b, 64),
-        u64_at(b, 72),
-        u16_at(b, 80),
-        u64_at(b, 88),
-        u64_at(b, 96),
-        u32_at(b, 104),
-    );
+    put!(l, "{{uptime={}, loads=[{}, {}, {}], ", u64_at(b, 0), u64_at(b, 8), u64_at(b, 16), u64_at(b, 24));
+    let memory = ["totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap"];
+    fields(l, "", &memory, words(b, 32), ", ");
+    put!(l, "procs={}, ", u16_at(b, 80));
+    fields(l, "", &["totalhigh", "freehigh"], words(b, 88), ", ");
+    put!(l, "mem_unit={}}}", u32_at(b, 104));
 }
 
 fn clone_args(b: &[u8], _: User<'_>, l: &mut Line) {

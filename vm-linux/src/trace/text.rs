@@ -81,6 +81,13 @@ impl Line {
         self.push("]");
     }
 
+    /// Appends a call's result; results stand in one column where calls are short.
+    pub(super) fn result(&mut self, outcome: &str) {
+        const COLUMN: usize = 40;
+        self.push(" ");
+        let _ = write!(self.0, "{:1$}= {outcome}", "", COLUMN.saturating_sub(self.len()));
+    }
+
     /// Number of characters so far.
     pub(super) fn len(&self) -> usize {
         self.0.len()

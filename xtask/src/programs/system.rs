@@ -39,6 +39,7 @@ system! {
     "thread_fork", not_qemu: OWN_THREAD;
     "thread_storm";
     "thread_churn";
+    "thread_setxid";
     "futex_wait";
     "futex_requeue";
     "futex_shared";
@@ -85,6 +86,7 @@ system! {
     "prctl_own";
     "limits", not_qemu: "qemu-user does not hold RLIMIT_AS";
     "proc_self", not_qemu: "qemu-user shows its own comm and stat";
+    "proc_other", not_qemu: "qemu-user shows its own arguments";
     // Memory.
     "map_shared";
     "map_errors";

@@ -20,6 +20,7 @@ pub(super) fn of(k: &Kernel, content: Content, tid: Option<i32>) -> Result<Vec<u
             let (start, end) = k.landmarks.env;
             k.user().some_bytes(start, (end - start) as usize)
         }
+        Content::Limits => status::limits(k)?,
         Content::Maps => maps::maps(k),
         Content::Smaps => maps::smaps(k)?,
         Content::SmapsRollup => maps::rollup(k)?,

@@ -8,6 +8,7 @@ mod maps;
 mod status;
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
@@ -15,6 +16,7 @@ use crate::host::{self, Arg, process_id, thread_id};
 use crate::kernel::{Kernel, name_of};
 use crate::layout::{OpenHow, Statx};
 use crate::paths::{Held, is_proc, lowest, open_on_host};
+use crate::stack::at;
 
 use super::dir;
 
@@ -61,6 +63,7 @@ pub(crate) enum Content {
     CmdLine,
     CpuInfo,
     Environ,
+    Limits,
     Maps,
     Smaps,
     SmapsRollup,
@@ -70,10 +73,11 @@ pub(crate) enum Content {
 }
 
 /// Files in the directory of a process or thread that the emulator writes.
-const CONTENTS: [(&[u8], Content); 9] = [
+const CONTENTS: [(&[u8], Content); 10] = [
     (b"auxv", Content::Auxv),
     (b"cmdline", Content::CmdLine),
     (b"environ", Content::Environ),
+    (b"limits", Content::Limits),
     (b"maps", Content::Maps),
     (b"smaps", Content::Smaps),
     (b"smaps_rollup", Content::SmapsRollup),
@@ -261,7 +265,7 @@ pub(crate) fn is_own_process(part: &[u8]) -> bool {
 }
 
 /// Whether this process has a thread of this number, of the guest's or of the emulator's.
-fn is_thread(tid: i32) -> bool {
+pub(crate) fn is_thread(tid: i32) -> bool {
     let Ok(name) = CString::new(format!("/proc/self/task/{tid}")) else { return false };
     host::call(&host::FACCESSAT, &mut [Arg::Int(CWD), Arg::Str(&name), Arg::Int(0)]).is_ok()
 }
@@ -271,6 +275,36 @@ fn number(part: &[u8]) -> Option<i32> {
         return None;
     }
     std::str::from_utf8(part).ok()?.parse().ok()
+}
+
+/// The program of another process that is a guest of this emulator, if these are the parts of its link to the program and
+/// the link leads to `emulator`: the file that is mapped where the process's auxiliary vector has the program's headers.
+pub(crate) fn program_of_other(parts: &[Vec<u8>], emulator: &[u8]) -> Option<Vec<u8>> {
+    let (process, rest) = parts.split_first()?;
+    let own = std::fs::read_link("/proc/self/exe").ok()?;
+    if link(rest) != Some(Entry::Program) || own.as_os_str().as_bytes() != emulator {
+        return None;
+    }
+    let read = |name: &str| std::fs::read(format!("/proc/{}/{name}", number(process)?)).ok();
+    let auxv = read("auxv")?;
+    let mut words = auxv.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    let headers = loop {
+        let (kind, value) = (words.next()?, words.next()?);
+        if kind == at::PHDR {
+            break value;
+        }
+    };
+    let maps = read("maps")?;
+    let line =
+        maps.split(|byte| *byte == b'\n').find(|line| mapping(line).is_some_and(|range| range.contains(&headers)))?;
+    let name = line.iter().position(|byte| *byte == b'/').map(|at| &line[at..])?;
+    (name != emulator).then(|| name.to_vec())
+}
+
+/// The addresses of a line of `maps`.
+fn mapping(line: &[u8]) -> Option<std::ops::Range<u64>> {
+    let (start, end) = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?.split_once('-')?;
+    Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
 }
 
 /// The host's name of what has these parts below `/proc`.
@@ -396,6 +430,15 @@ mod tests {
         assert_eq!(content_name(b"/memfd:/proc/7/maps (deleted)"), Some(b"/proc/7/maps".to_vec()));
         assert_eq!(content_name(b"/memfd:scratch (deleted)"), None);
         assert_eq!(content_name(b"/proc/7/maps"), None);
+    }
+
+    #[test]
+    fn lines_of_mappings_begin_with_their_addresses() {
+        assert_eq!(
+            mapping(b"2aaaaaa000-2aaaab0000 r--p 00000000 fe:00 7   /bin/a b"),
+            Some(0x2a_aaaa_a000..0x2a_aaab_0000)
+        );
+        assert_eq!(mapping(b""), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::errno::Errno;
 use crate::host::signal::SIGNALS;
 use crate::host::signal::bit;
 use crate::kernel::Kernel;
+use crate::layout::Rlimit;
 use crate::signal::{SIG_DFL, SIG_IGN};
 
 use super::maps::{self, Resident};
@@ -136,6 +137,48 @@ fn with_fields(text: &str, changes: &[(usize, u64)]) -> String {
     format!("{head} {}\n", fields.join(" "))
 }
 
+/// `limits`: with those that the host was not told of.
+pub(super) fn limits(k: &Kernel) -> Result<Vec<u8>, Errno> {
+    /// The limits by their numbers (`fs/proc/base.c`).
+    const NAMES: [&str; 16] = [
+        "Max cpu time",
+        "Max file size",
+        "Max data size",
+        "Max stack size",
+        "Max core file size",
+        "Max resident set",
+        "Max processes",
+        "Max open files",
+        "Max locked memory",
+        "Max address space",
+        "Max file locks",
+        "Max pending signals",
+        "Max msgqueue size",
+        "Max nice priority",
+        "Max realtime priority",
+        "Max realtime timeout",
+    ];
+    let limits = k.limits();
+    let text = host_text(None, "limits")?;
+    let lines = text.lines().map(|line| {
+        let known = limits.iter().find(|(number, _)| {
+            NAMES
+                .get(*number as usize)
+                .and_then(|name| line.strip_prefix(name))
+                .is_some_and(|rest| rest.starts_with("  "))
+        });
+        known.map_or_else(|| line.to_owned(), |(_, limit)| limit_line(line, limit)) + "\n"
+    });
+    Ok(lines.collect::<String>().into_bytes())
+}
+
+/// A line of `limits` with other numbers in its two columns.
+fn limit_line(line: &str, limit: &Rlimit) -> String {
+    let number = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
+    let (name, unit) = (line.get(..26).unwrap_or(line), line.get(68..).unwrap_or_default());
+    format!("{name}{:<20} {:<20} {unit}", number(limit.soft), number(limit.hard))
+}
+
 /// `statm`: sizes in pages.
 pub(super) fn statm(k: &Kernel) -> Result<Vec<u8>, Errno> {
     let usage = Usage::of(k);
@@ -201,6 +244,15 @@ fn status_line(line: &str, k: &Kernel, usage: &Usage, resident: &Resident, sets:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lines of Linux 6.1.
+    #[test]
+    fn limits_keep_their_columns() {
+        let host = "Max address space         unlimited            unlimited            bytes     ";
+        let guest = "Max address space         4096                 unlimited            bytes     ";
+        assert_eq!(limit_line(host, &Rlimit { soft: 4096, hard: u64::MAX }), guest);
+        assert_eq!(limit_line(guest, &Rlimit { soft: u64::MAX, hard: u64::MAX }), host);
+    }
 
     #[test]
     fn fields_are_counted_behind_the_name() {
