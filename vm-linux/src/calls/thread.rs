@@ -188,13 +188,18 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
         let frozen = kernel.space.freeze();
         let held = kernel.hold();
         let lives = threads::hold();
+        // A signal for the child is to come when it has forgotten those of its parent.
+        let mask = host::signal::set_mask(u64::MAX);
         let forked = if flags == libc::SIGCHLD as u64 { host::fork() } else { host::clone_process(flags) };
         drop(lives);
         drop(held);
         drop(frozen);
         match forked {
             Ok(Forked::Child) => engine.child(),
-            Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
+            Ok(Forked::Parent(_)) | Err(_) => {
+                host::signal::set_mask(mask);
+                engine.parent();
+            }
         }
         drop(changes);
         if matches!(forked, Ok(Forked::Child)) {

@@ -71,6 +71,7 @@ system! {
     "sig_default", not_qemu: "qemu-user writes core files whatever RLIMIT_CORE says";
     "sig_child", not_qemu: "qemu-user keeps SA_NOCLDWAIT, SA_NOCLDSTOP and an ignored SIGCHLD from the kernel";
     "sig_orphan";
+    "sig_early";
     "sig_pipe";
     // Processes.
     "exec_self", not_qemu: NO_EXEC;
