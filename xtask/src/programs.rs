@@ -31,16 +31,32 @@ pub(crate) enum Role {
 pub(crate) enum Group {
     Integer,
     Calls,
+    /// Interpreters whose loop is a switch.
     Interpreters,
+    /// Threaded code and calls through tables.
+    Indirect,
     Floating,
     Memory,
     Library,
+    /// Several threads, atomic operations.
+    Threads,
+    /// System calls and signals.
+    System,
 }
 
 impl Group {
     /// Every group, in the order of the tables.
-    pub(crate) const ALL: [Group; 6] =
-        [Group::Integer, Group::Calls, Group::Interpreters, Group::Floating, Group::Memory, Group::Library];
+    pub(crate) const ALL: [Group; 9] = [
+        Group::Integer,
+        Group::Calls,
+        Group::Interpreters,
+        Group::Indirect,
+        Group::Floating,
+        Group::Memory,
+        Group::Library,
+        Group::Threads,
+        Group::System,
+    ];
 
     /// The group's name in tables.
     pub(crate) fn name(self) -> &'static str {
@@ -48,9 +64,12 @@ impl Group {
             Group::Integer => "integer",
             Group::Calls => "calls",
             Group::Interpreters => "interpreters",
+            Group::Indirect => "indirect",
             Group::Floating => "floating",
             Group::Memory => "memory",
             Group::Library => "library",
+            Group::Threads => "threads",
+            Group::System => "system",
         }
     }
 }
@@ -151,16 +170,30 @@ pub(crate) const PROGRAMS: &[Program] = &[
     kernel("sha256", "sha256.c", Group::Integer),
     kernel("aes", "aes.c", Group::Integer),
     kernel("lz", "lz.c", Group::Integer),
+    kernel("base64", "base64.c", Group::Integer),
+    kernel("bigint", "bigint.c", Group::Integer),
+    kernel("regex", "regex.c", Group::Integer),
+    kernel("search", "search.c", Group::Integer),
+    kernel("vectors", "vectors.c", Group::Integer),
     kernel("fib", "fib.c", Group::Calls),
-    kernel("indirect", "indirect.c", Group::Calls),
     kernel("bytecode", "bytecode.c", Group::Interpreters),
+    kernel("threaded", "threaded.c", Group::Indirect),
+    kernel("indirect", "indirect.c", Group::Indirect),
+    kernel("virtual", "virtual.c", Group::Indirect),
     kernel("nbody", "nbody.c", Group::Floating),
     kernel("matmul", "matmul.c", Group::Floating),
     kernel("mandelbrot", "mandelbrot.c", Group::Floating),
+    kernel("fpmix", "fpmix.c", Group::Floating),
     kernel("sorthash", "sorthash.c", Group::Memory),
+    kernel("hashjoin", "hashjoin.c", Group::Memory),
     kernel("memstr", "memstr.c", Group::Memory),
     kernel("tree", "tree.c", Group::Memory),
     kernel("format", "format.c", Group::Library),
+    kernel("pingpong", "pingpong.c", Group::Threads),
+    kernel("parsum", "parsum.c", Group::Threads),
+    kernel("counter", "counter.c", Group::Threads),
+    kernel("sigping", "sigping.c", Group::System),
+    kernel("syscalls", "syscalls.c", Group::System),
     check("hello", "hello.c"),
     check("int_edges", "int_edges.c"),
     check("float_env", "float_env.c"),
