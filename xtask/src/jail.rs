@@ -37,6 +37,9 @@ pub(crate) struct Inside {
     /// Let the kernel run riscv64 programs with this static emulator
     #[arg(long)]
     binfmt: Option<PathBuf>,
+    /// Run the command so many times, one after the other, as long as it succeeds
+    #[arg(long, default_value_t = 1)]
+    repeat: u32,
     /// The command
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -53,6 +56,7 @@ pub(crate) fn words(inside: &Inside) -> Result<Vec<OsString>> {
     if let Some(emulator) = &inside.binfmt {
         line.extend(["--binfmt".into(), emulator.clone().into()]);
     }
+    line.extend(["--repeat".into(), inside.repeat.to_string().into()]);
     line.push("--".into());
     line.extend(inside.words.iter().cloned());
     Ok(line)
@@ -61,12 +65,25 @@ pub(crate) fn words(inside: &Inside) -> Result<Vec<OsString>> {
 impl Inside {
     /// A run of `words` with the tree `lower`, whose changes go to `upper(scratch)`.
     pub(crate) fn new(lower: &Path, scratch: &Path, user: u32, words: Vec<OsString>) -> Inside {
-        Inside { lower: lower.to_owned(), scratch: scratch.to_owned(), user, chroot: false, binfmt: None, words }
+        Inside {
+            lower: lower.to_owned(),
+            scratch: scratch.to_owned(),
+            user,
+            chroot: false,
+            binfmt: None,
+            repeat: 1,
+            words,
+        }
     }
 
     /// The same with the tree as root folder of the command.
     pub(crate) fn with_chroot(self) -> Inside {
         Inside { chroot: true, ..self }
+    }
+
+    /// The same run several times, one after the other.
+    pub(crate) fn repeated(self, repeat: u32) -> Inside {
+        Inside { repeat, ..self }
     }
 
     /// The same with riscv64 programs run by `emulator`, also those that programs start.
@@ -85,9 +102,20 @@ pub(crate) fn mounted(scratch: &Path) -> PathBuf {
     scratch.join("root")
 }
 
+/// Where a run that came to its end leaves what the command and all of its processes used, without what it took to make
+/// their surroundings: microseconds of CPU time and the peak resident memory of the largest in KiB.
+pub(crate) fn usage(scratch: &Path) -> PathBuf {
+    scratch.join("report/usage")
+}
+
 /// Does what the command line says and ends as the command ended.
 pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
-    for folder in [upper(&inside.scratch), inside.scratch.join("overlay"), mounted(&inside.scratch)] {
+    for folder in [
+        upper(&inside.scratch),
+        inside.scratch.join("overlay"),
+        mounted(&inside.scratch),
+        inside.scratch.join("report"),
+    ] {
         fs::create_dir_all(folder)?;
     }
     die_with_parent()?;
@@ -113,24 +141,26 @@ pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
     let child = checked(unsafe { libc::fork() }, "fork")?;
     if child == 0 {
         drop(reader);
-        let status = match first_process(inside) {
-            Ok(status) => status,
+        let report = match first_process(inside) {
+            Ok(report) => report,
             Err(error) => {
                 eprintln!("xtask inside: {error:#}");
                 // As if the command had left with the status that shells use for what cannot be started.
-                126 << 8
+                Report { status: 126 << 8, cpu: 0, peak: 0 }
             }
         };
         // The parent is there until this process ends; without it nobody wants the answer.
-        drop(File::from(writer).write_all(&status.to_ne_bytes()));
+        drop(File::from(writer).write_all(&report.bytes()));
         std::process::exit(0);
     }
     drop(writer);
-    let mut bytes = [0; 4];
+    let mut bytes = [0; Report::SIZE];
     let told = reader.read_exact(&mut bytes);
     wait_for(child)?;
     told.context("the first process inside ended early")?;
-    let status = std::process::ExitStatus::from_raw(i32::from_ne_bytes(bytes));
+    let Report { status, cpu, peak } = Report::from(bytes);
+    fs::write(usage(&inside.scratch), format!("{cpu} {peak}"))?;
+    let status = std::process::ExitStatus::from_raw(status);
     if let Some(signal) = status.signal() {
         // SAFETY: no pointers but the null of a default action; this process has no handlers to disturb.
         unsafe {
@@ -141,15 +171,19 @@ pub(crate) fn run(inside: &Inside) -> Result<ExitCode> {
     Ok(ExitCode::from(status.code().unwrap_or(1) as u8))
 }
 
-/// Mounts, starts the command, waits for it, and returns its wait status.
-fn first_process(inside: &Inside) -> Result<i32> {
+/// Mounts, starts the command, waits for it, and returns how it ended and what it used.
+fn first_process(inside: &Inside) -> Result<Report> {
     die_with_parent()?;
     let root = mounted(&inside.scratch);
     mount_tree(inside, &root)?;
     if !inside.chroot {
         // A command that gives its programs a prefix alone must not let them write to the machine's own files.
+        // Two folders stay as they are: the tree, and the one for the report of this very program.
+        let report = inside.scratch.join("report");
+        mount(&report, &report, None, libc::MS_BIND, "")?;
         set_read_only(Path::new("/"), true, libc::AT_RECURSIVE)?;
         set_read_only(&root, false, 0)?;
+        set_read_only(&report, false, 0)?;
     }
     mount_system(&root)?;
     if let Some(emulator) = &inside.binfmt {
@@ -171,11 +205,62 @@ fn first_process(inside: &Inside) -> Result<i32> {
         std::env::set_current_dir(root.join("work"))?;
     }
     let (program, arguments) = inside.words.split_first().context("no command")?;
-    let child = Command::new(program)
-        .args(arguments)
-        .spawn()
-        .with_context(|| format!("{} could not be started", program.to_string_lossy()))?;
-    wait_for(child.id() as libc::pid_t)
+    let before = used_by_children().0;
+    let mut status = 0;
+    for _ in 0..inside.repeat.max(1) {
+        let child = Command::new(program)
+            .args(arguments)
+            .spawn()
+            .with_context(|| format!("{} could not be started", program.to_string_lossy()))?;
+        status = wait_for(child.id() as libc::pid_t)?;
+        if status != 0 {
+            break;
+        }
+    }
+    let (after, peak) = used_by_children();
+    Ok(Report { status, cpu: after - before, peak })
+}
+
+/// What the first process tells its parent: eight bytes a number.
+struct Report {
+    /// A wait status.
+    status: i32,
+    /// Microseconds.
+    cpu: u64,
+    /// KiB.
+    peak: u64,
+}
+
+impl Report {
+    const SIZE: usize = 24;
+
+    fn bytes(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        for (place, number) in bytes.chunks_exact_mut(8).zip([self.status as u64, self.cpu, self.peak]) {
+            place.copy_from_slice(&number.to_ne_bytes());
+        }
+        bytes
+    }
+
+    fn from(bytes: [u8; Self::SIZE]) -> Report {
+        let mut numbers = [0; 3];
+        for (number, place) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
+            *number = u64::from_ne_bytes(place.try_into().unwrap_or_default());
+        }
+        let [status, cpu, peak] = numbers;
+        Report { status: status as i32, cpu, peak }
+    }
+}
+
+/// Microseconds of CPU time that children which were waited for have used, with theirs, and the peak memory of the
+/// largest in KiB.
+fn used_by_children() -> (u64, u64) {
+    // SAFETY: `rusage` is plain data, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a live local of the type that the call writes; it cannot fail with these arguments.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) };
+    let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    (microseconds(usage.ru_utime) + microseconds(usage.ru_stime), usage.ru_maxrss as u64)
 }
 
 /// The tree below a layer that takes all changes: of the scratch folder, or of memory where its file system cannot be one.

@@ -45,19 +45,6 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    /// Every group, in the order of the tables.
-    pub(crate) const ALL: [Group; 9] = [
-        Group::Integer,
-        Group::Calls,
-        Group::Interpreters,
-        Group::Indirect,
-        Group::Floating,
-        Group::Memory,
-        Group::Library,
-        Group::Threads,
-        Group::System,
-    ];
-
     /// The group's name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,9 +1,9 @@
 //! `cargo xtask userland`: Debian programs doing real work, compared with the same programs of this machine's architecture.
 
-mod cases;
+pub(crate) mod cases;
 mod configure;
-mod runner;
-mod sysroot;
+pub(crate) mod runner;
+pub(crate) mod sysroot;
 mod table;
 
 use std::collections::BTreeSet;
@@ -81,6 +81,15 @@ impl Guest {
         match self {
             Guest::Riscv64 => "riscv64",
         }
+    }
+}
+
+/// The machine's name in compilers and folders for an architecture of Debian's.
+pub(crate) fn machine_of(architecture: &str) -> &str {
+    match architecture {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        other => other,
     }
 }
 
@@ -182,7 +191,9 @@ fn guest_runner(workspace: &Workspace, options: &Options, kind: Kind, packages: 
     let tree = |architecture: &str| sysroot::prepare(workspace, architecture, packages);
     match kind {
         Kind::Native => Ok(Runner::native(tree(&apt::host_architecture()?)?)),
-        Kind::Qemu => Runner::qemu(tree(options.guest.architecture())?, tools::qemu(workspace)?),
+        Kind::Qemu => {
+            Runner::qemu(tree(options.guest.architecture())?, tools::qemu(workspace)?, Some(runner::QEMU_CPU))
+        }
         Kind::Tradux => {
             let program = match &options.tradux {
                 Some(path) => std::fs::canonicalize(path).with_context(|| format!("{} is missing", path.display()))?,
@@ -313,7 +324,7 @@ fn one(
     (verdict, times)
 }
 
-fn differences(case: &Case, expected: &Outcome, actual: &Outcome) -> Option<String> {
+pub(crate) fn differences(case: &Case, expected: &Outcome, actual: &Outcome) -> Option<String> {
     let mut lines = Vec::new();
     if actual.ending != expected.ending {
         lines.push(format!("  ended with {} instead of {}", actual.ending, expected.ending));

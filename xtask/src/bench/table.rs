@@ -5,103 +5,206 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum as _;
 
-use super::{KernelResult, Options, RUNNERS, Runner, StartResult, machine};
-use crate::programs::Group;
+use super::measured::Measured;
+use super::{Options, Results, Runner, machine};
 use crate::statistics::{geometric_mean, median};
-use crate::tools::Qemu;
 use crate::workspace::Workspace;
 
 /// The page's own text stands around these lines.
 const BEGIN: &str = "<!-- begin of the table that cargo xtask bench --write prints -->";
 const END: &str = "<!-- end of the table -->";
 
+/// A column: its head, and what stands in it for one row.
+type Column = (&'static str, fn(&Measured) -> String);
+
+/// A column of means: its head, and the number of one row that goes into it. A row without it is left out of the mean.
+type Mean = (&'static str, fn(&Measured) -> Option<f64>);
+
+const KERNELS: &[Column] = &[
+    ("kernel", |row| row.name.clone()),
+    ("group", |row| row.group.to_owned()),
+    ("native ns/round", |row| number(scaled(median(&row.steady[Runner::Native.index()]), 1e9), 0)),
+    ("steady x native: qemu, qemu rv64, tradux", |row| ratios(row, Measured::steady_ratio)),
+    ("whole x native: qemu, qemu rv64, tradux", |row| ratios(row, Measured::whole_ratio)),
+    ("qemu / tradux, steady", |row| number(row.steady_ratio(Runner::Qemu, Runner::Tradux), 2)),
+    ("qemu rv64 / tradux, steady", |row| number(row.steady_ratio(Runner::QemuRv64, Runner::Tradux), 2)),
+    ("qemu rv64 / tradux, whole", |row| number(row.whole_ratio(Runner::QemuRv64, Runner::Tradux), 2)),
+    ("compiling", |row| percent(row.once.compiling_share())),
+    ("interpreting", |row| percent(interpreting_share(row))),
+    ("compiled instructions: whole, steady", |row| {
+        format!("{}, {}", percent(row.once.compiled_share()), percent(row.compiled_steady))
+    }),
+    ("interpreter ns/insn", |row| number(row.interpreter_ns, 2)),
+    ("compiled ns/insn", |row| number(row.tradux_ns(), 2)),
+    ("guarded / plain", |row| number(row.steady_ratio(Runner::Guarded, Runner::Tradux), 2)),
+    ("MiB native, qemu rv64, tradux", peaks),
+    ("same output", same),
+];
+
+const KERNEL_MEANS: &[Mean] = &[
+    ("qemu rv64 x native", |row| row.steady_ratio(Runner::QemuRv64, Runner::Native)),
+    ("tradux x native, steady", |row| row.steady_ratio(Runner::Tradux, Runner::Native)),
+    ("tradux x native, whole", |row| row.whole_ratio(Runner::Tradux, Runner::Native)),
+    ("qemu / tradux, steady", |row| row.steady_ratio(Runner::Qemu, Runner::Tradux)),
+    ("qemu rv64 / tradux, steady", |row| row.steady_ratio(Runner::QemuRv64, Runner::Tradux)),
+    ("qemu rv64 / tradux, whole", |row| row.whole_ratio(Runner::QemuRv64, Runner::Tradux)),
+    ("interpreter / compiled", |row| Some(row.interpreter_ns? / row.tradux_ns()?)),
+    ("guarded / plain", |row| row.steady_ratio(Runner::Guarded, Runner::Tradux)),
+    ("memory, tradux / qemu rv64", memory_ratio),
+];
+
+const GUARDED: &[Column] = &[
+    ("kernel", |row| row.name.clone()),
+    ("group", |row| row.group.to_owned()),
+    ("guarded / plain, steady", |row| number(row.steady_ratio(Runner::Guarded, Runner::Tradux), 2)),
+    ("guarded / plain, whole", |row| number(row.whole_ratio(Runner::Guarded, Runner::Tradux), 2)),
+    ("same output", same),
+];
+
+const GUARDED_MEANS: &[Mean] = &[
+    ("guarded / plain, steady", |row| row.steady_ratio(Runner::Guarded, Runner::Tradux)),
+    ("guarded / plain, whole", |row| row.whole_ratio(Runner::Guarded, Runner::Tradux)),
+];
+
+const START: &[Column] = &[
+    ("program", |row| row.name.clone()),
+    ("native ms", |row| number(scaled(median(&row.whole[Runner::Native.index()]), 1e3), 2)),
+    ("tradux ms", |row| number(scaled(median(&row.whole[Runner::Tradux.index()]), 1e3), 2)),
+    ("x native: qemu, qemu rv64, tradux", |row| ratios(row, Measured::whole_ratio)),
+    ("qemu / tradux", |row| number(row.whole_ratio(Runner::Qemu, Runner::Tradux), 2)),
+    ("qemu rv64 / tradux", |row| number(row.whole_ratio(Runner::QemuRv64, Runner::Tradux), 2)),
+    ("compiling", |row| percent(row.once.compiling_share())),
+    ("compiled instructions", |row| percent(row.once.compiled_share())),
+    ("MiB native, qemu rv64, tradux", peaks),
+    ("same output", same),
+];
+
+const START_MEANS: &[Mean] = &[
+    ("tradux x native", |row| row.whole_ratio(Runner::Tradux, Runner::Native)),
+    ("qemu / tradux", |row| row.whole_ratio(Runner::Qemu, Runner::Tradux)),
+    ("qemu rv64 / tradux", |row| row.whole_ratio(Runner::QemuRv64, Runner::Tradux)),
+    ("memory, tradux / qemu rv64", memory_ratio),
+];
+
+const PROGRAMS: &[Column] = &[
+    ("program", |row| row.name.clone()),
+    ("native s", |row| number(median(&row.whole[Runner::Native.index()]), 2)),
+    ("total x native: qemu, qemu rv64, tradux", |row| ratios(row, Measured::whole_ratio)),
+    ("steady x native: qemu, qemu rv64, tradux", |row| ratios(row, Measured::steady_ratio)),
+    ("qemu / tradux, total", |row| number(row.whole_ratio(Runner::Qemu, Runner::Tradux), 2)),
+    ("qemu rv64 / tradux, total", |row| number(row.whole_ratio(Runner::QemuRv64, Runner::Tradux), 2)),
+    ("qemu rv64 / tradux, steady", |row| number(row.steady_ratio(Runner::QemuRv64, Runner::Tradux), 2)),
+    ("compiling", |row| percent(row.once.compiling_share())),
+    ("compiled instructions", |row| percent(row.once.compiled_share())),
+    ("MiB native, qemu rv64, tradux", peaks),
+    ("same output", same),
+];
+
+const PROGRAM_MEANS: &[Mean] = &[
+    ("tradux x native, total", |row| row.whole_ratio(Runner::Tradux, Runner::Native)),
+    ("tradux x native, steady", |row| row.steady_ratio(Runner::Tradux, Runner::Native)),
+    ("qemu / tradux, total", |row| row.whole_ratio(Runner::Qemu, Runner::Tradux)),
+    ("qemu rv64 / tradux, total", |row| row.whole_ratio(Runner::QemuRv64, Runner::Tradux)),
+    ("qemu rv64 / tradux, steady", |row| row.steady_ratio(Runner::QemuRv64, Runner::Tradux)),
+    ("memory, tradux / qemu rv64", memory_ratio),
+];
+
 /// Everything that one run of the benchmark measured.
-pub(super) fn print(
-    workspace: &Workspace,
-    options: &Options,
-    qemu: &Qemu,
-    results: &[KernelResult],
-    start: &StartResult,
-) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail, here and below.
-    let _ = write!(
-        text,
-        "Command: `{}`. Commit: {}. Machine: {}. Reference: {}. Medians of {} interleaved rounds.\n\n",
+pub(super) fn print(workspace: &Workspace, options: &Options, qemu: &str, results: &Results) -> String {
+    let mut text = format!(
+        "Command: `{}`. Commit: {}. Machine: {}. Reference: {qemu}. Medians of {} interleaved rounds.\n",
         command(options),
         commit(workspace),
         machine(),
-        qemu.version,
         options.rounds.max(1)
     );
-    text.push_str(
-        "Steady state. *x native*: CPU time for the same work, native being 1. *qemu / tradux*: how many times more CPU time qemu-user takes. \
-         *whole run*: CPU time of a run of n rounds with start-up and compilation, against its steady state.\n\n\
-         | kernel | group | native ns/round | qemu rv64 x native | qemu x native | tradux x native | qemu rv64 / tradux | qemu / tradux | whole run | \
-         compiled: whole, steady | interpreter ns/insn | compiled ns/insn | MiB native, qemu, tradux | same output |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for result in results {
-        let native = median(&result.steady[Runner::Native.index()]).map(|seconds| seconds * 1e9);
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            result.name,
-            result.group.name(),
-            number(native, 0),
-            number(result.ratio(Runner::QemuRv64, Runner::Native), 2),
-            number(result.ratio(Runner::Qemu, Runner::Native), 2),
-            number(result.ratio(Runner::Tradux, Runner::Native), 2),
-            number(result.ratio(Runner::QemuRv64, Runner::Tradux), 2),
-            number(result.ratio(Runner::Qemu, Runner::Tradux), 2),
-            number(median(&result.whole), 2),
-            shares(result),
-            number(Some(result.interpreter), 2),
-            number(result.tradux_ns(), 2),
-            [Runner::Native, Runner::QemuRv64, Runner::Tradux]
-                .map(|runner| mebibytes(result.peak[runner.index()]))
-                .join(", "),
-            if result.same { "yes" } else { "NO" }
-        );
-    }
-    text.push_str("\nGeometric means.\n\n| group | kernels | qemu rv64 x native | tradux x native | qemu rv64 / tradux | qemu / tradux | interpreter / compiled |\n|---|---|---|---|---|---|---|\n");
-    let groups = Group::ALL.iter().map(|group| (group.name(), Some(*group))).chain([("all", None)]);
-    for (name, group) in groups {
-        let members: Vec<&KernelResult> =
-            results.iter().filter(|result| group.is_none_or(|group| result.group == group)).collect();
-        if members.is_empty() {
-            continue;
+    let Results { kernels, guarded, start, programs } = results;
+    for (title, rows, columns, means) in [
+        ("Kernels", kernels, KERNELS, KERNEL_MEANS),
+        ("Kernels with a handler of SIGSEGV", guarded, GUARDED, GUARDED_MEANS),
+        ("Start-up", start, START, START_MEANS),
+        ("Programs", programs, PROGRAMS, PROGRAM_MEANS),
+    ] {
+        if !rows.is_empty() {
+            // Writing to a string cannot fail, here and below.
+            let _ = write!(text, "\n### {title}\n\n{}\n{}", table(rows, columns), mean_table(rows, means));
         }
-        let mean = |value: &dyn Fn(&KernelResult) -> Option<f64>| {
-            let values: Option<Vec<f64>> = members.iter().map(|member| value(member)).collect();
-            values.and_then(|values| geometric_mean(&values))
-        };
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} | {} | {} | {} | {} |",
-            members.len(),
-            number(mean(&|r| r.ratio(Runner::QemuRv64, Runner::Native)), 2),
-            number(mean(&|r| r.ratio(Runner::Tradux, Runner::Native)), 2),
-            number(mean(&|r| r.ratio(Runner::QemuRv64, Runner::Tradux)), 2),
-            number(mean(&|r| r.ratio(Runner::Qemu, Runner::Tradux)), 2),
-            number(mean(&|r| Some(r.interpreter / r.tradux_ns()?)), 1),
-        );
-    }
-    text.push_str(
-        "\nStart-up: `hello`, statically linked with glibc.\n\n| runner | CPU ms | peak MiB |\n|---|---|---|\n",
-    );
-    for runner in RUNNERS {
-        let name = match runner {
-            Runner::Native => "native",
-            Runner::QemuRv64 => "qemu-riscv64 -cpu rv64",
-            Runner::Qemu => "qemu-riscv64",
-            Runner::Tradux => "tradux",
-        };
-        let cpu = median(&start.cpu[runner.index()]).map(|seconds| seconds * 1e3);
-        let _ = writeln!(text, "| {name} | {} | {} |", number(cpu, 2), mebibytes(start.peak[runner.index()]));
     }
     text
+}
+
+fn table(rows: &[Measured], columns: &[Column]) -> String {
+    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let mut text = line(heads.iter().copied()) + &line(heads.iter().map(|_| "---"));
+    for row in rows {
+        text += &line(columns.iter().map(|(_, value)| value(row)));
+    }
+    text
+}
+
+/// Geometric means over each group, and over all rows.
+fn mean_table(rows: &[Measured], means: &[Mean]) -> String {
+    let heads = ["geometric means", "rows"].into_iter().chain(means.iter().map(|(head, _)| *head));
+    let heads: Vec<&str> = heads.collect();
+    let mut text = line(heads.iter().copied()) + &line(heads.iter().map(|_| "---"));
+    let mut groups: Vec<&str> = Vec::new();
+    for row in rows {
+        if !groups.contains(&row.group) {
+            groups.push(row.group);
+        }
+    }
+    let single = groups.len() == 1;
+    let chosen = groups.into_iter().map(Some).filter(|_| !single).chain([None]);
+    for group in chosen {
+        let members: Vec<&Measured> = rows.iter().filter(|row| group.is_none_or(|group| row.group == group)).collect();
+        let numbers = means.iter().map(|(_, value)| {
+            let values: Vec<f64> = members.iter().filter_map(|row| value(row)).collect();
+            number(geometric_mean(&values), 2)
+        });
+        text += &line([group.unwrap_or("all").to_owned(), members.len().to_string()].into_iter().chain(numbers));
+    }
+    text
+}
+
+fn line(cells: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    let mut text = String::from("|");
+    for cell in cells {
+        let _ = write!(text, " {cell} |");
+    }
+    text + "\n"
+}
+
+fn ratios(row: &Measured, ratio: fn(&Measured, Runner, Runner) -> Option<f64>) -> String {
+    let runners = [Runner::Qemu, Runner::QemuRv64, Runner::Tradux];
+    runners.map(|runner| number(ratio(row, runner, Runner::Native), 2)).join(", ")
+}
+
+fn peaks(row: &Measured) -> String {
+    [Runner::Native, Runner::QemuRv64, Runner::Tradux].map(|runner| mebibytes(row.peak[runner.index()])).join(", ")
+}
+
+fn memory_ratio(row: &Measured) -> Option<f64> {
+    let [tradux, qemu] = [Runner::Tradux, Runner::QemuRv64].map(|runner| row.peak[runner.index()] as f64);
+    (tradux > 0.0 && qemu > 0.0).then_some(tradux / qemu)
+}
+
+/// Share of the CPU time of a whole run that interpreting took, from what an interpreted instruction takes.
+fn interpreting_share(row: &Measured) -> Option<f64> {
+    (row.once.cpu > 0.0).then_some(row.once.interpreted as f64 * row.interpreter_ns? / 1e9 / row.once.cpu)
+}
+
+fn same(row: &Measured) -> String {
+    (if row.same { "yes" } else { "NO" }).to_owned()
+}
+
+fn scaled(value: Option<f64>, factor: f64) -> Option<f64> {
+    value.map(|value| value * factor)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.filter(|share| share.is_finite()).map_or_else(|| "-".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
 /// Puts the table between the marks in `docs/performance.md`.
@@ -117,8 +220,12 @@ pub(super) fn write(workspace: &Workspace, table: &str) -> Result<()> {
 
 fn command(options: &Options) -> String {
     let mut command = format!("cargo xtask bench --rounds {}", options.rounds.max(1));
+    if !options.set.is_empty() {
+        let names = options.set.iter().filter_map(|set| Some(set.to_possible_value()?.get_name().to_owned()));
+        command += &format!(" --set {}", names.collect::<Vec<_>>().join(","));
+    }
     if !options.only.is_empty() {
-        command += &format!(" --only {}", options.only);
+        command += &format!(" --only {}", options.only.join(","));
     }
     if options.quick {
         command += " --quick";
@@ -143,13 +250,31 @@ pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     value.filter(|value| value.is_finite()).map_or_else(|| "-".into(), |value| format!("{value:.digits$}"))
 }
 
-/// Shares of compiled instructions, whole and steady. The interpreter may run fewer instructions in a longer run, since
-/// compiling in the background is a matter of time; such a difference counts as none.
-fn shares(result: &KernelResult) -> String {
-    format!("{:.1} %, {:.1} %", result.compiled * 100.0, result.compiled_steady.min(1.0) * 100.0)
-}
-
 /// KiB as MiB.
 pub(crate) fn mebibytes(kib: u64) -> String {
     format!("{:.1}", kib as f64 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_means_and_what_was_not_measured() {
+        let mut fast = Measured::new("fast", "one");
+        let mut slow = Measured::new("slow", "two");
+        for (row, seconds) in [(&mut fast, 2.0), (&mut slow, 8.0)] {
+            row.whole[Runner::Native.index()] = vec![1.0, 1.0, 5.0];
+            row.whole[Runner::Tradux.index()] = vec![seconds, seconds, 5.0 * seconds];
+        }
+        slow.same = false;
+        let rows = [fast, slow];
+        let text = table(&rows, PROGRAMS);
+        assert!(text.lines().all(|line| line.matches('|').count() == PROGRAMS.len() + 1), "{text}");
+        assert!(text.contains("| fast | 1.00 | -, -, 2.00 | -, -, - |"), "{text}");
+        assert!(text.lines().last().is_some_and(|line| line.ends_with("| NO |")), "{text}");
+        let means = mean_table(&rows, PROGRAM_MEANS);
+        assert!(means.contains("| two | 1 | 8.00 | - |"), "{means}");
+        assert!(means.lines().last().is_some_and(|line| line.starts_with("| all | 2 | 4.00 | - |")), "{means}");
+    }
 }

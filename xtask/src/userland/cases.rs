@@ -37,6 +37,12 @@ pub(crate) struct Case {
     pub(crate) script: Script,
     /// Names of files in `xtask/userland/files` that stand beside the script.
     pub(crate) shared: Vec<String>,
+    /// Names of guest programs that stand beside the script, built for the runner's architecture.
+    pub(crate) guests: Vec<String>,
+    /// For benchmarks: the amount of work that `@WORK@` stands for, if the case has one.
+    pub(crate) work: Option<u64>,
+    /// For benchmarks: how many times the command runs, one after the other.
+    pub(crate) repeat: u32,
     /// Name and text of every file in the working directory; the script, if there is one, first.
     pub(crate) files: Vec<(String, String)>,
 }
@@ -107,6 +113,24 @@ impl Case {
         let text = String::from_utf8_lossy(output).into_owned();
         self.normalise.iter().fold(text, |text, normalisation| normalisation.apply(&text)).into_bytes()
     }
+
+    /// The same with `@WORK@` and `@TRIPLE@` replaced, the latter by the compiler's name for an architecture of Debian's.
+    pub(crate) fn filled(&self, work: u64, architecture: &str) -> Case {
+        let machine = super::machine_of(architecture);
+        let fill =
+            |text: &str| text.replace("@WORK@", &work.to_string()).replace("@TRIPLE@", &format!("{machine}-linux-gnu"));
+        Case {
+            interpreter: self.interpreter.iter().map(|word| fill(word)).collect(),
+            files: self.files.iter().map(|(name, text)| (name.clone(), fill(text))).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The cases of one table, which share no files with others.
+pub(crate) fn read_table(file: &Path) -> Result<Vec<Case>> {
+    let text = fs::read_to_string(file).with_context(|| format!("{} is missing", file.display()))?;
+    parse(&text).with_context(|| file.display().to_string())
 }
 
 /// Every case of every table in `folder`, tables and cases in order.
@@ -119,8 +143,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Case>> {
     files.sort();
     let mut cases = Vec::new();
     for file in files {
-        let text = fs::read_to_string(&file)?;
-        cases.extend(parse(&text).with_context(|| file.display().to_string())?);
+        cases.extend(read_table(&file)?);
     }
     let mut names = BTreeSet::new();
     for case in &mut cases {
@@ -174,6 +197,9 @@ fn parse_case(section: &str) -> Result<Case> {
         interpreter: Vec::new(),
         script: Script::Argument,
         shared: Vec::new(),
+        guests: Vec::new(),
+        work: None,
+        repeat: 1,
         files: Vec::new(),
     };
     let mut script_name = "case".to_owned();
@@ -188,6 +214,9 @@ fn parse_case(section: &str) -> Result<Case> {
             "status" => case.status = value.parse().context("status")?,
             "not-qemu" => case.not_qemu = Some(value.to_owned()),
             "files" => case.shared = words().map(str::to_owned).collect(),
+            "guests" => case.guests = words().map(str::to_owned).collect(),
+            "work" => case.work = Some(value.parse().context("work")?),
+            "repeat" => case.repeat = value.parse().context("repeat")?,
             "file" => script_name = value.to_owned(),
             "normalise" => {
                 let named = words().map(|name| Normalisation::named(name).with_context(|| format!("normalise {name}")));
@@ -263,6 +292,19 @@ mod tests {
         assert!(cases.len() >= 60, "{} cases", cases.len());
         assert!(cases.iter().filter(|case| case.quick).count() >= 10);
         assert!(cases.iter().all(|case| !(case.quick && case.long)), "a quick case is not long");
+    }
+
+    #[test]
+    fn the_tables_of_the_benchmark_are_well_formed() {
+        let cases = read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("bench")).expect("the tables can be read");
+        assert!(cases.iter().filter(|case| case.work.is_some()).count() >= 12);
+        for case in &cases {
+            let text: String = case.filled(7, "amd64").files.iter().map(|(_, text)| text.as_str()).collect();
+            assert!(!text.contains("@WORK@") && !text.contains("@TRIPLE@"), "{}", case.name);
+            let uses_work = case.files.iter().any(|(_, text)| text.contains("@WORK@"));
+            assert_eq!(uses_work, case.work.is_some(), "{}", case.name);
+            assert!(case.repeat >= 1, "{}", case.name);
+        }
     }
 
     #[test]

@@ -37,17 +37,23 @@ pub(crate) struct Runner {
 
 enum How {
     Native,
-    Qemu(Qemu),
+    Qemu {
+        qemu: Qemu,
+        /// Its CPU, if not the default one.
+        cpu: Option<&'static str>,
+    },
     Tradux {
         program: PathBuf,
         tier: String,
+        /// Further options.
+        options: Vec<String>,
         /// Whether it can confine programs to a tree (`--root`).
         confines: bool,
     },
 }
 
 /// The CPU of the reference emulator: the architecture's base, for which Debian builds.
-const QEMU_CPU: &str = "rv64";
+pub(crate) const QEMU_CPU: &str = "rv64";
 
 impl Runner {
     /// Programs of this machine's own architecture.
@@ -56,10 +62,10 @@ impl Runner {
     }
 
     /// Programs on the reference emulator, which must be static to be seen inside a tree.
-    pub(crate) fn qemu(sysroot: Sysroot, qemu: Qemu) -> Result<Runner> {
+    pub(crate) fn qemu(sysroot: Sysroot, qemu: Qemu, cpu: Option<&'static str>) -> Result<Runner> {
         let path = fs::canonicalize(&qemu.path)
             .with_context(|| format!("{} must be a file of its own, fetched into target/tools", qemu.path.display()))?;
-        Ok(Runner { sysroot, how: How::Qemu(Qemu { path, ..qemu }) })
+        Ok(Runner { sysroot, how: How::Qemu { qemu: Qemu { path, ..qemu }, cpu } })
     }
 
     /// Programs on tradux.
@@ -69,14 +75,28 @@ impl Runner {
         if !confines {
             println!("note: this tradux has no --root; programs run with -L, and confined cases are skipped");
         }
-        Ok(Runner { sysroot, how: How::Tradux { program, tier: tier.to_owned(), confines } })
+        let how = How::Tradux { program, tier: tier.to_owned(), options: Vec::new(), confines };
+        Ok(Runner { sysroot, how })
+    }
+
+    /// The same with further options of tradux.
+    pub(crate) fn with_options(mut self, more: &[&str]) -> Runner {
+        if let How::Tradux { options, .. } = &mut self.how {
+            options.extend(more.iter().map(|&option| option.to_owned()));
+        }
+        self
+    }
+
+    /// Debian's name of the architecture of its programs.
+    pub(crate) fn architecture(&self) -> &str {
+        &self.sysroot.architecture
     }
 
     /// The runner's name in folders.
     fn name(&self) -> &'static str {
         match &self.how {
             How::Native => "native",
-            How::Qemu(_) => "qemu",
+            How::Qemu { .. } => "qemu",
             How::Tradux { .. } => "tradux",
         }
     }
@@ -86,7 +106,8 @@ impl Runner {
         let architecture = &self.sysroot.architecture;
         match &self.how {
             How::Native => format!("this machine ({architecture})"),
-            How::Qemu(qemu) => format!("{} -cpu {QEMU_CPU}", qemu.version),
+            How::Qemu { qemu, cpu: Some(cpu) } => format!("{} -cpu {cpu}", qemu.version),
+            How::Qemu { qemu, cpu: None } => qemu.version.clone(),
             How::Tradux { program, tier, .. } => format!("{} with tier {tier}", program.display()),
         }
     }
@@ -95,7 +116,7 @@ impl Runner {
     pub(crate) fn cannot(&self, case: &Case) -> Option<String> {
         match &self.how {
             How::Native => None,
-            How::Qemu(_) => case.not_qemu.as_ref().map(|why| format!("not on qemu-user: {why}")),
+            How::Qemu { .. } => case.not_qemu.as_ref().map(|why| format!("not on qemu-user: {why}")),
             How::Tradux { confines: true, .. } => None,
             How::Tradux { confines: false, .. } => {
                 (case.confined || case.root).then(|| "needs a tradux with --root".to_owned())
@@ -109,13 +130,14 @@ impl Runner {
             guest.push(case.files[0].0.clone().into());
         }
         let user = if case.root { 0 } else { USER };
-        let inside = |words| Inside::new(&self.sysroot.folder, scratch, user, words);
+        let inside = |words| Inside::new(&self.sysroot.folder, scratch, user, words).repeated(case.repeat);
         match &self.how {
             How::Native => inside(guest).with_chroot(),
-            How::Qemu(qemu) => inside(guest).with_chroot().with_binfmt(&qemu.path),
-            How::Tradux { program, tier, confines } => {
+            How::Qemu { qemu, .. } => inside(guest).with_chroot().with_binfmt(&qemu.path),
+            How::Tradux { program, tier, options, confines } => {
                 let root = jail::mounted(scratch);
                 let mut words: Vec<OsString> = vec![program.into(), "run".into(), "--tier".into(), tier.into()];
+                words.extend(options.iter().map(OsString::from));
                 words.push(if *confines { "--root".into() } else { "-L".into() });
                 words.push(root.clone().into());
                 words.push("--".into());
@@ -161,6 +183,10 @@ impl Job<'_> {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
             }
         }
+        for name in &self.case.guests {
+            let program = self.workspace.guests(super::machine_of(runner.architecture())).join(name);
+            fs::copy(&program, work.join(name)).with_context(|| format!("{} is missing", program.display()))?;
+        }
         let words = jail::words(&runner.inside(self.case, &scratch))?;
         let mut invocation = Invocation::new(&scratch, words);
         invocation.environment = environment(self.case, runner);
@@ -168,7 +194,11 @@ impl Job<'_> {
         if self.case.script == Script::Input {
             invocation.input = self.case.files[0].1.clone().into_bytes();
         }
-        let outcome = invocation.run()?;
+        let mut outcome = invocation.run()?;
+        let text = fs::read_to_string(jail::usage(&scratch)).unwrap_or_default();
+        if let Some((cpu, peak)) = text.split_once(' ') {
+            (outcome.cpu, outcome.peak_kib) = (Duration::from_micros(cpu.parse()?), peak.parse()?);
+        }
         if self.keep {
             fs::write(scratch.join("stdout"), &outcome.stdout)?;
             fs::write(scratch.join("stderr"), &outcome.stderr)?;
@@ -197,8 +227,8 @@ fn environment(case: &Case, runner: &Runner) -> Vec<(OsString, OsString)> {
         ("PYTHONHASHSEED", "0"),
         ("PERL_HASH_SEED", "0"),
     ];
-    if let How::Qemu(_) = runner.how {
-        variables.push(("QEMU_CPU", QEMU_CPU));
+    if let How::Qemu { cpu: Some(cpu), .. } = runner.how {
+        variables.push(("QEMU_CPU", cpu));
     }
     variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
