@@ -18,6 +18,7 @@ use vm_linux::{Filter, TraceOptions};
     after_help = "Examples:\n  \
         tradux run ./hello                       run a riscv64 program\n  \
         tradux run --stats ./prog a b < input    and print statistics to standard error\n  \
+        tradux run --profile ./prog              and say where its time went\n  \
         tradux run -L /opt/riscv ./prog          look files up below /opt/riscv first\n  \
         tradux disasm ./prog main                disassemble a function\n  \
         tradux translate --to aarch64 ./prog main  host code of a function, block by block\n  \
@@ -52,13 +53,22 @@ pub(crate) enum Command {
     },
 }
 
-/// How statistics are printed.
+/// How statistics and profiles are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatsFormat {
-    /// A line a number
+pub(crate) enum ReportFormat {
+    /// For people
     Text,
     /// One JSON object
     Json,
+}
+
+/// How machine code is named to the host's perf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerfFormat {
+    /// A map of addresses, perf-PID.map in /tmp
+    Map,
+    /// A dump with the code itself, jit-PID.dump in the folder for temporary files; for `perf inject --jit`
+    Jitdump,
 }
 
 /// Arguments of `run`.
@@ -70,7 +80,19 @@ pub(crate) struct RunArgs {
     pub(crate) tier: TierPolicy,
     /// Print statistics to standard error when the program ends
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
-    pub(crate) stats: Option<StatsFormat>,
+    pub(crate) stats: Option<ReportFormat>,
+    /// Print to standard error, when the program ends, where its CPU time went and which of its functions took it
+    ///
+    /// Names come from the symbol tables of the files that the program has mapped. Children that the program forks are not
+    /// seen unless they execute a program themselves.
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub(crate) profile: Option<ReportFormat>,
+    /// Append the profile to this file instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile_to: Option<PathBuf>,
+    /// Name compiled code to the host's `perf`, in a file that is written when the program ends
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) perf: Option<PerfFormat>,
     /// Print system calls to standard error, as strace does: all of them, or those that FILTER names
     ///
     /// FILTER is a list of names and of the classes %file, %desc, %process, %network, %signal, %ipc and %memory, separated
@@ -217,7 +239,7 @@ mod tests {
     fn options_after_the_program_are_its_own() {
         let parsed = Arguments::parse_from(["tradux", "run", "--stats", "prog", "--strace", "-L", "x"]);
         let Command::Run(run) = parsed.command else { panic!("run was asked for") };
-        assert_eq!(run.stats, Some(StatsFormat::Text));
+        assert_eq!(run.stats, Some(ReportFormat::Text));
         assert!(run.trace().is_none() && run.sysroot.is_none());
         assert_eq!(run.command, ["prog", "--strace", "-L", "x"]);
     }

@@ -4,6 +4,9 @@
 mod args;
 mod code;
 mod commands;
+mod profile;
+mod reports;
+mod statistics;
 
 use std::fmt;
 use std::io::{self, Write as _};

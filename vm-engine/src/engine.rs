@@ -1,10 +1,8 @@
 //! [`Engine`], shared by the guest's threads, and [`Vcpu`], one guest thread.
 
 use std::io;
-#[cfg(feature = "jit")]
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
 use vm_ir::{BlockSource, HeldSource, Helper};
@@ -17,6 +15,7 @@ use crate::hot::HotspotDetector;
 use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
 #[cfg(feature = "jit")]
 use crate::native::{Hold, Native, NativeVcpu};
+use crate::sample::{Meter, Profiler};
 use crate::stats::{Counters, EngineStats, LocalCounters};
 
 /// Why an engine could not be made.
@@ -49,6 +48,8 @@ pub struct Engine {
     pub(crate) config: Config,
     pub(crate) detector: HotspotDetector,
     pub(crate) counters: Counters,
+    /// What samples the vCPUs, once somebody has asked for that.
+    pub(crate) profiler: OnceLock<Arc<Profiler>>,
     /// Generation of guest code: moves on when code may have changed.
     pub(crate) generation: AtomicU32,
     /// Number of the current cache of blocks.
@@ -104,6 +105,7 @@ impl Engine {
             exact: AtomicU8::new(config.exact as u8),
             config,
             counters: Counters::default(),
+            profiler: OnceLock::new(),
             generation: AtomicU32::new(1),
             cache_number: AtomicU64::new(0),
             caches: Mutex::new(caches),
@@ -134,6 +136,7 @@ impl Engine {
             interpreter: Interpreter::new(Arc::clone(&cache)),
             lowering: Lowering::default(),
             local: LocalCounters::default(),
+            meter: Arc::new(Meter::new()),
             cache,
             cache_number,
         }
@@ -389,6 +392,8 @@ pub struct Vcpu {
     pub(crate) interpreter: Interpreter,
     pub(crate) lowering: Lowering,
     pub(crate) local: LocalCounters,
+    /// Says what it does.
+    pub(crate) meter: Arc<Meter>,
     pub(crate) cache: Arc<Tier0Cache>,
     pub(crate) cache_number: u64,
 }

@@ -12,6 +12,8 @@
 
 #[cfg(feature = "jit")]
 mod cache;
+#[allow(unsafe_code, reason = "the clock of another thread has no safe name")]
+mod clock;
 mod config;
 mod disturb;
 mod engine;
@@ -31,10 +33,13 @@ mod jit;
 #[cfg(feature = "jit")]
 #[allow(unsafe_code, reason = "answers for the code that it enters")]
 mod native;
+#[cfg(feature = "jit")]
+mod observe;
 mod profile;
 #[cfg(feature = "jit")]
 mod region;
 mod run;
+mod sample;
 mod stats;
 pub mod threads;
 
@@ -43,9 +48,12 @@ pub use engine::{Engine, EngineError, ForkGuard, InterruptHandle, Vcpu};
 pub use hot::{Heat, HotspotDetector, Verdict};
 #[cfg(feature = "jit")]
 pub use jit::{CompileError, HostCode, compile_for};
+#[cfg(feature = "jit")]
+pub use observe::{CodeObserver, PublishedCode};
 pub use profile::BlockProfile;
 #[cfg(feature = "jit")]
 pub use region::{CompileOptions, MemoryMode, RegionBlock, RegionPlan};
+pub use sample::{Activity, Profile, Sample};
 pub use stats::{EngineStats, RegionStats};
 
 #[cfg(test)]

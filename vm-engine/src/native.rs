@@ -8,6 +8,7 @@ use vm_ir::{Block, Effort, End};
 
 use crate::cache::quiesce::Reader;
 use crate::cache::{Held, TieredCodeCache};
+use crate::clock;
 use crate::config::TierPolicy;
 use crate::disturb;
 use crate::engine::{Engine, EngineError};
@@ -19,6 +20,7 @@ use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
 use crate::region::{CompileOptions, MemoryMode, Profile, Quality, Seen, discover};
 use crate::run::Went;
+use crate::sample::{Activity, Meter};
 
 /// Guest instructions in a region of the first tier at most.
 const TIER_ONE_INSTRUCTIONS: usize = 400;
@@ -171,6 +173,7 @@ fn worker(engine: Weak<Engine>, jit: Arc<Jit>) -> Worker {
 
 fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace) -> Made {
     let cache = &engine.native().ok_or(Failure::NotNow)?.cache;
+    let began = clock::own_cpu_ns();
     let mut ticket = cache.ticket();
     let profile = EngineProfile {
         engine,
@@ -192,16 +195,18 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
         CompiledTier::One | CompiledTier::Two => most,
     };
     let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
-    let links = plan.links().len();
-    cache.allocate_links(&mut ticket, links + plan.counters()).map_err(|_| Failure::NotNow)?;
-    let counters = ticket.first_link + links as u32..ticket.first_link + (links + plan.counters()) as u32;
-    cache.arm(counters, u64::from(engine.config.optimise_threshold.max(1)));
+    let (links, counters) = (plan.links().len(), plan.counters());
+    cache.allocate_links(&mut ticket, links, plan.options.count, counters).map_err(|_| Failure::NotNow)?;
+    cache.arm(ticket.entry_counters(), u64::from(engine.config.optimise_threshold.max(1)));
     let shown = ShownOnPanic { plan: &plan };
     disturb::dawdle(engine, request.key);
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
     drop(shown);
     match made {
-        Ok(region) => Ok((ticket, region)),
+        Ok(mut region) => {
+            region.compile_ns = clock::own_cpu_ns().saturating_sub(began);
+            Ok((ticket, region))
+        }
         Err(_) => {
             cache.abandon(&ticket);
             Err(Failure::Never)
@@ -369,6 +374,7 @@ impl NativeVcpu {
         engine: &Engine,
         native: &Native,
         frame: &mut OwnFrame,
+        meter: &Meter,
         is_cold: &dyn Fn(BlockKey) -> bool,
     ) -> Went {
         native.promote(engine);
@@ -381,7 +387,9 @@ impl NativeVcpu {
             None => {
                 // Compiling takes long, and whoever drops code waits for the vCPUs that may be running it.
                 self.leave();
+                meter.now(Activity::Compile);
                 let made = compile_first(engine, native, key);
+                meter.now(Activity::Dispatch);
                 self.arrive(native);
                 match (made, native.cache.lookup(key)) {
                     (First::Made, Some(code)) => code,
@@ -394,7 +402,7 @@ impl NativeVcpu {
         };
         self.remember(key.pc, code);
         let session = hostfp::Session::begin();
-        let went = self.follow(engine, native, frame, code, is_cold);
+        let went = self.follow(engine, native, frame, meter, code, is_cold);
         let flags = frame.state().fp_flags() | hostfp::gather();
         frame.state_mut().set_fp_flags(flags);
         drop(session);
@@ -407,17 +415,20 @@ impl NativeVcpu {
         engine: &Engine,
         native: &Native,
         frame: &mut OwnFrame,
+        meter: &Meter,
         mut code: CodePtr,
         is_cold: &dyn Fn(BlockKey) -> bool,
     ) -> Went {
         loop {
             self.choose_jump_cache(frame);
+            meter.now(Activity::Compiled);
             // SAFETY:
             // - code: looked up after this vCPU's last safepoint, so its memory stays until the next one;
             // - frame: `NativeVcpu::new` set its addresses, all of which the engine owns while the vCPU lives; the jump
             //   cache is the one of the state's mode, of the length that generated code assumes;
             // - memory: the options in force when the code was compiled are those of the engine's memory.
             let exit = unsafe { frame.enter(code) };
+            meter.now(Activity::Dispatch);
             let (value, addr) = (frame.body().exit_value, GuestAddr::new(frame.body().exit_addr));
             let next = match exit {
                 ExitCode::Continue => {

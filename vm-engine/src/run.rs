@@ -8,6 +8,7 @@ use vm_ir::Effort;
 
 use crate::engine::{Vcpu, bytes_match};
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
+use crate::sample::Activity;
 
 /// A translation that was outdated before it could be used is made again this often before it runs unremembered.
 const TRANSLATION_ATTEMPTS: u32 = 4;
@@ -22,9 +23,14 @@ impl Vcpu {
     /// in which the budget is used up. A budget of zero runs nothing. Compiled code does not count its instructions
     /// while it runs, so any budget but `u64::MAX`, which is none, is spent in the interpreter.
     pub fn run_for(&mut self, budget: u64) -> Exit {
+        if let Some(profiler) = self.engine.profiler.get() {
+            profiler.enrol(&self.meter, self.frame.shared());
+        }
+        self.meter.now(Activity::Dispatch);
         let exit = self.run_loop(budget);
         self.pass_safepoint();
         self.settle();
+        self.meter.now(Activity::Outside);
         exit
     }
 
@@ -39,6 +45,7 @@ impl Vcpu {
         let mut cache = Arc::clone(&self.cache);
         loop {
             if frame.is_interrupted() {
+                self.meter.pass(self.state().pc());
                 if frame.take_interrupt() {
                     return Exit::Interrupted;
                 }
@@ -111,7 +118,9 @@ impl Vcpu {
                 stop: frame.interrupt_word(),
                 generation,
             };
+            self.meter.now(Activity::Interpret);
             let leave = self.interpreter.run(&run, block, self.frame.state_mut(), &mut fuel);
+            self.meter.now(Activity::Dispatch);
             let executed = slice - fuel;
             budget -= executed;
             self.local.instructions += executed as u64;
@@ -160,7 +169,7 @@ impl Vcpu {
                 let interprets = !self.engine.config.tier.compiles_first();
                 let is_cold =
                     |key: BlockKey| interprets && interpreter.enterable(key.pc, key.mode, generation).is_some();
-                own.run(&self.engine, native, &mut self.frame, &is_cold)
+                own.run(&self.engine, native, &mut self.frame, &self.meter, &is_cold)
             }
             _ => Went::Nowhere,
         }
@@ -193,8 +202,10 @@ impl Vcpu {
         loop {
             attempt += 1;
             let stamp = cache.stamp();
+            self.meter.now(Activity::Translate);
             let ir = self.engine.source.translate(key, &*self.engine.memory, Effort::Quick);
             let block = self.lowering.lower(&ir);
+            self.meter.now(Activity::Dispatch);
             if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS || !self.watch(cache, &block) {
                 return Found::Own(Box::new(block));
             }
@@ -234,7 +245,9 @@ impl Vcpu {
         let verdict = self.engine.detector.account(&block.heat, entries);
         #[cfg(feature = "jit")]
         if let Some(native) = self.engine.native().filter(|_| verdict.hot) {
+            self.meter.now(Activity::Compile);
             native.request(&self.engine, block.key, self.engine.detector.count(&block.heat));
+            self.meter.now(Activity::Dispatch);
         }
         block.heat.allow(verdict.ask_again);
         block.allow(generation, verdict.ask_again - 1);

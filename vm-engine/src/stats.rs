@@ -51,8 +51,19 @@ pub struct RegionStats {
     pub code_bytes: u64,
     /// Bytes of executable memory mapped now.
     pub mapped_bytes: u64,
-    /// Time spent compiling what was published, all threads together, in nanoseconds.
+    /// CPU time spent on what was published, from choosing and translating its blocks to machine code, all threads
+    /// together, in nanoseconds.
     pub compile_ns: u64,
+    /// CPU time of the threads that compile in the background in nanoseconds, for whatever came of it.
+    pub background_ns: u64,
+    /// Bytes that the regions which can run now take beside their code: links, what tells guest addresses from host ones,
+    /// and translations that nobody else holds.
+    pub record_bytes: u64,
+    /// Published regions that have not paid back, where instructions are counted; else zero. What a region saves is
+    /// estimated as a nanosecond for each guest instruction that it executed.
+    pub unpaid: u64,
+    /// CPU time spent on those in nanoseconds.
+    pub unpaid_ns: u64,
     /// Times the run loop looked for compiled code.
     pub lookups: u64,
     /// How many of these lookups found it.
@@ -60,6 +71,18 @@ pub struct RegionStats {
 }
 
 impl RegionStats {
+    /// Microseconds of compiling for each guest instruction in a published region; zero if there are none.
+    #[must_use]
+    pub fn micros_per_instruction(&self) -> f64 {
+        if self.instructions == 0 { 0.0 } else { self.compile_ns as f64 / 1000.0 / self.instructions as f64 }
+    }
+
+    /// Share of the published regions that have not paid back, 0 to 1; 0 if there are none.
+    #[must_use]
+    pub fn unpaid_share(&self) -> f64 {
+        if self.published == 0 { 0.0 } else { self.unpaid as f64 / self.published as f64 }
+    }
+
     /// Share of lookups that found compiled code, 0 to 1; 1 if there were none.
     #[must_use]
     pub fn hit_rate(&self) -> f64 {
@@ -83,12 +106,33 @@ impl fmt::Display for RegionStats {
             self.evicted, self.invalidated, self.outdated
         )?;
         writeln!(f, "executable memory         {} KiB", self.mapped_bytes / 1024)?;
-        writeln!(f, "compile time              {:.1} ms", self.compile_ns as f64 / 1e6)?;
+        writeln!(
+            f,
+            "compile time              {:.1} ms, {:.2} us a guest instruction ({:.1} ms of compile threads)",
+            self.compile_ns as f64 / 1e6,
+            self.micros_per_instruction(),
+            self.background_ns as f64 / 1e6
+        )?;
+        writeln!(
+            f,
+            "regions not paid back     {:.1} %, {:.1} ms",
+            100.0 * self.unpaid_share(),
+            self.unpaid_ns as f64 / 1e6
+        )?;
         write!(f, "code cache lookups        {} ({:.1} % hits)", self.lookups, 100.0 * self.hit_rate())
     }
 }
 
 impl EngineStats {
+    /// Bytes that blocks and code, with their records, take for each guest instruction of a block that was made for the
+    /// interpreter: where that runs everything first, for each guest instruction that was ever executed. Zero if there are
+    /// none. Translations that a block source keeps are its own business.
+    #[must_use]
+    pub fn bytes_per_instruction(&self) -> f64 {
+        let bytes = self.block_bytes + self.regions.mapped_bytes + self.regions.record_bytes;
+        if self.block_instructions == 0 { 0.0 } else { bytes as f64 / self.block_instructions as f64 }
+    }
+
     /// Share of lookups for interpreter blocks that found one, 0 to 1; 1 if there were none.
     #[must_use]
     pub fn block_hit_rate(&self) -> f64 {
@@ -160,5 +204,22 @@ mod tests {
         let stats = EngineStats { block_lookups: 4, block_hits: 3, ..EngineStats::default() };
         assert_eq!(stats.block_hit_rate(), 0.75);
         assert!(stats.to_string().contains("75.0 %"));
+        assert_eq!((stats.bytes_per_instruction(), RegionStats::default().micros_per_instruction()), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_economy_of_compiling_is_a_matter_of_ratios() {
+        let regions = RegionStats {
+            published: 4,
+            unpaid: 1,
+            instructions: 100,
+            compile_ns: 450_000,
+            mapped_bytes: 6000,
+            record_bytes: 1000,
+            ..RegionStats::default()
+        };
+        assert_eq!((regions.unpaid_share(), regions.micros_per_instruction()), (0.25, 4.5));
+        let stats = EngineStats { block_bytes: 5000, block_instructions: 120, regions, ..EngineStats::default() };
+        assert_eq!(stats.bytes_per_instruction(), 100.0);
     }
 }

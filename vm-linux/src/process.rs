@@ -6,10 +6,11 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vm_core::GuestAddr;
 use vm_cross_arch_support::{PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
-use vm_engine::{Config, Engine, EngineError, EngineStats};
+use vm_engine::{CodeObserver, Config, Engine, EngineError, EngineStats, Profile};
 use vm_mem::{AddressSpace, MemError};
 
 use crate::abi;
@@ -21,7 +22,9 @@ use crate::host;
 use crate::kernel::{Kernel, Origin};
 use crate::load::Loaded;
 use crate::paths::{self, View};
+use crate::perf::CodeLog;
 use crate::signal::Actions;
+use crate::symbols::Place;
 use crate::thread::Thread;
 use crate::trace::{TraceOptions, Tracer};
 
@@ -262,6 +265,32 @@ impl Process {
     #[must_use]
     pub fn engine_stats(&self) -> EngineStats {
         self.main.kernel.engine.stats()
+    }
+
+    /// Begins to sample what the process's threads do, a thousand times a second. What forked children do is not seen.
+    pub fn start_profile(&self) {
+        self.main.kernel.engine.start_profile(Duration::from_millis(1));
+    }
+
+    /// What was sampled so far, if anything was.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        self.main.kernel.engine.profile()
+    }
+
+    /// A log of the machine code that is made from now on; with the code itself if `keeps_bytes`. At most one log of a
+    /// process is filled.
+    #[must_use]
+    pub fn log_code(&self, keeps_bytes: bool) -> Arc<CodeLog> {
+        let log = Arc::new(CodeLog::new(Arc::clone(&self.main.kernel.space), keeps_bytes));
+        self.main.kernel.engine.observe_code(Arc::clone(&log) as Arc<dyn CodeObserver>);
+        log
+    }
+
+    /// Where the guest code at `addr` comes from, by what is mapped now.
+    #[must_use]
+    pub fn place(&self, addr: GuestAddr) -> Place {
+        Place::of(&self.main.kernel.space, addr)
     }
 
     /// What the translation pipeline has done so far.

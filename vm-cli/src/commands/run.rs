@@ -4,29 +4,29 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use clap::ValueEnum as _;
 use vm_engine::Config;
 use vm_linux::{Handover, Options, Process, Status};
 
-use crate::args::{RunArgs, StatsFormat};
-use crate::{complain, say};
+use crate::args::RunArgs;
+use crate::complain;
+use crate::reports::Reports;
 
 /// Exit status for a program that was found and cannot be executed, as shells have it.
 const CANNOT_EXECUTE: u8 = 126;
 
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
-    let format = args.stats;
-    start(options(args), format)
+    let reports = Reports::of(&args);
+    start(options(args, &reports), reports)
 }
 
 /// Runs a program in place of the one before, which asked for it.
 pub(crate) fn resume(handover: Handover) -> ExitCode {
-    let format = StatsFormat::from_str(&handover.carried, true).ok();
-    start(handover.options, format)
+    let reports = Reports::from_carried(&handover.carried);
+    start(handover.options, reports)
 }
 
-fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
+fn start(options: Options, reports: Reports) -> ExitCode {
     let loaded = Process::load(&options);
     // The program's descriptor is not the program's.
     drop(options);
@@ -37,13 +37,10 @@ fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
             return ExitCode::from(error.exit_status());
         }
     };
+    let reports = reports.begin(&process);
     // Children that the program forks do not come back from this.
     let status = process.run();
-    match format {
-        Some(StatsFormat::Text) => say(&text(&process)),
-        Some(StatsFormat::Json) => say(&json(&process)),
-        None => {}
-    }
+    reports.end(&process);
     match status {
         Status::Exited(status) => ExitCode::from(status),
         Status::Killed(signal) => {
@@ -58,7 +55,7 @@ fn start(options: Options, format: Option<StatsFormat>) -> ExitCode {
     }
 }
 
-fn options(args: RunArgs) -> Options {
+fn options(args: RunArgs, reports: &Reports) -> Options {
     let strace = args.trace();
     let mut command = args.command.into_iter();
     Options {
@@ -70,15 +67,12 @@ fn options(args: RunArgs) -> Options {
         root: args.root,
         strace,
         emulator: Some("/proc/self/exe".into()),
-        carried: args
-            .stats
-            .and_then(|format| format.to_possible_value())
-            .map_or_else(String::new, |value| value.get_name().to_owned()),
+        carried: reports.carried(),
         engine: Config {
             tier: args.tier,
             deterministic: args.deterministic,
             disturb: args.disturb,
-            count_instructions: args.stats.is_some(),
+            count_instructions: reports.stats.is_some(),
             ..Config::default()
         },
         ..Options::default()
@@ -97,75 +91,4 @@ fn environment(changes: Vec<OsString>) -> Vec<OsString> {
         }
     }
     variables
-}
-
-/// Largest amount of memory that this process has held so far, in KiB.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
-fn text(process: &Process) -> String {
-    let translation = process.translation_stats();
-    let cache = translation.cache;
-    let mut out = format!(
-        "{}\ntranslated blocks         {} quickly, {} fully ({} instructions)\n",
-        process.engine_stats(),
-        translation.quick,
-        translation.full,
-        translation.instructions,
-    );
-    out += &format!(
-        "result cache              {} requests ({:.1} % hits), {} evicted, {} KiB",
-        cache.requests,
-        100.0 * translation.cache_hit_rate(),
-        cache.evictions,
-        cache.bytes / 1024,
-    );
-    if let Some(peak) = peak_memory() {
-        out += &format!("\npeak memory               {peak} KiB");
-    }
-    out
-}
-
-fn json(process: &Process) -> serde_json::Value {
-    let (engine, translation) = (process.engine_stats(), process.translation_stats());
-    let (regions, cache) = (engine.regions, translation.cache);
-    serde_json::json!({
-        "instructions": { "interpreted": engine.tier0_instructions, "compiled": engine.compiled_instructions },
-        "interpreter": {
-            "blocks": engine.blocks,
-            "block_instructions": engine.block_instructions,
-            "retired": engine.blocks_retired,
-            "bytes": engine.block_bytes,
-            "lookups": engine.block_lookups,
-            "hit_rate": engine.block_hit_rate(),
-            "restarts": engine.tier0_restarts,
-        },
-        "regions": {
-            "live": regions.live,
-            "published": regions.published,
-            "instructions": regions.instructions,
-            "evicted": regions.evicted,
-            "invalidated": regions.invalidated,
-            "outdated": regions.outdated,
-            "code_bytes": regions.code_bytes,
-            "mapped_bytes": regions.mapped_bytes,
-            "compile_ns": regions.compile_ns,
-            "lookups": regions.lookups,
-            "hit_rate": regions.hit_rate(),
-        },
-        "translation": {
-            "quick": translation.quick,
-            "full": translation.full,
-            "instructions": translation.instructions,
-            "cache_requests": cache.requests,
-            "cache_hit_rate": translation.cache_hit_rate(),
-            "cache_evictions": cache.evictions,
-            "cache_bytes": cache.bytes,
-        },
-        "flushes": engine.flushes,
-        "peak_memory_kib": peak_memory(),
-    })
 }

@@ -52,6 +52,7 @@ impl Inner {
     /// Unlinks a region. The table no longer holds it, or is about to lose it.
     pub(super) fn retire(&mut self, id: RegionId) {
         let Some(region) = self.regions.remove(&id) else { return };
+        self.unpaid.add(&region, &self.links);
         self.links.unlink_incoming(id);
         self.links.retire_outgoing(id, region.first_link, region.link_count);
         self.bytes[region.tier as usize] -= region.code_len;

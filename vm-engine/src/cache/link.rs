@@ -41,6 +41,9 @@ pub(crate) struct Links {
 pub(crate) struct OutOfLinks;
 
 impl Links {
+    /// Bytes that are kept of a link beside its word.
+    pub(crate) const RECORD_BYTES: usize = size_of::<Option<Link>>();
+
     /// No links in `table`; unlinked entries will hold `stub`.
     pub(crate) fn new(table: LinkTable, stub: CodePtr) -> Self {
         Self { table, stub, records: Vec::new(), free: HashMap::new(), incoming: HashMap::new() }
@@ -76,6 +79,22 @@ impl Links {
     /// Stores `value` in a word that counts instead of leading somewhere.
     pub(crate) fn arm(&self, number: u32, value: u64) {
         self.table.entries()[number as usize].store(value, Ordering::Relaxed);
+    }
+
+    /// Makes the word of a number that is no link a counter, from zero.
+    pub(crate) fn start_counter(&self, number: u32) {
+        self.table.entries()[number as usize].store(0, Ordering::Release);
+    }
+
+    /// What a counter has come to.
+    pub(crate) fn counted(&self, number: u32) -> u64 {
+        self.table.entries()[number as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts as generated code does.
+    #[cfg(test)]
+    pub(super) fn add_to_counter(&self, number: u32, executed: u64) {
+        self.table.entries()[number as usize].fetch_add(executed, Ordering::Relaxed);
     }
 
     /// Gives numbers back. Nobody may be running code that uses them.

@@ -40,7 +40,7 @@ fn cache(budget: usize) -> TieredCodeCache {
 /// A region of one four-byte block at `pc` with `len` bytes of code and links to `targets`.
 fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Ticket, CompiledRegion) {
     let mut ticket = cache.ticket();
-    cache.allocate_links(&mut ticket, targets.len()).unwrap();
+    cache.allocate_links(&mut ticket, targets.len(), false, 0).unwrap();
     let mut ir = IrBuilder::new(key(pc));
     ir.mark(0, 4);
     let block = ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0]);
@@ -263,4 +263,31 @@ fn a_region_that_is_entered_often_is_due_once() {
     cache.lookup(key(0x100)).unwrap();
     assert_eq!(cache.take_due(), [key(0x100)]);
     assert!(cache.take_due().is_empty());
+}
+
+#[test]
+fn regions_that_saved_less_than_they_cost_are_counted_dropped_ones_too() {
+    let cache = cache(1 << 20);
+    let mut counters = Vec::new();
+    for (pc, compile_ns) in [(0x100, 5000), (0x200, 5000), (0x300, 5000)] {
+        let (_, mut region) = region(&cache, pc, 16, &[]);
+        let mut ticket = cache.ticket();
+        cache.allocate_links(&mut ticket, 0, true, 0).unwrap();
+        counters.push(ticket.counter.expect("a counter was asked for"));
+        region.compile_ns = compile_ns;
+        cache.publish(vec![(ticket, region)]).unwrap();
+    }
+    let count = |number: u32, executed| {
+        let inner = cache.lock();
+        assert_eq!(inner.links.counted(number), 0, "a counter starts at zero");
+        inner.links.add_to_counter(number, executed);
+    };
+    count(counters[0], 4999);
+    count(counters[1], 5000);
+    let stats = cache.stats();
+    assert_eq!((stats.published, stats.unpaid, stats.unpaid_ns), (3, 2, 10_000));
+    assert!(stats.record_bytes > 0);
+    cache.clear();
+    let after = cache.stats();
+    assert_eq!((after.live, after.unpaid, after.record_bytes), (0, 2, 0));
 }

@@ -72,6 +72,6 @@ pub(crate) struct CompiledRegion {
     pub(crate) counts: bool,
     /// Exactness of the state at faults that it was compiled for.
     pub(crate) faults: Exact,
-    /// Time spent on it, in nanoseconds.
+    /// CPU time spent on it, translation included, in nanoseconds.
     pub(crate) compile_ns: u64,
 }

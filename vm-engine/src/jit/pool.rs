@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -13,6 +14,7 @@ use vm_core::BlockKey;
 
 use super::compiled::{CompiledRegion, CompiledTier};
 use crate::cache::{Ticket, TieredCodeCache};
+use crate::clock;
 use crate::fault;
 use crate::threads;
 
@@ -248,6 +250,7 @@ impl Shared {
             queue.working.push(request.key);
             queue.busy += 1;
             drop(queue);
+            let began = clock::own_cpu_ns();
             let made = self.make(&mut worker, request);
             queue = self.lock();
             match made {
@@ -260,6 +263,8 @@ impl Shared {
                 let _ = self.cache.publish(std::mem::take(&mut batch));
                 queue = self.lock();
             }
+            let used = clock::own_cpu_ns().saturating_sub(began);
+            self.cache.counters.background_ns.fetch_add(used, Ordering::Relaxed);
             queue.working.retain(|key| *key != request.key);
             queue.busy -= 1;
             self.idle.notify_all();

@@ -439,6 +439,25 @@ pub(crate) fn borrow<'a>(fd: i32) -> Result<BorrowedFd<'a>, Errno> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// Maps the beginning of `file` executable for a moment: the host's profiler sees that, and by the file's name that it
+/// describes code.
+///
+/// # Errors
+/// What `mmap(2)` reports.
+pub(crate) fn show_to_perf(file: &File) -> io::Result<()> {
+    const LEN: usize = 4096;
+    let protection = libc::PROT_READ | libc::PROT_EXEC;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(file);
+    // SAFETY: a new private mapping, at a place of the host's choice, which nobody else knows.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), LEN, protection, libc::MAP_PRIVATE, fd, 0) };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping above, of which no reference was made.
+    unsafe { libc::munmap(at, LEN) };
+    Ok(())
+}
+
 /// A file that has just been opened by a call of this module, by its descriptor, which nobody else knows.
 pub(crate) fn file_of(fd: u64) -> File {
     // SAFETY: callers have the descriptor from an open call of their own and give it up here.

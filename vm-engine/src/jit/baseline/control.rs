@@ -94,9 +94,18 @@ impl Baseline<'_> {
         self.poll(self.plan.blocks[block].block.key.pc);
     }
 
-    /// Number of the word that counts entries of a block: they come after the links.
+    /// Adds to the frame's counter of executed instructions, and to the region's own, the word behind its links.
+    pub(super) fn count(&mut self, guest_len: usize) {
+        let own = self.first_link as i32 + self.links.len() as i32;
+        self.asm.add_to_memory(Rm::Mem(FRAME, offset::EXECUTED), guest_len as i32);
+        self.asm.mov(Width::W64, SCRATCH, Rm::Mem(FRAME, offset::LINKS));
+        self.asm.add_to_memory(Rm::Mem(SCRATCH, own * 8), guest_len as i32);
+    }
+
+    /// Number of the word that counts entries of a block: they come after the links and the counter of instructions.
     fn counter(&self, block: usize) -> u32 {
-        self.first_link + (self.links.len() + block) as u32
+        let counted = usize::from(self.plan.options.count);
+        self.first_link + (self.links.len() + counted + block) as u32
     }
 
     /// Asks the engine for better code at `block`, and goes there or on at `entry`.

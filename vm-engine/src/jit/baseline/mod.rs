@@ -176,7 +176,7 @@ impl<'a> Baseline<'a> {
             self.pass(index);
         }
         if self.plan.options.count {
-            self.asm.add_to_memory(Rm::Mem(FRAME, offset::EXECUTED), block.guest_len() as i32);
+            self.count(block.guest_len());
         }
         let mut marks = block.marks.iter().peekable();
         for (at, inst) in block.insts.iter().enumerate() {

@@ -46,11 +46,16 @@ impl Emitter<'_, '_> {
         });
     }
 
-    /// Adds to the frame's counter of executed instructions.
+    /// Adds to the frame's counter of executed instructions, and to the region's own, the word behind its links.
     pub(super) fn count(&mut self, guest_len: usize) {
         let executed = self.load_frame(types::I64, offset::EXECUTED);
         let executed = self.ir.ins().iadd_imm_s(executed, guest_len as i64);
         self.store_frame(executed, offset::EXECUTED);
+        let (links, place) = (self.load_frame(types::I64, offset::LINKS), self.links.len() as i32);
+        let place = (self.first_link as i32 + place) * 8;
+        let own = self.ir.ins().load(types::I64, frame_flags(), links, place);
+        let own = self.ir.ins().iadd_imm_s(own, guest_len as i64);
+        self.ir.ins().store(frame_flags(), own, links, place);
     }
 
     /// Branches to a new cold block if `cond` is not zero; else goes on in a new block, with `value` as its parameter

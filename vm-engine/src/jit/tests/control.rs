@@ -163,5 +163,7 @@ fn slots_join_where_control_joins() {
         assert_eq!(rig.run(&plan), ExitCode::Link);
         assert_eq!(rig.state().get(Slot::new(1)), 100 + 9 + 7 + 5 + 3 + 1);
         assert_eq!(rig.body().executed, 10 + 5 + 10);
+        let own = rig.links[plan.links().len()].wrapping_sub(link_stub());
+        assert_eq!(own, 10 + 5 + 10, "the word behind the region's links counts too");
     }
 }
