@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use vm_core::{Access, BlockKey, ByteMemory, GuestAddr, GuestArch, Mode};
 use vm_cross_arch_support::{TranslationOptions, TranslationPipeline};
-use vm_engine::{CompileOptions, Exact, MemoryMode, RegionPlan, compile_for};
+use vm_engine::{CompileOptions, Exact, MemoryMode, Quality, RegionPlan, compile_for};
 use vm_ir::{Block, BlockSource, Effort};
 
 const HOST: &str = "x86-64";
@@ -40,7 +40,7 @@ struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     fn parse(line: usize, text: &'a str) -> Self {
-        let mut fields = text.split('|').map(str::trim).skip(3);
+        let mut fields = text.split('|').map(str::trim).skip(4);
         let mut field = |what| fields.next().unwrap_or_else(|| panic!("line {line} has no {what}"));
         Self { line, name: field("name"), digits: field("guest code") }
     }
@@ -71,14 +71,20 @@ impl<'a> Piece<'a> {
             at += block.bytes.len();
             blocks.push(block);
         }
-        let size = |faults| {
-            let options = CompileOptions { faults, memory: MemoryMode::Direct, count: false };
+        let size = |faults, quality| {
+            let options = CompileOptions { faults, memory: MemoryMode::Direct, count: false, quality };
             let plan = RegionPlan::whole(&blocks, options).expect("blocks of one mode");
             compile_for(HOST, &plan, pipeline.helpers()).ok().map(|code| code.bytes.len())
         };
-        let (pc, registers) = (size(Exact::Pc)?, size(Exact::Registers)?);
-        let line =
-            format!("{pc} | {registers} | {} | {} | {} | {}", text.len(), self.name, self.digits, text.join("; "));
+        let baseline = size(Exact::Pc, Quality::Baseline)?;
+        let (pc, registers) = (size(Exact::Pc, Quality::Optimised)?, size(Exact::Registers, Quality::Optimised)?);
+        let line = format!(
+            "{baseline} | {pc} | {registers} | {} | {} | {} | {}",
+            text.len(),
+            self.name,
+            self.digits,
+            text.join("; ")
+        );
         Some(line)
     }
 }

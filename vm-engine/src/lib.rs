@@ -52,7 +52,7 @@ pub use jit::{CompileError, HostCode, compile_for};
 pub use observe::{CodeObserver, PublishedCode};
 pub use profile::BlockProfile;
 #[cfg(feature = "jit")]
-pub use region::{CompileOptions, MemoryMode, RegionBlock, RegionPlan};
+pub use region::{CompileOptions, MemoryMode, Quality, RegionBlock, RegionPlan};
 pub use sample::{Activity, Profile, Sample};
 pub use stats::{EngineStats, RegionStats};
 
