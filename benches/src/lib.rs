@@ -1,5 +1,8 @@
 //! Workloads that the benchmarks share: small guest programs with fixed inputs.
 
+#[allow(unsafe_code)] // Raw memory is what is measured.
+pub mod slab;
+
 use std::sync::Arc;
 
 use vm_core::{BlockKey, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, Mode, Perms};

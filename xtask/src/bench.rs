@@ -7,13 +7,14 @@
 mod kernels;
 mod measured;
 mod programs;
+mod slab;
 pub(crate) mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::tools;
 use crate::workspace::Workspace;
@@ -21,7 +22,10 @@ use measured::Measured;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Interleaved rounds of every measurement; medians are over these
     #[arg(long, default_value_t = 5)]
     rounds: u32,
@@ -40,6 +44,13 @@ pub(crate) struct Options {
     /// Use this tradux in place of a release build of the workspace
     #[arg(long)]
     tradux: Option<PathBuf>,
+}
+
+/// What else there is to measure.
+#[derive(Subcommand)]
+enum Other {
+    /// Measure allocation patterns on the slab allocator and on others
+    Slab(slab::Options),
 }
 
 /// What can be measured.
@@ -113,6 +124,9 @@ struct Results {
 
 /// Measures and prints the tables.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
+    if let Some(Other::Slab(options)) = &options.other {
+        return slab::run(workspace, options);
+    }
     let tradux = match &options.tradux {
         Some(path) => fs::canonicalize(path).with_context(|| format!("{} is missing", path.display()))?,
         None => workspace.build_tradux(true)?,

@@ -233,7 +233,7 @@ fn command(options: &Options) -> String {
     command
 }
 
-fn commit(workspace: &Workspace) -> String {
+pub(super) fn commit(workspace: &Workspace) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(&workspace.root).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
