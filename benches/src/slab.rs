@@ -435,7 +435,8 @@ impl Recorder {
         // SAFETY: the buffer is touched by the recording thread alone, and only where recording is on; room for all notes
         // is made before.
         unsafe {
-            let buffer = &mut *(&raw mut BUFFER);
+            let buffer = &raw mut BUFFER;
+            let buffer = &mut *buffer;
             buffer.reserve_exact(NOTES);
             self.thread.store(thread(), Ordering::SeqCst);
             work();
@@ -448,8 +449,9 @@ impl Recorder {
     #[inline]
     fn note(&self, address: *mut u8, layout: Layout, freed: bool) {
         if self.thread.load(Ordering::Relaxed) == thread() {
+            let buffer = &raw mut BUFFER;
             // SAFETY: as in `record`.
-            let buffer = unsafe { &mut *(&raw mut BUFFER) };
+            let buffer = unsafe { &mut *buffer };
             if buffer.len() < NOTES {
                 buffer.push(Note { address: address as usize, layout, freed });
             }
