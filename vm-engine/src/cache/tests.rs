@@ -291,3 +291,46 @@ fn regions_that_saved_less_than_they_cost_are_counted_dropped_ones_too() {
     let after = cache.stats();
     assert_eq!((after.live, after.unpaid, after.record_bytes), (0, 2, 0));
 }
+
+/// Baseline code at `pc` that can be entered at `others` too.
+fn baseline(cache: &TieredCodeCache, pc: u64, others: &[u64]) -> (Ticket, CompiledRegion) {
+    let (ticket, region) = region(cache, pc, 64, &[]);
+    let entries = others.iter().enumerate().map(|(index, pc)| (key(*pc), 8 * (index as u32 + 1))).collect();
+    (ticket, CompiledRegion { entries, counts: true, ..region })
+}
+
+#[test]
+fn a_region_is_found_wherever_it_can_be_entered() {
+    let cache = cache(1 << 20);
+    cache.publish(vec![baseline(&cache, 0x100, &[0x200, 0x300])]).unwrap();
+    let code = |pc| cache.lookup(key(pc)).map(CodePtr::address);
+    let start = code(0x100).unwrap();
+    assert_eq!((code(0x200), code(0x300)), (Some(start + 8), Some(start + 16)));
+    // What can be entered already stays as it is.
+    cache.publish(vec![baseline(&cache, 0x400, &[0x300])]).unwrap();
+    assert_eq!(code(0x300), Some(start + 16));
+    cache.invalidate(range(0x100, 4));
+    assert_eq!((code(0x100), code(0x200), code(0x300)), (None, None, None));
+    assert!(code(0x400).is_some());
+}
+
+#[test]
+fn a_region_lives_until_its_last_key_is_taken() {
+    let cache = cache(1 << 20);
+    cache.publish(vec![baseline(&cache, 0x100, &[0x200])]).unwrap();
+    assert!(cache.improved(key(0x100)).is_none(), "baseline code is no improvement");
+    let link = {
+        let new = region(&cache, 0x900, 16, &[0x100]);
+        let link = new.0.first_link;
+        cache.publish(vec![new]).unwrap();
+        cache.link(link);
+        link
+    };
+    cache.publish(vec![region(&cache, 0x100, 16, &[])]).unwrap();
+    assert!(cache.improved(key(0x100)).is_some() && cache.improved(key(0x200)).is_none());
+    assert!(cache.holds(key(0x200)));
+    assert_eq!(cache.len(), 3);
+    assert_eq!(cache.lock().links.word(link), STUB.address(), "whoever jumped there looks again");
+    cache.publish(vec![region(&cache, 0x200, 16, &[])]).unwrap();
+    assert_eq!(cache.len(), 3, "nothing leads to the old code any more");
+}

@@ -8,9 +8,9 @@ use crate::config::Exact;
 /// How much was invested in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum CompiledTier {
-    /// Compiled when first found hot.
+    /// Compiled when first found hot: by the baseline compiler where there is one.
     One,
-    /// Compiled again, larger and from a later profile, because it kept coming back to the run loop.
+    /// Compiled by the optimising compiler, larger and from a later profile, because it was entered very often.
     Two,
 }
 

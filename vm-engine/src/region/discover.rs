@@ -322,6 +322,23 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_region_has_callees_and_what_follows_calls_once() {
+        let mut program = Program::default();
+        let call = |to: i64| move |_: &mut IrBuilder| End::Call { target: Target(to), ret: Target(4) };
+        program.add(0x100, call(0x100), Seen::default());
+        program.add(0x104, call(0xfc), Seen::default());
+        program.add(0x108, |_| End::Syscall { next: Target(4) }, Seen::default());
+        let ret = |ir: &mut IrBuilder| End::Return { addr: ir.constant(Type::I64, 0) };
+        program.add(0x200, ret, Seen::default());
+        let options = CompileOptions { quality: Quality::Baseline, ..CompileOptions::default() };
+        let plan = discover(key(0x100), options, 400, &program).unwrap();
+        assert_eq!(pcs(&plan), [0x100, 0x200, 0x104, 0x108]);
+        assert!(plan.blocks[1..].iter().all(|here| here.entered));
+        assert_eq!(plan.blocks[2].edges, [(GuestAddr::new(0x200), 1)]);
+        assert!(plan.links().is_empty());
+    }
+
+    #[test]
     fn an_entry_that_never_ran_has_no_region() {
         assert!(discover(key(0x100), CompileOptions::default(), 400, &Program::default()).is_none());
     }

@@ -183,6 +183,7 @@ fn random_riscv64_programs() {
     let mut machine = Machine::new(Placement::Direct, ground, CODE_LEN, program);
     machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
     machine.tier("compiled, exact", crate::compile(Exact::Registers), false);
+    machine.tier("baseline", Config { tier: TierPolicy::Baseline, ..crate::compile(Exact::Registers) }, false);
     let mut draw = crate::draw(0x5c);
     let slots = riscv64_slots(&single);
     for case in 0..crate::cases() / 50 {

@@ -185,7 +185,10 @@ fn check(inst: Inst, quality: Quality) {
     let operands: Vec<_> = info.args.iter().map(|sig| operand_type(*sig, inst.ty, inst.from)).collect();
     let mut rig = Rig::new();
     let options = CompileOptions { quality, ..CompileOptions::default() };
-    let code = rig.compile(&RegionPlan::single(program(inst, &operands), options));
+    let plan = RegionPlan::single(program(inst, &operands), options);
+    let made = rig.jit.compile(&plan, 0, &mut Workspace::default()).unwrap();
+    assert_eq!(made.quality, quality, "{} {} {}", inst.op.name(), inst.ty, inst.from);
+    let code = rig.compile(&plan);
     let result = inst.result().unwrap();
     for args in combinations(&operands) {
         for (index, value) in args.iter().enumerate() {
