@@ -62,7 +62,7 @@ fn attributes(g: &mut Guest) {
         assert_eq!(g.ok("ioprio_get", &[1, 0]), 2 << 13 | 4);
         g.fails("ioprio_set", &[9, 0, 0], Errno::EINVAL);
         let priority = g.ok("getpriority", &[0, 0]);
-        g.ok("setpriority", &[0, 0, 20 - (priority - 1)]);
+        g.ok("setpriority", &[0, 0, 20_u64.wrapping_sub(priority - 1)]);
         assert_eq!(g.ok("getpriority", &[0, 0]), priority - 1);
         g.fails("setpriority", &[9, 0, 0], Errno::EINVAL);
     });
