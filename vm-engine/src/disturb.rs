@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use vm_core::GuestRange;
 
-use crate::config::TierPolicy;
 use crate::engine::Engine;
 use crate::fault;
 use crate::threads;
@@ -67,7 +66,7 @@ fn run(engine: &Weak<Engine>, mut random: Random) {
 /// Lets a compile thread wait, if the configuration asks for it.
 #[cfg(feature = "jit")]
 pub(crate) fn dawdle(engine: &Engine, key: vm_core::BlockKey) {
-    if let (Some(seed), TierPolicy::Auto) = (engine.config.disturb, engine.config.tier) {
+    if let (Some(seed), crate::config::TierPolicy::Auto) = (engine.config.disturb, engine.config.tier) {
         let micros = Random::new(seed ^ key.pc.get()).below(3000);
         thread::sleep(Duration::from_micros(micros));
     }
