@@ -82,11 +82,11 @@ pub struct Config {
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
     /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty, with the baseline
-    /// compiler. Where the host has none, or memory is not reached in place, it is sixteen times as many: the optimising
-    /// compiler takes that much longer. Default 250. 0 is taken as 1.
+    /// compiler. Where the host has none, or memory is not reached in place, it is sixteen times as many.
+    /// Default 250. 0 is taken as 1.
     pub hot_threshold: u32,
     /// Entries of baseline code, rounds of its loops included, from which it is worth compiling with the optimising
-    /// compiler. Default 50 000: the gain is a fraction of what it was before, the cost much higher. 0 is taken as 1.
+    /// compiler. Default 50 000. 0 is taken as 1.
     pub optimise_threshold: u32,
     /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
     /// taken as 1.

@@ -14,7 +14,11 @@ use crate::frame::{Frame, OwnFrame};
 use crate::hot::HotspotDetector;
 use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
 #[cfg(feature = "jit")]
+use crate::jit::compiled::CompiledTier;
+#[cfg(feature = "jit")]
 use crate::native::{Hold, Native, NativeVcpu};
+#[cfg(feature = "jit")]
+use crate::region::Quality;
 use crate::sample::{Meter, Profiler};
 use crate::stats::{Counters, EngineStats, LocalCounters};
 
@@ -92,10 +96,13 @@ impl Engine {
         }
         let caches = Caches { current: Arc::new(Tier0Cache::new()), replaced: Vec::new(), gone: Counts::default() };
         fault::install()?;
-        let is_cheap = cfg!(all(feature = "jit", target_arch = "x86_64"))
-            && memory.flat().is_some_and(|view| view.base == 0)
-            && config.tier != TierPolicy::Compile;
-        let dear = if is_cheap { 1 } else { WITHOUT_BASELINE };
+        #[cfg(feature = "jit")]
+        let dear = match crate::native::quality(config.tier, &*memory, CompiledTier::One) {
+            Quality::Baseline => 1,
+            Quality::Optimised => WITHOUT_BASELINE,
+        };
+        #[cfg(not(feature = "jit"))]
+        let dear = WITHOUT_BASELINE;
         let hot_threshold = config.hot_threshold.max(1).saturating_mul(dear);
         let engine = Arc::new(Self {
             helpers: source.helpers(),

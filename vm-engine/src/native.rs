@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use vm_core::{BlockKey, Exit, GuestAddr, Mode, Trap, TrapKind};
+use vm_core::{BlockKey, Exit, GuestAddr, GuestMemory, Mode, Trap, TrapKind};
 use vm_ir::{Block, Effort, End};
 
 use crate::cache::quiesce::Reader;
@@ -88,10 +88,6 @@ impl Native {
     /// and `counter` lets the code go on for a while.
     pub(crate) fn improve(&self, engine: &Engine, key: BlockKey, counter: u32) -> Option<CodePtr> {
         let threshold = u64::from(engine.config.optimise_threshold.max(1));
-        if engine.config.tier != TierPolicy::Auto {
-            self.cache.arm(counter..counter + 1, i64::MAX as u64);
-            return None;
-        }
         let found = self.cache.improved(key);
         if found.is_none() {
             self.ask(engine, Request { key, tier: CompiledTier::Two, heat: threshold });
@@ -151,18 +147,32 @@ impl Hold<'_> {
     }
 }
 
-/// What shapes code of `tier` in an engine now.
-fn options(engine: &Engine, tier: CompiledTier) -> CompileOptions {
-    let memory = match engine.memory.flat() {
+/// How compiled code reaches `memory`.
+fn memory_mode(memory: &dyn GuestMemory) -> MemoryMode {
+    match memory.flat() {
         None => MemoryMode::Checked,
         Some(view) if view.base == 0 => MemoryMode::Direct,
         Some(_) => MemoryMode::Based,
-    };
-    let quality = match (engine.config.tier, tier) {
-        (TierPolicy::Auto, CompiledTier::One) | (TierPolicy::Baseline, _) => Quality::Baseline,
+    }
+}
+
+/// Which compiler makes the code of `tier`, for a guest of this memory on this host.
+pub(crate) fn quality(policy: TierPolicy, memory: &dyn GuestMemory, tier: CompiledTier) -> Quality {
+    let has_baseline = cfg!(target_arch = "x86_64") && memory_mode(memory) == MemoryMode::Direct;
+    match (policy, tier) {
+        (TierPolicy::Auto, CompiledTier::One) | (TierPolicy::Baseline, _) if has_baseline => Quality::Baseline,
         _ => Quality::Optimised,
-    };
-    CompileOptions { faults: engine.exact(), memory, count: engine.config.count_instructions, quality }
+    }
+}
+
+/// What shapes code of `tier` in an engine now.
+fn options(engine: &Engine, tier: CompiledTier) -> CompileOptions {
+    CompileOptions {
+        faults: engine.exact(),
+        memory: memory_mode(&*engine.memory),
+        count: engine.config.count_instructions,
+        quality: quality(engine.config.tier, &*engine.memory, tier),
+    }
 }
 
 /// Makes regions for the pool, as long as the engine lives.
@@ -175,17 +185,9 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let cache = &engine.native().ok_or(Failure::NotNow)?.cache;
     let began = clock::own_cpu_ns();
     let mut ticket = cache.ticket();
-    let profile = EngineProfile {
-        engine,
-        cache,
-        request,
-        least: match request.tier {
-            CompiledTier::One => engine.detector.threshold() / 16,
-            CompiledTier::Two => 0,
-        },
-    };
     let options = options(engine, request.tier);
-    let is_baseline = options.quality == Quality::Baseline && jit.has_baseline();
+    let is_baseline = options.quality == Quality::Baseline;
+    let profile = EngineProfile { engine, cache, request, is_baseline };
     if is_baseline && cache.holds(request.key) {
         return Err(Failure::NotNow); // part of another region by now
     }
@@ -197,7 +199,12 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
     let (links, counters) = (plan.links().len(), plan.counters());
     cache.allocate_links(&mut ticket, links, plan.options.count, counters).map_err(|_| Failure::NotNow)?;
-    cache.arm(ticket.entry_counters(), u64::from(engine.config.optimise_threshold.max(1)));
+    let entries = match engine.config.tier {
+        TierPolicy::Auto => u64::from(engine.config.optimise_threshold.max(1)),
+        // There is nothing better to ask for.
+        TierPolicy::Interpret | TierPolicy::Compile | TierPolicy::Baseline => i64::MAX as u64,
+    };
+    cache.arm(ticket.entry_counters(), entries);
     let shown = ShownOnPanic { plan: &plan };
     disturb::dawdle(engine, request.key);
     let made = jit.region(&plan, request.tier, ticket.first_link, workspace);
@@ -233,8 +240,8 @@ struct EngineProfile<'a> {
     engine: &'a Engine,
     cache: &'a TieredCodeCache,
     request: Request,
-    /// Entries from which a block is worth compiling beside a hot one.
-    least: u32,
+    /// The region is the baseline compiler's.
+    is_baseline: bool,
 }
 
 impl EngineProfile<'_> {
@@ -252,20 +259,19 @@ fn is_unfetchable(block: &Block) -> bool {
 impl Profile for EngineProfile<'_> {
     fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
         if key != self.request.key {
-            if self.request.tier == CompiledTier::One && self.cache.holds(key) {
+            if self.is_baseline && self.cache.holds(key) {
                 return None; // linked to
             }
-            if !self.is_blind() && self.engine.block_profile(key).is_none_or(|profile| profile.entries < self.least) {
+            // Of blocks beside a hot one those are worth it that are at least warm.
+            let least = if self.is_baseline { self.engine.detector.threshold() / 16 } else { 0 };
+            if !self.is_blind() && self.engine.block_profile(key).is_none_or(|profile| profile.entries < least) {
                 return None;
             }
         }
         if self.is_blind() {
             self.engine.memory.watch_code(key.pc.page_start());
         }
-        let effort = match self.request.tier {
-            CompiledTier::One if !self.is_blind() => Effort::Quick,
-            _ => Effort::Full,
-        };
+        let effort = if self.is_baseline && !self.is_blind() { Effort::Quick } else { Effort::Full };
         let block = self.engine.source.translate(key, &*self.engine.memory, effort);
         (!is_unfetchable(&block)).then_some(block)
     }

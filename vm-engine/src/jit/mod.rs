@@ -151,11 +151,6 @@ impl Jit {
         Ok(Arc::new(Self { isa, target, has_baseline: is_x86, helpers }))
     }
 
-    /// Whether there is a baseline compiler for the target.
-    pub(crate) const fn has_baseline(&self) -> bool {
-        self.has_baseline
-    }
-
     /// Compiles `plan`. A pure function of the plan, the target and `first_link`, the number of its first link.
     ///
     /// # Errors

@@ -347,29 +347,27 @@ impl Asm {
 
     /// `xchg [mem], reg`.
     pub(super) fn xchg(&mut self, bytes: usize, place: Rm, reg: Gpr) {
-        self.sized(0, bytes, &[], 0x86, place, reg);
+        self.sized(bytes, false, 0x86, place, reg);
     }
 
     /// `lock xadd [mem], reg`.
     pub(super) fn xadd(&mut self, bytes: usize, place: Rm, reg: Gpr) {
         self.code.push(0xf0);
-        self.sized(0, bytes, &[0x0f], 0xc0, place, reg);
+        self.sized(bytes, true, 0xc0, place, reg);
     }
 
     /// `lock cmpxchg [mem], reg`, which compares with rax and leaves the old value there.
     pub(super) fn cmpxchg(&mut self, bytes: usize, place: Rm, reg: Gpr) {
         self.code.push(0xf0);
-        self.sized(0, bytes, &[0x0f], 0xb0, place, reg);
+        self.sized(bytes, true, 0xb0, place, reg);
     }
 
     /// An opcode whose lowest bit says that the operand is wider than a byte.
-    fn sized(&mut self, prefix: u8, bytes: usize, escape: &[u8], opcode: u8, place: Rm, reg: Gpr) {
+    fn sized(&mut self, bytes: usize, escaped: bool, opcode: u8, place: Rm, reg: Gpr) {
         let opcode = opcode | u8::from(bytes > 1);
-        let prefix = if bytes == 2 { WORD } else { prefix };
-        match escape {
-            [] => self.encode(prefix, bytes == 8, &[opcode], reg, place, bytes == 1),
-            _ => self.encode(prefix, bytes == 8, &[0x0f, opcode], reg, place, bytes == 1),
-        }
+        let prefix = if bytes == 2 { WORD } else { 0 };
+        let opcode = &[0x0f, opcode][usize::from(!escaped)..];
+        self.encode(prefix, bytes == 8, opcode, reg, place, bytes == 1);
     }
 
     /// `mfence`.

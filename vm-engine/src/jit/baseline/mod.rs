@@ -1,4 +1,4 @@
-//! The baseline compiler: regions to x86-64 code in one pass, at a tenth of the optimising compiler's cost.
+//! The baseline compiler: regions to x86-64 code in one pass.
 //!
 //! Guest slots stay in the state: an instruction reads them there and every write goes there at once, so the state is
 //! exact at each access of memory and at each exit. Values of a block are held in registers for as long as they are
@@ -68,8 +68,6 @@ enum Later {
     Entry { label: Label, block: usize },
     /// The definition of an op whose instruction did not give the result.
     Definition(Box<LaterDefinition>),
-    /// Nothing more.
-    Done,
 }
 
 struct LaterDefinition {
@@ -142,12 +140,9 @@ impl<'a> Baseline<'a> {
                 self.later.push(Later::Entry { label, block: index });
             }
         }
-        let mut next = 0;
         // Ways in have ways out of their own.
-        while next < self.later.len() {
-            let later = std::mem::replace(&mut self.later[next], Later::Done);
+        while let Some(later) = self.later.pop() {
             self.emit_later(later);
-            next += 1;
         }
         self.asm.link();
         if self.places.overflowed { Err(Refused) } else { Ok(()) }
@@ -327,7 +322,6 @@ impl<'a> Baseline<'a> {
                 return;
             }
             Later::Definition(later) => *later,
-            Later::Done => return,
         };
         let words = || (VALUE_WORDS as u8..).map(spill);
         self.asm.bind(later.label);
