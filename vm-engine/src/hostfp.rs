@@ -5,8 +5,9 @@
 //! instruction: formats, roundings and NaN rules other than the common ones, and hosts other than x86-64. With constant
 //! types and attributes that choice costs nothing.
 //!
-//! The flags of a run are the union of those in the guest's state and those in the host's register. [`Session`] clears
-//! the register before the run; [`gather`] takes the flags out; foreign code runs inside [`suspend`].
+//! The flags of a run are the union of those in the guest's state and those in the host's register: [`begin`] drops what
+//! is not the guest's, [`raised`] reads the register, [`replace`] goes with a write of the state's flags, and foreign code
+//! in between runs inside [`suspend`].
 //!
 //! The assembly here does not promise to preserve the status flags, so the compiler expects them to change. Control bits
 //! keep the values that Rust code needs: every exception masked, round to nearest even, subnormals respected.
@@ -603,53 +604,39 @@ pub(crate) fn convert(from: Type, to: Type, a: u64, fp: FpAttr) -> Option<u64> {
     }
 }
 
-/// The time in which the host's status flags are the guest's. Begins with none raised.
+/// From now on the host's status flags are the guest's: none is raised but those of `known`, which the guest's state holds
+/// already. Foreign code may raise any afterwards, as long as the next run begins here.
 ///
-/// Dropping it brings the host's own status back; flags that were not gathered are lost.
-#[derive(Debug)]
-pub(crate) struct Session {
-    saved: u32,
+/// Writing the register costs far more than reading it, so that flags once raised are left where they are.
+#[inline]
+pub(crate) fn begin(known: u64) {
+    replace(known);
 }
 
-impl Session {
-    /// Saves the host's status and clears its flags.
-    #[inline]
-    pub(crate) fn begin() -> Self {
-        let saved = host::status();
-        if saved != host::DEFAULT {
-            host::set_status(host::DEFAULT);
-        }
-        Self { saved }
-    }
-}
-
-impl Drop for Session {
-    #[inline]
-    fn drop(&mut self) {
-        host::set_status(self.saved);
-    }
-}
-
-/// Takes the flags that were raised since the session began or they were last gathered, in the layout of
+/// The flags raised since [`begin`], and perhaps some that the guest's state held then, in the layout of
 /// [`CpuState::fp_flags`](vm_core::CpuState::fp_flags).
 #[inline]
 #[must_use]
-pub(crate) fn gather() -> u64 {
-    let status = host::status();
-    if status != host::DEFAULT {
-        host::set_status(host::DEFAULT);
-    }
-    host::flags(status)
+pub(crate) fn raised() -> u64 {
+    host::flags(host::status())
 }
 
-/// Runs `foreign`, whose floating-point operations are not the guest's, within a session. The guest's flags so far are
-/// added to `flags`; those that `foreign` raises are dropped.
-#[cfg(any(feature = "jit", test))]
+/// Drops what was raised, for a guest whose state holds `flags` and no others from now on.
 #[inline]
-pub(crate) fn suspend<R>(flags: &mut u64, foreign: impl FnOnce() -> R) -> R {
-    *flags |= gather();
+pub(crate) fn replace(flags: u64) {
+    if raised() & !flags != 0 {
+        host::set_status(host::DEFAULT);
+    }
+}
+
+/// Runs `foreign`, whose floating-point operations are not the guest's, and drops the flags that it raises.
+#[inline]
+pub(crate) fn suspend<R>(foreign: impl FnOnce() -> R) -> R {
+    let status = host::status();
     let result = foreign();
-    let _ = gather();
+    if host::status() != status {
+        host::set_status(status);
+    }
     result
 }
 

@@ -407,11 +407,10 @@ impl NativeVcpu {
             }
         };
         self.remember(key.pc, code);
-        let session = hostfp::Session::begin();
+        hostfp::begin(frame.state().fp_flags());
         let went = self.follow(engine, native, frame, meter, code, is_cold);
-        let flags = frame.state().fp_flags() | hostfp::gather();
+        let flags = frame.state().fp_flags() | hostfp::raised();
         frame.state_mut().set_fp_flags(flags);
-        drop(session);
         went
     }
 

@@ -45,8 +45,7 @@ impl<'a> Memory<'a> {
     ) -> Result<R, MemFault> {
         let Some(flat) = self.flat else {
             // The embedder's code may raise floating-point flags of its own.
-            let _host = hostfp::Session::begin();
-            return call(self.guest);
+            return hostfp::suspend(|| call(self.guest));
         };
         loop {
             match direct(flat) {
@@ -59,8 +58,7 @@ impl<'a> Memory<'a> {
     /// The fault of the byte at `addr`. Success if there is none any more: somebody has mapped it meanwhile.
     #[cold]
     fn explain(self, addr: u64, access: Access) -> Result<(), MemFault> {
-        let _host = hostfp::Session::begin();
-        fault::explain(self.guest, GuestAddr::new(addr), access).map_or(Ok(()), Err)
+        hostfp::suspend(|| fault::explain(self.guest, GuestAddr::new(addr), access)).map_or(Ok(()), Err)
     }
 
     /// Reads `N` bytes, at most 8, zero-extended.

@@ -120,7 +120,7 @@ impl Interpreter {
     ) -> Leave {
         self.targets.use_mode(state.mode());
         set_wide(state, op::ZERO, 0);
-        let session = hostfp::Session::begin();
+        hostfp::begin(state.fp_flags());
         let mut cx = Context {
             left: 0,
             reserve: *fuel,
@@ -148,8 +148,7 @@ impl Interpreter {
             }
         };
         *fuel = cx.reserve + cx.left;
-        state.set_fp_flags(state.fp_flags() | cx.env.flags | hostfp::gather());
-        drop(session);
+        state.set_fp_flags(state.fp_flags() | cx.env.flags | hostfp::raised());
         leave
     }
 }

@@ -141,14 +141,14 @@ pub(super) fn system(code: &Code, helpers: &[Helper], state: &mut CpuState, env:
             FenceKind::Full => fence(Ordering::SeqCst),
         },
         Opcode::FpFlagsGet => {
-            env.flags |= hostfp::gather();
+            env.flags |= hostfp::raised();
             *word(state, code.d()) = state.fp_flags() | env.flags;
         }
         Opcode::FpFlagsSet => {
             let flags = *word(state, code.a());
             state.set_fp_flags(flags);
             env.flags = 0;
-            let _ = hostfp::gather(); // what was raised before is replaced
+            hostfp::replace(flags);
         }
         Opcode::Call => {
             let index = code.imm as u32 as usize;
@@ -157,9 +157,10 @@ pub(super) fn system(code: &Code, helpers: &[Helper], state: &mut CpuState, env:
             let value = match helper.function {
                 HelperFn::Values(function) => function(a, b, c),
                 HelperFn::State(function) => {
-                    state.set_fp_flags(state.fp_flags() | env.flags | hostfp::gather());
+                    state.set_fp_flags(state.fp_flags() | env.flags | hostfp::raised());
                     env.flags = 0;
                     let value = function(state, a, b, c);
+                    hostfp::replace(state.fp_flags());
                     env.rounding = dynamic_rounding(state);
                     value
                 }

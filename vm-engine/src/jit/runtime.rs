@@ -113,14 +113,13 @@ extern "C" fn scalar(frame: *const Frame, description: u64, a: u64, b: u64, c: u
 extern "C" fn fp_flags_get(frame: *const Frame) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    body.state.set_fp_flags(body.state.fp_flags() | hostfp::gather());
-    body.state.fp_flags()
+    body.state.fp_flags() | hostfp::raised()
 }
 
 extern "C" fn fp_flags_set(frame: *const Frame, flags: u64) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    let _ = hostfp::gather(); // what was raised before is replaced
+    hostfp::replace(flags);
     body.state.set_fp_flags(flags);
     0
 }
@@ -128,7 +127,8 @@ extern "C" fn fp_flags_set(frame: *const Frame, flags: u64) -> u64 {
 extern "C" fn gather_flags(frame: *const Frame) -> u64 {
     // SAFETY: called by generated code with its own frame.
     let body = unsafe { body(frame) };
-    body.state.set_fp_flags(body.state.fp_flags() | hostfp::gather());
+    body.state.set_fp_flags(body.state.fp_flags() | hostfp::raised());
+    hostfp::replace(0); // a helper may take flags away
     0
 }
 
@@ -138,10 +138,7 @@ fn checked(frame: *const Frame, access: impl FnOnce(&dyn GuestMemory) -> Result<
     let body = unsafe { body(frame) };
     // SAFETY: code compiled for checked memory runs only in frames whose context is a live `RuntimeContext`.
     let context = unsafe { &*(body.context as *const RuntimeContext) };
-    let mut flags = body.state.fp_flags();
-    let result = hostfp::suspend(&mut flags, || access(&*context.memory));
-    body.state.set_fp_flags(flags);
-    match result {
+    match hostfp::suspend(|| access(&*context.memory)) {
         Ok(value) => value,
         Err(fault) => {
             body.access_failed = 1;
@@ -208,12 +205,10 @@ extern "C" fn hot(frame: *const Frame, counter: u64, pc: u64) -> u64 {
     // SAFETY: a frame's context is a live `RuntimeContext` or null.
     let context = unsafe { &*(body.context as *const RuntimeContext) };
     let key = BlockKey::new(GuestAddr::new(pc), body.state.mode());
-    let mut flags = body.state.fp_flags();
-    let code = hostfp::suspend(&mut flags, || {
+    let code = hostfp::suspend(|| {
         let engine = context.engine.upgrade()?;
         engine.native()?.improve(&engine, key, counter as u32)
     });
-    body.state.set_fp_flags(flags);
     let Some(code) = code else { return 0 };
     // Whoever comes here by a computed address finds the better code from now on.
     let entry = body.jump_cache as *mut JumpEntry;

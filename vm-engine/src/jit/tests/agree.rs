@@ -170,7 +170,7 @@ fn compiled(
     *rig.state() = begin.clone();
     let mut codes: HashMap<GuestAddr, (CodePtr, Vec<GuestAddr>, u32)> = HashMap::new();
     let mut next_link = 0;
-    let _ = hostfp::gather();
+    hostfp::begin(begin.fp_flags());
     let trap = loop {
         let pc = rig.state().pc();
         let Some(entry) = blocks.iter().position(|block| block.key.pc == pc) else {
@@ -220,7 +220,7 @@ fn compiled(
             ExitCode::Flush => unreachable!("no block ends in it"),
         }
     };
-    let flags = hostfp::gather() | rig.state().fp_flags();
+    let flags = hostfp::raised() | rig.state().fp_flags();
     rig.state().set_fp_flags(flags);
     (rig.state().clone(), trap, memory.contents())
 }

@@ -196,9 +196,9 @@ fn check(inst: Inst, quality: Quality) {
         }
         rig.state().set(Slot::new(8), 0);
         rig.state().set_fp_flags(0);
-        let _ = hostfp::gather();
+        hostfp::begin(0);
         assert_eq!(rig.enter(code), ExitCode::Syscall);
-        let flags = hostfp::gather() | rig.state().fp_flags();
+        let flags = hostfp::raised() | rig.state().fp_flags();
         let value = rig.state().get(Slot::new(8)) & result.mask();
         let mut env = FpEnv::new();
         let expected = eval::scalar(inst.op, inst.ty, inst.from, inst.attr, args, &mut env);
