@@ -219,11 +219,6 @@ impl Dispatch {
         let high = word >> self.high & ((1 << self.high_len) - 1);
         (low | high << self.low_len) as usize
     }
-
-    /// The word with the bits that choose root `index`, all others zero.
-    const fn word(self, index: u32) -> u32 {
-        (index & ((1 << self.low_len) - 1)) << self.low | index >> self.low_len << self.high
-    }
 }
 
 /// An index over rows.
@@ -267,11 +262,20 @@ impl Table {
             nodes: vec![Node::NOTHING; roots],
             leaves: Vec::new(),
         };
-        for root in 0..roots {
-            let word = table.dispatch.word(root as u32);
-            // A row that does not fix all of these bits is under several roots.
-            let here: Vec<Entry> =
-                entries.iter().copied().filter(|entry| (entry.value ^ word) & entry.mask & dispatch == 0).collect();
+        let mut below = vec![Vec::new(); roots];
+        for entry in &entries {
+            // A row that does not fix all of these bits is under several roots: one for each choice of the others.
+            let free = dispatch & !entry.mask;
+            let mut chosen = free;
+            loop {
+                below[table.dispatch.root(entry.value & dispatch | chosen)].push(*entry);
+                if chosen == 0 {
+                    break;
+                }
+                chosen = (chosen - 1) & free;
+            }
+        }
+        for (root, here) in below.into_iter().enumerate().filter(|(_, here)| !here.is_empty()) {
             table.grow(root, here, dispatch);
         }
         table
@@ -295,9 +299,10 @@ impl Table {
         let first = self.nodes.len();
         self.nodes.resize(first + (1 << bits), Node::NOTHING);
         self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u32 };
-        for child in 0..1usize << bits {
-            let below = entries.iter().copied().filter(|entry| entry.value >> shift & mask == child as u32).collect();
-            self.grow(first + child, below, used | mask << shift);
+        let child = |entry: &Entry| (entry.value >> shift & mask) as usize;
+        entries.sort_by_key(child);
+        for below in entries.chunk_by(|a, b| child(a) == child(b)) {
+            self.grow(first + child(&below[0]), below.to_vec(), used | mask << shift);
         }
     }
 

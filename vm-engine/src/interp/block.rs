@@ -1,7 +1,7 @@
 //! [`Tier0Block`]: a block in the form that tier 0 runs, with its counters, links and profile.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use vm_core::{BlockKey, GuestAddr};
 
@@ -93,25 +93,33 @@ pub(crate) struct Tier0Block {
     indirect: bool,
     /// Where a computed end went, without what is counted in the head; made for the second target.
     profile: OnceLock<Box<IndirectProfile>>,
-    /// Index of each guest instruction's first op, and its offset in bytes from the block's address.
-    pub(super) marks: Box<[(u32, u16)]>,
-    /// The guest bytes that made it.
-    pub(crate) bytes: Box<[u8]>,
+    /// What is seldom looked at, in one stretch of memory: a mark for each guest instruction, then the guest bytes.
+    record: Box<[u8]>,
     /// What the hotspot detector remembers of it.
     pub(crate) heat: Heat,
-    /// Ways that lead here: block and number of the way.
-    incoming: Mutex<Vec<(BlockId, u32)>>,
+    /// For the cache's index: what follows in the block's bucket.
+    pub(super) next: AtomicU32,
+    /// For the cache's book: the first of the ways that lead here.
+    pub(super) incoming: AtomicU32,
 }
 
+/// Bytes of a mark: index of the instruction's first op, and its offset in bytes from the block's address.
+const MARK_BYTES: usize = 6;
+
 impl Tier0Block {
-    pub(super) fn new(key: BlockKey, bytes: Box<[u8]>, parts: Parts<'_>) -> Self {
+    pub(super) fn new(key: BlockKey, bytes: &[u8], parts: Parts<'_>) -> Self {
+        let mut record = Vec::with_capacity(parts.marks.len() * MARK_BYTES + bytes.len());
+        for (first, offset) in parts.marks {
+            record.extend(first.to_le_bytes());
+            record.extend(offset.to_le_bytes());
+        }
+        record.extend(bytes);
         let mut ends = [GuestAddr::new(0); END_WAYS];
         ends[..parts.ends.len()].copy_from_slice(parts.ends);
         Self {
             body: Body::new(key.pc.get(), parts.marks.len() as u32, parts.code),
             key,
-            bytes,
-            marks: parts.marks.into(),
+            record: record.into(),
             ends,
             end_count: parts.ends.len() as u8,
             sides: parts.sides.iter().map(|&target| (target, Way::new())).collect(),
@@ -120,13 +128,24 @@ impl Tier0Block {
             spills: parts.spills,
             cacheable: parts.cacheable,
             heat: Heat::new(),
-            incoming: Mutex::new(Vec::new()),
+            next: AtomicU32::new(0),
+            incoming: AtomicU32::new(0),
         }
     }
 
     /// Number of guest instructions.
     pub(crate) fn guest_len(&self) -> u32 {
         self.body.guest_len()
+    }
+
+    /// The guest bytes that made it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.record[self.guest_len() as usize * MARK_BYTES..]
+    }
+
+    /// Of each guest instruction, the index of its first op, and its offset in bytes from the block's address.
+    fn marks(&self) -> &[[u8; MARK_BYTES]] {
+        self.record[..self.guest_len() as usize * MARK_BYTES].as_chunks().0
     }
 
     /// Way number `index`.
@@ -209,8 +228,7 @@ impl Tier0Block {
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
         self.body.bytes()
-            + size_of_val(&*self.bytes)
-            + size_of_val(&*self.marks)
+            + size_of_val(&*self.record)
             + size_of_val(&*self.sides)
             + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
     }
@@ -230,15 +248,23 @@ impl Tier0Block {
         self.body.is_dead()
     }
 
-    pub(super) fn incoming(&self) -> std::sync::MutexGuard<'_, Vec<(BlockId, u32)>> {
-        self.incoming.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The guest instruction that the op at `index` belongs to: how many came before it in the block, and its address.
     pub(super) fn instruction_at(&self, index: usize) -> (u32, GuestAddr) {
-        let after = self.marks.partition_point(|&(first, _)| first as usize <= index).max(1);
-        (after as u32 - 1, self.key.pc.offset(i64::from(self.marks[after - 1].1)))
+        let marks = self.marks();
+        let after =
+            marks.partition_point(|&[a, b, c, d, ..]| u32::from_le_bytes([a, b, c, d]) as usize <= index).max(1);
+        (after as u32 - 1, self.key.pc.offset(offset(&marks[after - 1])))
     }
+
+    /// How many guest instructions of the block lie before `pc`.
+    pub(super) fn instructions_before(&self, pc: GuestAddr) -> u32 {
+        self.marks().partition_point(|mark| self.key.pc.offset(offset(mark)) < pc) as u32
+    }
+}
+
+/// Bytes from the block's address to the instruction of a mark.
+fn offset(&[.., low, high]: &[u8; MARK_BYTES]) -> i64 {
+    i64::from(u16::from_le_bytes([low, high]))
 }
 
 /// What lowering makes of a block.

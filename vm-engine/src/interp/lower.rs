@@ -75,7 +75,7 @@ impl Lowering {
             spills: self.spills,
             cacheable: is_cacheable(&block.end),
         };
-        Tier0Block::new(block.key, block.bytes.clone(), parts)
+        Tier0Block::new(block.key, &block.bytes, parts)
     }
 
     /// Makes ops stand for themselves and the one behind them where there is such an opcode, so that as few as possible

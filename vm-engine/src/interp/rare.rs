@@ -184,8 +184,7 @@ pub(super) fn end(code: &Code, body: BodyRef<'_>, state: &mut CpuState, cx: &mut
             let kind = TrapKind::ALL[usize::from(code.d())];
             let block = cx.block(body);
             let addr = block.ends[0];
-            let before = block.marks.partition_point(|&(_, offset)| block.key.pc.offset(i64::from(offset)) < next);
-            cx.left += i64::from(block.guest_len() - before as u32);
+            cx.left += i64::from(block.guest_len() - block.instructions_before(next));
             Leave::Trap(Trap::Instruction { kind, addr })
         }
         other => unreachable!("{other:?} is no end of the run loop"),

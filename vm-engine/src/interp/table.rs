@@ -4,6 +4,10 @@
 //! back when the engine starts a new cache. A block is retired in three steps under one lock: it leaves the table, the
 //! links that lead to it are cleared, and it is marked. A vCPU inside it finishes the block and gets no further: its
 //! ways out were resolved before or are looked up in the table.
+//!
+//! The table is a chain of blocks for each bucket, which only the lock's holder changes: no lookup takes a lock, and
+//! nothing but the block itself is allocated for it. A bucket is chosen by the block's address as it is, so that a program
+//! touches of the table what it touches of its code.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -19,9 +23,18 @@ const CHUNKS: usize = 4096;
 
 type Chunk = Box<[OnceLock<Tier0Block>; CHUNK]>;
 
+/// Buckets that are made together, and how often. Both are powers of two.
+const BUCKETS: usize = 1024;
+const BUCKET_GROUPS: usize = 64;
+/// Bytes of guest code that share a bucket.
+const BUCKET_BYTES: u64 = 8;
+
+/// Numbers of the first blocks of chains, plus one; zero for none.
+type Buckets = Box<[AtomicU32; BUCKETS]>;
+
 /// Blocks of tier 0.
 pub(crate) struct Tier0Cache {
-    by_key: papaya::HashMap<BlockKey, BlockId, foldhash::fast::RandomState>,
+    buckets: [OnceLock<Buckets>; BUCKET_GROUPS],
     chunks: Box<[OnceLock<Chunk>; CHUNKS]>,
     len: AtomicU32,
     /// Guest instructions in the blocks, and bytes that the blocks hold.
@@ -38,6 +51,16 @@ struct Book {
     pages: BTreeMap<u64, Vec<BlockId>>,
     /// How often a range was invalidated.
     invalidations: u64,
+    /// Ways that lead to blocks, a list for each block.
+    leads: Vec<Lead>,
+}
+
+/// A way that leads, or has led, to a block.
+struct Lead {
+    from: BlockId,
+    link: u32,
+    /// The next one to the same block, its index plus one; zero for none.
+    next: u32,
 }
 
 impl Tier0Cache {
@@ -46,7 +69,7 @@ impl Tier0Cache {
 
     pub(crate) fn new() -> Self {
         Self {
-            by_key: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
+            buckets: [const { OnceLock::new() }; BUCKET_GROUPS],
             chunks: Box::new([const { OnceLock::new() }; CHUNKS]),
             len: AtomicU32::new(0),
             guest_instructions: AtomicU64::new(0),
@@ -73,9 +96,43 @@ impl Tier0Cache {
         self.chunks.get(index / CHUNK)?.get()?[index % CHUNK].get()
     }
 
+    /// The group of the bucket for `pc`, and the bucket's index there.
+    fn bucket(&self, pc: GuestAddr) -> (&OnceLock<Buckets>, usize) {
+        let number = (pc.get() / BUCKET_BYTES) as usize;
+        (&self.buckets[number / BUCKETS % BUCKET_GROUPS], number % BUCKETS)
+    }
+
+    /// The block of an entry in a chain, unless that is the end.
+    fn chained(&self, entry: &AtomicU32) -> Option<(BlockId, &Tier0Block)> {
+        let id = BlockId(entry.load(Ordering::Acquire).checked_sub(1)?);
+        self.get(id).map(|block| (id, block))
+    }
+
     /// Number of the block with this key.
     pub(crate) fn find(&self, key: BlockKey) -> Option<BlockId> {
-        self.by_key.pin().get(&key).copied()
+        let (group, index) = self.bucket(key.pc);
+        let mut entry = &group.get()?[index];
+        while let Some((id, block)) = self.chained(entry) {
+            if block.key == key && !block.is_dead() {
+                return Some(id);
+            }
+            entry = &block.next;
+        }
+        None
+    }
+
+    /// Takes a block out of its chain. A lookup that has come as far as this block goes on from it.
+    fn unchain(&self, _: &mut Book, dead: &Tier0Block) {
+        let (group, index) = self.bucket(dead.key.pc);
+        let Some(buckets) = group.get() else { return };
+        let mut entry = &buckets[index];
+        while let Some((_, block)) = self.chained(entry) {
+            if std::ptr::eq(block, dead) {
+                entry.store(dead.next.load(Ordering::Relaxed), Ordering::Release);
+                return;
+            }
+            entry = &block.next;
+        }
     }
 
     /// A stamp to take before a block is translated and to give to [`Tier0Cache::insert`].
@@ -98,7 +155,7 @@ impl Tier0Cache {
         let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
         let chunk = chunk.get_or_init(|| Box::new([const { OnceLock::new() }; CHUNK]));
         let key = block.key;
-        if let Ok(range) = GuestRange::new(key.pc, block.bytes.len() as u64) {
+        if let Ok(range) = GuestRange::new(key.pc, block.bytes().len() as u64) {
             for page in range.pages() {
                 book.pages.entry(page.get()).or_default().push(id);
             }
@@ -106,10 +163,13 @@ impl Tier0Cache {
         self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
         self.bytes.fetch_add(block.heap_bytes() + size_of::<Tier0Block>(), Ordering::Relaxed);
         block.body.set_id(id);
+        let (group, index) = self.bucket(key.pc);
+        let first = &group.get_or_init(|| Box::new([const { AtomicU32::new(0) }; BUCKETS]))[index];
+        block.next = AtomicU32::new(first.load(Ordering::Relaxed));
         let mut block = Some(block);
         chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
         self.len.store(id.0 + 1, Ordering::Release);
-        self.by_key.pin().insert(key, id);
+        first.store(id.0 + 1, Ordering::Release);
         Some(id)
     }
 
@@ -125,12 +185,15 @@ impl Tier0Cache {
 
     /// Makes link number `link` of `from` lead to `to`, unless `to` is retired.
     pub(crate) fn link(&self, from: BlockId, link: usize, to: BlockId) {
-        let _book = self.book();
+        let mut book = self.book();
         let (Some(source), Some(target)) = (self.get(from), self.get(to)) else { return };
         if target.is_dead() {
             return;
         }
-        target.incoming().push((from, link as u32));
+        let next = target.incoming.load(Ordering::Relaxed);
+        book.leads.push(Lead { from, link: link as u32, next });
+        target.incoming.store(book.leads.len() as u32, Ordering::Relaxed);
+        self.bytes.fetch_add(size_of::<Lead>(), Ordering::Relaxed);
         // SAFETY: both blocks are in this cache's chunks, which are neither moved nor emptied, and given out shared, until
         // the cache and with it every block is dropped.
         unsafe { source.lead(link, target) };
@@ -150,7 +213,7 @@ impl Tier0Cache {
         let mut count = 0;
         for id in touched {
             let Some(block) = self.get(id) else { continue };
-            let bytes = GuestRange::new(block.key.pc, block.bytes.len() as u64);
+            let bytes = GuestRange::new(block.key.pc, block.bytes().len() as u64);
             if !block.is_dead() && bytes.is_ok_and(|bytes| bytes.overlaps(range)) {
                 self.retire_locked(&mut book, id, block);
                 count += 1;
@@ -173,7 +236,7 @@ impl Tier0Cache {
         }
         for id in touched {
             if let Some(block) = self.get(id).filter(|block| !block.is_dead())
-                && !bytes_match(memory, block.key.pc, &block.bytes)
+                && !bytes_match(memory, block.key.pc, block.bytes())
             {
                 self.retire_locked(&mut book, id, block);
             }
@@ -191,16 +254,18 @@ impl Tier0Cache {
     }
 
     fn retire_locked(&self, book: &mut Book, id: BlockId, block: &Tier0Block) {
-        self.by_key.pin().remove(&block.key);
+        self.unchain(book, block);
         block.body.kill();
-        for (from, link) in block.incoming().drain(..) {
-            if let Some(way) = self.get(from).and_then(|source| source.way(link as usize))
+        let mut next = block.incoming.swap(0, Ordering::Relaxed);
+        while let Some(lead) = next.checked_sub(1).and_then(|index| book.leads.get(index as usize)) {
+            if let Some(way) = self.get(lead.from).and_then(|source| source.way(lead.link as usize))
                 && way.block().is_some_and(|to| to.is(&block.body))
             {
                 way.clear();
             }
+            next = lead.next;
         }
-        if let Ok(range) = GuestRange::new(block.key.pc, block.bytes.len() as u64) {
+        if let Ok(range) = GuestRange::new(block.key.pc, block.bytes().len() as u64) {
             for page in range.pages() {
                 if let Some(ids) = book.pages.get_mut(&page.get()) {
                     ids.retain(|&other| other != id);
