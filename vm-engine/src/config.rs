@@ -82,8 +82,8 @@ pub struct Config {
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
     /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty, with the baseline
-    /// compiler. Where the host has none, or memory is not reached in place, it is sixteen times as many.
-    /// Default 250. 0 is taken as 1.
+    /// compiler. Where the host has none, or memory is not reached in place, it is eight times as many.
+    /// Default 500. 0 is taken as 1.
     pub hot_threshold: u32,
     /// Entries of baseline code, rounds of its loops included, from which it is worth compiling with the optimising
     /// compiler. Default 50 000. 0 is taken as 1.
@@ -119,7 +119,7 @@ impl Default for Config {
             exact: Exact::Pc,
             compile_threads: 1,
             deterministic: false,
-            hot_threshold: 250,
+            hot_threshold: 500,
             optimise_threshold: 50_000,
             epoch_instructions: 50_000_000,
             queue_capacity: 64,

@@ -78,7 +78,7 @@ struct Caches {
 }
 
 /// How many times as hot code must be where there is no baseline compiler.
-const WITHOUT_BASELINE: u32 = 16;
+const WITHOUT_BASELINE: u32 = 8;
 
 impl Engine {
     /// An engine that runs what `source` translates from `memory`.
