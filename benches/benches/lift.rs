@@ -24,7 +24,7 @@ fn lift(c: &mut Criterion) {
             }
         });
     });
-    for (name, effort) in [("quick", Effort::Quick), ("full", Effort::Full)] {
+    for (name, effort) in [("once", Effort::Once), ("quick", Effort::Quick), ("full", Effort::Full)] {
         group.bench_function(name, |b| {
             b.iter(|| {
                 for &key in &keys {

@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     let pipeline = TranslationPipeline::new(GuestArch::Riscv64, options).expect("the guest is built in");
     let Some((mode, code)) = bytes.split_first() else { return };
     let key = BlockKey::new(START, Mode::new(u32::from(mode & 7)));
-    for effort in [Effort::Quick, Effort::Full] {
+    for effort in [Effort::Once, Effort::Quick, Effort::Full] {
         let block = pipeline.translate(key, &Code(code), effort);
         assert!(code.starts_with(&block.bytes));
     }

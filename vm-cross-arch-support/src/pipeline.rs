@@ -73,7 +73,7 @@ pub enum PipelineError {
 pub struct TranslationStats {
     /// The result cache's counters.
     pub cache: CacheStats,
-    /// Blocks translated with [`Effort::Quick`].
+    /// Blocks translated with [`Effort::Once`] or [`Effort::Quick`].
     pub quick: u64,
     /// Blocks translated with [`Effort::Full`].
     pub full: u64,
@@ -183,11 +183,16 @@ impl TranslationPipeline {
         }
     }
 
+    fn translate_once(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
+        let (block, _) = self.lift_block(key, memory);
+        self.count(&self.quick, &block);
+        block
+    }
+
     fn translate_quickly(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        let (mut block, _) = self.lift_block(key, memory);
+        let mut block = self.translate_once(key, memory);
         SCRATCH.with_borrow_mut(|scratch| opt::clean_up(&mut block, scratch));
         self.check(&block, "clean-up");
-        self.count(&self.quick, &block);
         block
     }
 
@@ -262,10 +267,10 @@ impl TranslationPipeline {
 impl BlockSource for TranslationPipeline {
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block> {
         let cache_key = self.cache_key(key);
+        let known = || self.cache.get(&cache_key, memory);
         match effort {
-            Effort::Quick => {
-                self.cache.get(&cache_key, memory).unwrap_or_else(|| Arc::new(self.translate_quickly(key, memory)))
-            }
+            Effort::Once => known().unwrap_or_else(|| Arc::new(self.translate_once(key, memory))),
+            Effort::Quick => known().unwrap_or_else(|| Arc::new(self.translate_quickly(key, memory))),
             Effort::Full => self.cache.get_or_translate(&cache_key, memory, || self.translate_fully(key, memory)),
         }
     }

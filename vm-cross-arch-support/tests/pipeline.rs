@@ -21,7 +21,7 @@ fn pipeline(options: TranslationOptions) -> TranslationPipeline {
 #[test]
 fn a_block_ends_where_control_does() {
     let memory = Bytes::words(0x1000, &[ADDI, ECALL, ADDI]);
-    for effort in [Effort::Quick, Effort::Full] {
+    for effort in [Effort::Once, Effort::Quick, Effort::Full] {
         let block = pipeline(TranslationOptions::default()).translate(key(0x1000), &memory, effort);
         assert_eq!(block.guest_len(), 2);
         assert_eq!(&*block.bytes, [0x93, 0x82, 0x12, 0x00, 0x73, 0, 0, 0]);

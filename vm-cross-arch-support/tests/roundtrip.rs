@@ -59,7 +59,7 @@ proptest! {
     fn lifting_is_total(word: u32, frm in 0..8u32) {
         let memory = Bytes::new(0x1000, &with_break(word | 3));
         let key = BlockKey::new(GuestAddr::new(0x1000), Mode::new(frm));
-        for effort in [Effort::Quick, Effort::Full] {
+        for effort in [Effort::Once, Effort::Quick, Effort::Full] {
             prop_assert!(pipeline().translate(key, &memory, effort).guest_len() > 0);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use vm_core::{BlockKey, Exit, GuestRange};
 use vm_ir::Effort;
 
+use crate::config::TierPolicy;
 use crate::engine::{Vcpu, bytes_match};
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
 use crate::sample::Activity;
@@ -203,7 +204,8 @@ impl Vcpu {
             attempt += 1;
             let stamp = cache.stamp();
             self.meter.now(Activity::Translate);
-            let ir = self.engine.source.translate(key, &*self.engine.memory, Effort::Quick);
+            let effort = if self.engine.config.tier == TierPolicy::Auto { Effort::Once } else { Effort::Quick };
+            let ir = self.engine.source.translate(key, &*self.engine.memory, effort);
             let block = self.lowering.lower(&ir);
             self.meter.now(Activity::Dispatch);
             if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS || !self.watch(cache, &block) {

@@ -11,7 +11,9 @@ use crate::types::Type;
 /// How much work a translation is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effort {
-    /// Lift and one linear clean-up: for code that has not proven to be hot.
+    /// Lift, nothing more: for code that may run once, and is compiled if it runs often.
+    Once,
+    /// Lift and one linear clean-up: for code that is compiled quickly, or interpreted for good.
     Quick,
     /// Every pass; the result is remembered.
     Full,

@@ -164,6 +164,7 @@ impl BlockSource for Source {
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block> {
         let mut block = self.lifted(key, memory);
         match effort {
+            Effort::Once => {}
             Effort::Quick => opt::clean_up(&mut block, &mut opt::Scratch::new()),
             Effort::Full => opt::optimise(&mut block, HELPERS),
         }
