@@ -1,5 +1,6 @@
 //! [`Table`]: rows of instructions, and decoding, encoding and text from the same row.
 
+use std::collections::{HashMap, hash_map};
 use std::fmt::Write as _;
 
 use crate::guest::Extensions;
@@ -275,8 +276,16 @@ impl Table {
                 chosen = (chosen - 1) & free;
             }
         }
+        // Roots whose rows are the same share what is below them.
+        let mut made: HashMap<Vec<u16>, usize> = HashMap::new();
         for (root, here) in below.into_iter().enumerate().filter(|(_, here)| !here.is_empty()) {
-            table.grow(root, here, dispatch);
+            match made.entry(here.iter().map(|entry| entry.index).collect()) {
+                hash_map::Entry::Occupied(first) => table.nodes[root] = table.nodes[*first.get()],
+                hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(root);
+                    table.grow(root, here, dispatch);
+                }
+            }
         }
         table
     }

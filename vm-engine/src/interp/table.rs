@@ -25,7 +25,7 @@ type Chunk = Box<[OnceLock<Tier0Block>; CHUNK]>;
 
 /// Buckets that are made together, and how often. Both are powers of two.
 const BUCKETS: usize = 1024;
-const BUCKET_GROUPS: usize = 64;
+const BUCKET_GROUPS: usize = 256;
 /// Bytes of guest code that share a bucket.
 const BUCKET_BYTES: u64 = 8;
 
