@@ -629,6 +629,22 @@ pub(crate) fn replace(flags: u64) {
     }
 }
 
+/// The bits of the host's status register that say what was raised.
+#[cfg(all(feature = "jit", target_arch = "x86_64"))]
+pub(crate) const RAISED: u32 = 0x3f;
+
+/// The flags for each value of these bits, in the layout of [`CpuState::fp_flags`](vm_core::CpuState::fp_flags).
+#[cfg(all(feature = "jit", target_arch = "x86_64"))]
+pub(crate) static FLAGS: [u8; RAISED as usize + 1] = {
+    let mut flags = [0; RAISED as usize + 1];
+    let mut status = 0;
+    while status < flags.len() {
+        flags[status] = host::flags(status as u32) as u8;
+        status += 1;
+    }
+    flags
+};
+
 /// Runs `foreign`, whose floating-point operations are not the guest's, and drops the flags that it raises.
 #[inline]
 pub(crate) fn suspend<R>(foreign: impl FnOnce() -> R) -> R {

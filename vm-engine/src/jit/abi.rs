@@ -72,6 +72,14 @@ pub(crate) fn region_signature(frame: FrameRegister) -> Signature {
     signature
 }
 
+/// The signature of a function of the runtime that keeps every register: the frame's address; what it finds is in the
+/// frame's `sink`.
+pub(crate) fn keeping_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::PreserveAll);
+    signature.params.push(AbiParam::new(types::I64));
+    signature
+}
+
 /// The signature of a function of the runtime: `args` integers after the frame's address, an integer back.
 pub(crate) fn runtime_signature(args: usize) -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);

@@ -1,6 +1,8 @@
 //! The one call into generated code, and the two stubs that generated code and the fault handler leave through.
 
 use crate::frame::{ExitCode, Frame};
+#[cfg(target_arch = "x86_64")]
+use crate::hostfp;
 use crate::jit::abi::offset;
 use crate::jit::code::CodePtr;
 
@@ -33,6 +35,22 @@ pub(crate) fn link_stub() -> u64 {
 /// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
 pub(crate) fn fault_exit() -> u64 {
     tradux_fault_exit as *const () as u64
+}
+
+/// Address of the function that puts the sticky floating-point flags, those that the host has raised included, into the
+/// frame's sink and keeps every register. Null on hosts that have none.
+pub(crate) fn flags_to_sink() -> *const () {
+    #[cfg(target_arch = "x86_64")]
+    {
+        tradux_flags_to_sink as *const ()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::ptr::null()
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" {
+    fn tradux_flags_to_sink();
 }
 
 unsafe extern "C" {
@@ -87,6 +105,27 @@ std::arch::global_asm!(
     "mov eax, {link}",
     "ret",
     ".size tradux_link_stub, . - tradux_link_stub",
+    ".globl tradux_flags_to_sink",
+    ".hidden tradux_flags_to_sink",
+    ".type tradux_flags_to_sink, @function",
+    "tradux_flags_to_sink:",
+    "push rax",
+    "push rcx",
+    "stmxcsr dword ptr [rdi + {sink}]",
+    "mov eax, dword ptr [rdi + {sink}]",
+    "and eax, {raised}",
+    "lea rcx, [rip + {flags}]",
+    "movzx eax, byte ptr [rcx + rax]",
+    "or rax, qword ptr [rdi + {state_flags}]",
+    "mov qword ptr [rdi + {sink}], rax",
+    "pop rcx",
+    "pop rax",
+    "ret",
+    ".size tradux_flags_to_sink, . - tradux_flags_to_sink",
+    sink = const offset::SINK,
+    raised = const hostfp::RAISED,
+    flags = sym hostfp::FLAGS,
+    state_flags = const offset::STATE as usize + vm_core::CpuState::FP_FLAGS_OFFSET,
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,

@@ -42,13 +42,15 @@ pub(crate) enum Function {
     CompareExchange,
     /// 128-bit compare-and-swap: address, host address of expected and new, where the old value goes.
     CompareExchangeWide,
+    /// Puts the sticky flags, the host's included, into the frame's sink and keeps every register. For code of x86-64.
+    FlagsToSink,
     /// Baseline code was entered often: number of its counter, guest address. Gives the host address of better code.
     Hot,
 }
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 11;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -63,6 +65,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         rmw as *const (),
         compare_exchange as *const (),
         compare_exchange_wide as *const (),
+        super::enter::flags_to_sink(),
         hot as *const (),
     ];
     let helpers = helpers.iter().map(|helper| match helper.function {

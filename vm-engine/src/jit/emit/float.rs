@@ -11,7 +11,9 @@ use vm_ir::eval::FpEnv;
 use vm_ir::{Inst, NanRule, Op, OverflowRule, Rounding, Type};
 
 use super::{Emitter, clif_type};
-use crate::jit::abi::offset;
+use crate::jit::abi::{keeping_signature, offset};
+use crate::jit::runtime::Function;
+use crate::region::is_raw;
 
 /// Whether the source of a conversion is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,14 +41,32 @@ fn is_native(inst: &Inst) -> bool {
 
 impl Emitter<'_, '_> {
     /// `value`, or the canonical NaN if it is a NaN. For arithmetic results only: a signalling NaN would raise flags.
+    ///
+    /// The constant is made where the NaN is, out of the way: two instructions are left on the way that is taken.
     pub(super) fn canonical(&mut self, value: ClifValue) -> ClifValue {
-        let nan = if self.ir.func.dfg.value_type(value) == types::F32 {
+        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, value, value);
+        let (cold, next) = self.split(is_nan, Some(value));
+        self.enter_cold(cold);
+        let nan = self.canonical_nan(value);
+        self.ir.ins().jump(next, &[nan.into()]);
+        self.enter_next(next);
+        self.ir.block_params(next)[0]
+    }
+
+    /// As [`Emitter::canonical`], for a way that is seldom taken: smaller, and without a branch.
+    pub(super) fn canonical_in_cold_code(&mut self, value: ClifValue) -> ClifValue {
+        let nan = self.canonical_nan(value);
+        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, value, value);
+        self.ir.ins().select(is_nan, nan, value)
+    }
+
+    /// The canonical NaN of the type of `value`.
+    fn canonical_nan(&mut self, value: ClifValue) -> ClifValue {
+        if self.ir.func.dfg.value_type(value) == types::F32 {
             self.ir.ins().f32const(f32::from_bits(0x7fc0_0000))
         } else {
             self.ir.ins().f64const(f64::from_bits(0x7ff8_0000_0000_0000))
-        };
-        let is_nan = self.ir.ins().fcmp(FloatCC::Unordered, value, value);
-        self.ir.ins().select(is_nan, nan, value)
+        }
     }
 
     /// Notes that the instruction that gave `value` counts for its flags.
@@ -160,15 +180,56 @@ impl Emitter<'_, '_> {
         value
     }
 
-    /// The host's comparison raises *invalid* for signalling NaNs, so it is left out where an operand is a NaN, which an
-    /// integer comparison tells without raising anything.
+    /// The sticky flags.
+    pub(super) fn flags_get(&mut self) -> ClifValue {
+        if !self.target.keeps_registers {
+            return self.call_runtime(Function::FpFlagsGet, &[]);
+        }
+        let frame = self.frame();
+        let function = self.runtime_entry(Function::FlagsToSink as usize);
+        let signature = self.ir.import_signature(keeping_signature());
+        self.ir.ins().call_indirect(signature, function, &[frame]);
+        self.load_frame(types::I64, offset::SINK)
+    }
+
+    /// Whether operand `index` cannot be a signalling NaN.
+    fn never_signals(&self, inst: &Inst, index: usize) -> bool {
+        let arg = inst.args[index];
+        let def = self.block.def(arg);
+        let known = match def.op {
+            Op::Const => Some(def.imm as u64),
+            Op::Bitcast => {
+                Some(self.block.def(def.args[0])).filter(|from| from.op == Op::Const).map(|from| from.imm as u64)
+            }
+            _ => None,
+        };
+        let is_number = |bits: u64| match def.ty {
+            Type::F32 => !f32::from_bits(bits as u32).is_nan(),
+            Type::F64 => !f64::from_bits(bits).is_nan(),
+            _ => false,
+        };
+        self.raw[arg.index()] || is_raw(self.block, arg) || known.is_some_and(is_number)
+    }
+
+    /// The host's comparison raises *invalid* for signalling NaNs, so it is left out where an operand that may be one is
+    /// a NaN, which an integer comparison tells without raising anything.
     pub(super) fn silent_compare(&mut self, inst: &Inst, condition: FloatCC) -> ClifValue {
         if inst.from == Type::F16 {
             return self.definition(inst);
         }
         let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
-        let (a_nan, b_nan) = (self.is_nan(inst.from, a), self.is_nan(inst.from, b));
-        let any = self.ir.ins().bor(a_nan, b_nan);
+        let checked: Vec<_> = [a, b]
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| !self.never_signals(inst, *index))
+            .map(|(_, value)| value)
+            .collect();
+        let nans: Vec<_> = checked.into_iter().map(|value| self.is_nan(inst.from, value)).collect();
+        let any = match nans[..] {
+            [] => return self.ir.ins().fcmp(condition, a, b),
+            [one] => one,
+            [one, other, ..] => self.ir.ins().bor(one, other),
+        };
         let (compare, next) = (self.ir.create_block(), self.ir.create_block());
         self.ir.append_block_param(next, types::I8);
         let no = self.iconst(types::I8, 0);

@@ -30,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) is_tso: bool,
     /// Fused multiply-add is one instruction.
     pub(crate) has_fma: bool,
+    /// Whether calls that keep every register can be made.
+    pub(crate) keeps_registers: bool,
     /// 128-bit compare-and-swap is one instruction.
     pub(crate) has_cas128: bool,
 }
@@ -228,6 +230,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             }
             if flushes(block, at, self.plan.options.faults, self.helpers) {
                 let dirty = std::mem::take(&mut self.dirty);
+                self.settle_slots(&dirty);
                 self.store_slots(&dirty);
             }
             self.inst(at)?;
@@ -294,10 +297,15 @@ impl<'a, 'b> Emitter<'a, 'b> {
     /// Calls the entry of the function table at `index` with exactly `args`.
     fn call_entry(&mut self, index: usize, args: &[ClifValue]) -> ClifValue {
         let signature = self.ir.import_signature(runtime_signature(args.len() - 1));
-        let table = self.load_frame(types::I64, offset::FUNCTIONS);
-        let function = self.ir.ins().load(types::I64, frame_flags().with_readonly(), table, index as i32 * 8);
+        let function = self.runtime_entry(index);
         let call = self.ir.ins().call_indirect(signature, function, args);
         self.ir.inst_results(call)[0]
+    }
+
+    /// The entry of the function table at `index`.
+    fn runtime_entry(&mut self, index: usize) -> ClifValue {
+        let table = self.load_frame(types::I64, offset::FUNCTIONS);
+        self.ir.ins().load(types::I64, frame_flags().with_readonly(), table, index as i32 * 8)
     }
 
     fn iconst(&mut self, ty: ClifType, value: i64) -> ClifValue {
@@ -347,8 +355,17 @@ impl<'a, 'b> Emitter<'a, 'b> {
     fn observed(&mut self, inst: &Inst, index: usize) -> ClifValue {
         let at = inst.args[index].index();
         if std::mem::take(&mut self.raw[at]) {
-            let canonical = self.canonical(self.value(inst.args[index]));
+            let raw = self.value(inst.args[index]);
+            let canonical = self.canonical(raw);
             self.values[at] = Some(canonical);
+            // A slot that holds it need not be settled again.
+            for slot in self.raw_slots.iter() {
+                let variable = self.variable(slot).0;
+                if self.ir.use_var(variable) == raw {
+                    self.ir.def_var(variable, canonical);
+                    self.raw_slots.remove(slot);
+                }
+            }
         }
         self.value(inst.args[index])
     }
@@ -362,7 +379,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         for slot in slots.iter() {
             let mut value = self.ir.use_var(self.variable(slot).0);
             if self.raw_slots.contains(slot) {
-                value = self.canonical(value);
+                value = self.canonical_in_cold_code(value);
             }
             self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
         }
@@ -381,7 +398,12 @@ impl<'a, 'b> Emitter<'a, 'b> {
             let flow = &self.slots.flow[*to];
             wanted.union(&flow.settled.both(&flow.live));
         }
-        for slot in wanted.both(&self.raw_slots).iter() {
+        self.settle_slots(&wanted);
+    }
+
+    /// Gives those of `slots` the NaNs that the guest sees.
+    fn settle_slots(&mut self, slots: &SlotSet) {
+        for slot in slots.both(&self.raw_slots).iter() {
             let variable = self.variable(slot).0;
             let value = self.ir.use_var(variable);
             let value = self.canonical(value);
@@ -554,7 +576,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::FMin | Op::FMax | Op::FClass | Op::FToIntU | Op::FRound => self.definition(inst),
             Op::FBox => self.fbox(inst),
             Op::FUnbox => self.funbox(inst),
-            Op::FpFlagsGet => self.call_runtime(Function::FpFlagsGet, &[]),
+            Op::FpFlagsGet => self.flags_get(),
             Op::FpFlagsSet => {
                 let flags = self.arg(inst, 0);
                 self.call_runtime(Function::FpFlagsSet, &[flags]);
