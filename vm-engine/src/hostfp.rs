@@ -359,8 +359,9 @@ const fn is_nan(ty: Type, a: u64) -> bool {
     a & !ty.sign_bit() > infinity(ty)
 }
 
+/// Whether the bits `a` are a signalling NaN of `ty`, single or double.
 #[inline(always)]
-const fn is_signaling(ty: Type, a: u64) -> bool {
+pub(crate) const fn is_signaling(ty: Type, a: u64) -> bool {
     is_nan(ty, a) && a & quiet_bit(ty) == 0
 }
 

@@ -11,6 +11,7 @@ use vm_ir::eval::FpEnv;
 use vm_ir::{Inst, NanRule, Op, OverflowRule, Rounding, Type};
 
 use super::{Emitter, clif_type};
+use crate::hostfp;
 use crate::jit::abi::{keeping_signature, offset};
 use crate::jit::runtime::Function;
 use crate::region::is_raw;
@@ -106,7 +107,9 @@ impl Emitter<'_, '_> {
         self.enter_cold(cold);
         // Operands with the host's NaN are settled in here only: the other way never sees them.
         let before: Vec<_> = inst.args.iter().map(|arg| (self.values[arg.index()], self.raw[arg.index()])).collect();
+        let raw_slots = self.raw_slots;
         let exact = self.definition(inst);
+        self.raw_slots = raw_slots;
         for (arg, (value, raw)) in inst.args.iter().zip(before) {
             self.values[arg.index()] = value;
             self.raw[arg.index()] = raw;
@@ -203,12 +206,8 @@ impl Emitter<'_, '_> {
             }
             _ => None,
         };
-        let is_number = |bits: u64| match def.ty {
-            Type::F32 => !f32::from_bits(bits as u32).is_nan(),
-            Type::F64 => !f64::from_bits(bits).is_nan(),
-            _ => false,
-        };
-        self.raw[arg.index()] || is_raw(self.block, arg) || known.is_some_and(is_number)
+        let quiet = known.is_some_and(|bits| !hostfp::is_signaling(def.ty, bits));
+        quiet || self.raw[arg.index()] || is_raw(self.block, arg)
     }
 
     /// The host's comparison raises *invalid* for signalling NaNs, so it is left out where an operand that may be one is

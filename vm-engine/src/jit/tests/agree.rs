@@ -182,7 +182,7 @@ fn compiled(
             let first = next_link;
             next_link += (links.len() + plan.counters()) as u32;
             assert!(rig.links.len() as u32 > next_link);
-            let code = rig.compile_linked(&plan, first);
+            let code = hostfp::suspend(|| rig.compile_linked(&plan, first)); // the compiler calculates too
             codes.insert(pc, (code, links, first));
             code
         });
