@@ -4,9 +4,17 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use vm_mem::slab::{Handle, Scheme, SlabConfig, SlabGlobal, SlabPool};
+
+mod footprint;
+mod trace;
+
+pub use footprint::Footprint;
+pub use trace::{Recorder, Trace};
 
 /// The sizes that are measured, in bytes.
 pub const SIZES: [usize; 11] = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
@@ -24,7 +32,7 @@ pub enum Pattern {
     Random,
     /// 4096 live objects, of which the oldest is freed and another allocated.
     Ring,
-    /// One thread allocates, another frees; up to 1024 objects are on the way.
+    /// One thread allocates, another frees; 1000 objects are handed over at a time, up to 4000 are on the way.
     Threads,
 }
 
@@ -106,10 +114,10 @@ impl Subject {
         }
     }
 
-    /// Runs a pattern of so many allocations and frees; false if the allocator has no such pattern.
+    /// Runs a pattern of so many allocations and frees; returns the CPU time. `None` if the allocator has no such pattern.
     #[must_use]
-    pub fn run(self, pattern: Pattern, size: usize, operations: usize) -> bool {
-        match self {
+    pub fn run(self, pattern: Pattern, size: usize, operations: usize) -> Option<Duration> {
+        Some(match self {
             Subject::System => run(&System, pattern, size, operations),
             Subject::Slab => run(&SLAB, pattern, size, operations),
             Subject::Fine => run(&FINE, pattern, size, operations),
@@ -120,26 +128,24 @@ impl Subject {
             Subject::Jemalloc => run(&tikv_jemallocator::Jemalloc, pattern, size, operations),
             #[cfg(feature = "peers")]
             Subject::Snmalloc => run(&snmalloc_rs::SnMalloc, pattern, size, operations),
-        }
-        true
+        })
     }
 
-    /// Replays a trace once; false if the allocator cannot.
+    /// Replays a trace so many times; returns the CPU time. `None` if the allocator cannot.
     #[must_use]
-    pub fn replay(self, trace: &Trace) -> bool {
-        match self {
-            Subject::System => trace.replay(&System),
-            Subject::Slab => trace.replay(&SLAB),
-            Subject::Fine => trace.replay(&FINE),
-            Subject::Pool => return false,
+    pub fn replay(self, trace: &Trace, times: usize) -> Option<Duration> {
+        Some(match self {
+            Subject::System => trace.replay(&System, times),
+            Subject::Slab => trace.replay(&SLAB, times),
+            Subject::Fine => trace.replay(&FINE, times),
+            Subject::Pool => return None,
             #[cfg(feature = "peers")]
-            Subject::Mimalloc => trace.replay(&mimalloc::MiMalloc),
+            Subject::Mimalloc => trace.replay(&mimalloc::MiMalloc, times),
             #[cfg(feature = "peers")]
-            Subject::Jemalloc => trace.replay(&tikv_jemallocator::Jemalloc),
+            Subject::Jemalloc => trace.replay(&tikv_jemallocator::Jemalloc, times),
             #[cfg(feature = "peers")]
-            Subject::Snmalloc => trace.replay(&snmalloc_rs::SnMalloc),
-        }
-        true
+            Subject::Snmalloc => trace.replay(&snmalloc_rs::SnMalloc, times),
+        })
     }
 }
 
@@ -172,11 +178,14 @@ fn next(state: &mut u64) -> usize {
     (*state >> 16) as usize
 }
 
-fn run<A: GlobalAlloc + Sync>(allocator: &A, pattern: Pattern, size: usize, operations: usize) {
+fn run<A: GlobalAlloc + Sync>(allocator: &A, pattern: Pattern, size: usize, operations: usize) -> Duration {
     let layout = Layout::from_size_align(size, 8).expect("a small layout");
     // Programs know the size where they allocate, or not; here it is not known.
     let layout = std::hint::black_box(layout);
-    match pattern {
+    if pattern == Pattern::Threads {
+        return threads(allocator, layout, operations);
+    }
+    timed(|| match pattern {
         Pattern::Pair => {
             for _ in 0..operations {
                 free(allocator, std::hint::black_box(allocate(allocator, layout)), layout);
@@ -203,43 +212,55 @@ fn run<A: GlobalAlloc + Sync>(allocator: &A, pattern: Pattern, size: usize, oper
             }
             objects.into_iter().for_each(|object| free(allocator, object, layout));
         }
-        Pattern::Threads => threads(allocator, layout, operations),
-    }
+        Pattern::Threads => unreachable!("it takes its own time"),
+    })
 }
 
-/// A queue between two threads.
-struct Queue {
-    slots: Vec<AtomicUsize>,
-}
+/// Objects that are handed over at a time.
+const HANDED: usize = 1000;
+/// Such batches that may lie in the queue. One more is being filled and one more emptied.
+const QUEUED: usize = 2;
 
-fn threads<A: GlobalAlloc + Sync>(allocator: &A, layout: Layout, operations: usize) {
-    let queue = Queue { slots: (0..1024).map(|_| AtomicUsize::new(0)).collect() };
+/// Each thread takes the time of its batches, so that neither the queue nor waking a thread is measured, which are dearer
+/// than an allocation. The batches' own memory goes round.
+fn threads<A: GlobalAlloc + Sync>(allocator: &A, layout: Layout, operations: usize) -> Duration {
+    let (full, filled) = sync_channel::<Vec<usize>>(QUEUED);
+    let (back, emptied) = sync_channel(QUEUED + 2);
+    (0..QUEUED + 2).for_each(|_| back.send(Vec::with_capacity(HANDED)).expect("room for all batches"));
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for turn in 0..operations {
-                let slot = &queue.slots[turn % 1024];
-                let object = loop {
-                    match slot.load(Ordering::Acquire) {
-                        0 => std::thread::yield_now(),
-                        object => break object,
-                    }
-                };
-                slot.store(0, Ordering::Release);
-                free(allocator, object as *mut u8, layout);
+        let freeing = scope.spawn(move || {
+            let mut taken = Duration::ZERO;
+            for mut batch in filled {
+                taken += timed(|| batch.drain(..).for_each(|object| free(allocator, object as *mut u8, layout)));
+                // Nobody takes it any more at the end.
+                let _ = back.send(batch);
             }
+            taken
         });
-        for turn in 0..operations {
-            let object = allocate(allocator, layout);
-            let slot = &queue.slots[turn % 1024];
-            while slot.load(Ordering::Acquire) != 0 {
-                std::thread::yield_now();
-            }
-            slot.store(object as usize, Ordering::Release);
+        let mut taken = Duration::ZERO;
+        for first in (0..operations).step_by(HANDED) {
+            let mut batch = emptied.recv().expect("a thread that frees");
+            let turns = first..operations.min(first + HANDED);
+            taken += timed(|| batch.extend(turns.map(|_| allocate(allocator, layout) as usize)));
+            full.send(batch).expect("a thread that frees");
         }
-    });
+        drop(full);
+        taken + freeing.join().expect("a thread that frees")
+    })
 }
 
-fn run_pool(pattern: Pattern, size: usize, operations: usize) -> bool {
+/// The CPU time that this thread takes for `work`.
+fn timed(work: impl FnOnce()) -> Duration {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+    };
+    let start = now();
+    work();
+    now() - start
+}
+
+fn run_pool(pattern: Pattern, size: usize, operations: usize) -> Option<Duration> {
     match size {
         8 => pool::<1>(pattern, operations),
         16 => pool::<2>(pattern, operations),
@@ -252,7 +273,7 @@ fn run_pool(pattern: Pattern, size: usize, operations: usize) -> bool {
         2048 => pool::<256>(pattern, operations),
         4096 => pool::<512>(pattern, operations),
         8192 => pool::<1024>(pattern, operations),
-        _ => false,
+        _ => None,
     }
 }
 
@@ -283,9 +304,12 @@ fn insert<const WORDS: usize>(pool: &mut SlabPool<Value<WORDS>>, word: u64) -> H
     handle
 }
 
-fn pool<const WORDS: usize>(pattern: Pattern, operations: usize) -> bool {
+fn pool<const WORDS: usize>(pattern: Pattern, operations: usize) -> Option<Duration> {
+    if pattern == Pattern::Threads {
+        return None;
+    }
     let mut pool = SlabPool::new().expect("memory");
-    match pattern {
+    Some(timed(|| match pattern {
         Pattern::Pair => {
             for turn in 0..operations {
                 let handle = std::hint::black_box(insert::<WORDS>(&mut pool, turn as u64));
@@ -313,170 +337,12 @@ fn pool<const WORDS: usize>(pattern: Pattern, operations: usize) -> bool {
                 handles[at] = insert(&mut pool, at as u64);
             }
         }
-        Pattern::Threads => return false,
-    }
-    true
+        Pattern::Threads => unreachable!("a pool has one owner"),
+    }))
 }
 
 #[inline(always)]
 fn take<const WORDS: usize>(pool: &mut SlabPool<Value<WORDS>>, handle: Handle<Value<WORDS>>, word: u64) {
     assert_eq!(pool[handle].word(), word);
     pool.remove(handle).expect("a live handle");
-}
-
-/// What a program allocated and freed, in order.
-#[derive(Debug, Default)]
-pub struct Trace {
-    /// Layouts of allocations; frees are `None` and the number of the allocation.
-    events: Vec<Event>,
-    allocations: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Allocate { layout: Layout },
-    Free { number: u32 },
-}
-
-impl Trace {
-    /// Makes a trace of what a [`Recorder`] noted: addresses with their layouts, freed where the flag is set.
-    #[must_use]
-    pub fn from_notes(notes: &[Note]) -> Trace {
-        let mut trace = Trace::default();
-        let mut live = std::collections::HashMap::new();
-        let mut layouts = Vec::new();
-        for note in notes {
-            if note.freed {
-                if let Some(number) = live.remove(&note.address) {
-                    trace.events.push(Event::Free { number });
-                }
-            } else {
-                live.insert(note.address, layouts.len() as u32);
-                layouts.push(note.layout);
-                trace.events.push(Event::Allocate { layout: note.layout });
-            }
-        }
-        let mut rest: Vec<u32> = live.into_values().collect();
-        rest.sort_unstable();
-        trace.events.extend(rest.into_iter().map(|number| Event::Free { number }));
-        trace.allocations = layouts.len();
-        trace
-    }
-
-    /// How many allocations it has, each with its free.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.allocations
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.allocations == 0
-    }
-
-    fn replay<A: GlobalAlloc>(&self, allocator: &A) {
-        let mut objects = Vec::with_capacity(self.allocations);
-        for &event in &self.events {
-            match event {
-                Event::Allocate { layout } => {
-                    // SAFETY: recorded layouts have a size.
-                    let object = unsafe { allocator.alloc(layout) };
-                    assert!(!object.is_null(), "out of memory");
-                    // SAFETY: the object has a byte.
-                    unsafe { object.write_volatile(1) };
-                    objects.push((object, layout));
-                }
-                Event::Free { number } => {
-                    let (object, layout) = objects[number as usize];
-                    // SAFETY: each recorded allocation is freed once.
-                    unsafe { allocator.dealloc(object, layout) };
-                }
-            }
-        }
-    }
-}
-
-/// What a recorder notes of an allocation or a free.
-#[derive(Clone, Copy, Debug)]
-pub struct Note {
-    address: usize,
-    layout: Layout,
-    freed: bool,
-}
-
-/// The system's allocator, noting what one thread does while it is told to.
-#[derive(Debug)]
-pub struct Recorder {
-    thread: AtomicUsize,
-    notes: AtomicUsize,
-}
-
-/// The most notes that are taken.
-const NOTES: usize = 4 << 20;
-
-/// A number of the calling thread.
-fn thread() -> usize {
-    thread_local!(static HERE: u8 = const { 0 });
-    HERE.with(|here| ptr::from_ref(here) as usize)
-}
-
-static mut BUFFER: Vec<Note> = Vec::new();
-
-impl Recorder {
-    /// A recorder that notes nothing yet.
-    #[must_use]
-    pub const fn new() -> Recorder {
-        Recorder { thread: AtomicUsize::new(0), notes: AtomicUsize::new(0) }
-    }
-
-    /// Notes what `work` allocates and frees on this thread. One call at a time.
-    pub fn record(&self, work: impl FnOnce()) -> Trace {
-        // SAFETY: the buffer is touched by the recording thread alone, and only where recording is on; room for all notes
-        // is made before.
-        unsafe {
-            let buffer = &raw mut BUFFER;
-            let buffer = &mut *buffer;
-            buffer.reserve_exact(NOTES);
-            self.thread.store(thread(), Ordering::SeqCst);
-            work();
-            self.thread.store(0, Ordering::SeqCst);
-            self.notes.store(buffer.len(), Ordering::SeqCst);
-            Trace::from_notes(&std::mem::take(buffer))
-        }
-    }
-
-    #[inline]
-    fn note(&self, address: *mut u8, layout: Layout, freed: bool) {
-        if self.thread.load(Ordering::Relaxed) == thread() {
-            let buffer = &raw mut BUFFER;
-            // SAFETY: as in `record`.
-            let buffer = unsafe { &mut *buffer };
-            if buffer.len() < NOTES {
-                buffer.push(Note { address: address as usize, layout, freed });
-            }
-        }
-    }
-}
-
-impl Default for Recorder {
-    fn default() -> Recorder {
-        Recorder::new()
-    }
-}
-
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Recorder {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is passed on.
-        let object = unsafe { System.alloc(layout) };
-        self.note(object, layout, false);
-        object
-    }
-
-    unsafe fn dealloc(&self, object: *mut u8, layout: Layout) {
-        self.note(object, layout, true);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(object, layout) };
-    }
 }

@@ -150,7 +150,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let text = table::print(workspace, options, &version, &results);
     print!("{text}");
     if options.write {
-        table::write(workspace, &text)?;
+        table::write(workspace, table::MARKS, &text)?;
     }
     let Results { kernels, guarded, start, programs } = &results;
     Ok([kernels, guarded, start, programs].into_iter().flatten().all(|row| row.same))

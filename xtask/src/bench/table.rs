@@ -13,8 +13,8 @@ use crate::statistics::{geometric_mean, median};
 use crate::workspace::Workspace;
 
 /// The page's own text stands around these lines.
-const BEGIN: &str = "<!-- begin of the table that cargo xtask bench --write prints -->";
-const END: &str = "<!-- end of the table -->";
+pub(super) const MARKS: [&str; 2] =
+    ["<!-- begin of the table that cargo xtask bench --write prints -->", "<!-- end of the table -->"];
 
 /// A column: its head, and what stands in it for one row.
 type Column = (&'static str, fn(&Measured) -> String);
@@ -168,7 +168,8 @@ fn mean_table(rows: &[Measured], means: &[Mean]) -> String {
     text
 }
 
-fn line(cells: impl Iterator<Item = impl std::fmt::Display>) -> String {
+/// A line of a table.
+pub(super) fn line(cells: impl Iterator<Item = impl std::fmt::Display>) -> String {
     let mut text = String::from("|");
     for cell in cells {
         let _ = write!(text, " {cell} |");
@@ -207,13 +208,13 @@ fn percent(share: Option<f64>) -> String {
     share.filter(|share| share.is_finite()).map_or_else(|| "-".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
-/// Puts the table between the marks in `docs/performance.md`.
-pub(super) fn write(workspace: &Workspace, table: &str) -> Result<()> {
+/// Puts the table between two marks in `docs/performance.md`.
+pub(super) fn write(workspace: &Workspace, [begin, end]: [&str; 2], table: &str) -> Result<()> {
     let path = workspace.root.join("docs/performance.md");
     let page = fs::read_to_string(&path).with_context(|| format!("{} is missing", workspace.shown(&path)))?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/performance.md has no mark where the table begins")?;
-    let (_, after) = rest.split_once(END).context("docs/performance.md has no mark where the table ends")?;
-    fs::write(&path, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+    let (before, rest) = page.split_once(begin).context("docs/performance.md has no mark where the table begins")?;
+    let (_, after) = rest.split_once(end).context("docs/performance.md has no mark where the table ends")?;
+    fs::write(&path, format!("{before}{begin}\n\n{table}\n{end}{after}"))?;
     println!("wrote {}", workspace.shown(&path));
     Ok(())
 }
