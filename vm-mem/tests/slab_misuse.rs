@@ -3,8 +3,11 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
-use vm_mem::slab::{HugePages, Scheme, SizeClass, SlabAllocator, SlabConfig, SlabError, SlabGlobal, Topology};
+use vm_mem::slab::{
+    ClassStats, HugePages, Scheme, SizeClass, SlabAllocator, SlabConfig, SlabError, SlabGlobal, Topology,
+};
 
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 1).unwrap()
@@ -143,15 +146,51 @@ fn the_end_of_memory_is_an_error() {
     assert_eq!(slabs.allocate(layout(8192)), Err(SlabError::OutOfMemory { size: 8192 }));
 }
 
-/// A program that frees a slab's objects and allocates them again pays for pages once.
+fn class_of_256(slabs: &SlabAllocator) -> ClassStats {
+    *slabs.stats().classes.iter().find(|class| class.class.size() == 256).unwrap()
+}
+
+/// Allocates more objects than magazines and depots hold, 79 slabs of 256 bytes each, and frees them.
+fn come_and_go(slabs: &SlabAllocator, size: usize) {
+    let objects: Vec<_> = (0..20_000).map(|_| slabs.allocate(layout(size)).unwrap()).collect();
+    objects.into_iter().for_each(|at| assert_eq!(free(slabs, at.as_ptr() as usize, size), Ok(())));
+}
+
+/// A program that frees a slab's objects and allocates them again soon pays for pages once.
 #[test]
 fn empty_slabs_are_kept_for_a_while() {
-    let slabs = SlabAllocator::new().unwrap();
+    let slabs = SlabAllocator::with_config(&SlabConfig { retain_for: Duration::MAX, ..SlabConfig::default() }).unwrap();
     for _ in 0..100 {
-        let objects: Vec<_> = (0..20_000).map(|_| slabs.allocate(layout(256)).unwrap()).collect();
-        objects.into_iter().for_each(|at| assert_eq!(free(&slabs, at.as_ptr() as usize, 256), Ok(())));
+        come_and_go(&slabs, 256);
     }
-    let class = *slabs.stats().classes.iter().find(|class| class.class.size() == 256).unwrap();
+    let class = class_of_256(&slabs);
+    assert!(class.slabs == class.slabs_created && class.slabs_created < 90, "{class:?}");
+}
+
+/// What was not needed for the time that is configured goes back, also if nobody uses the class any more.
+#[test]
+fn empty_slabs_are_not_kept_longer() {
+    let retain_for = Duration::from_millis(50);
+    let slabs = SlabAllocator::with_config(&SlabConfig { retain_for, ..SlabConfig::default() }).unwrap();
+    come_and_go(&slabs, 256);
+    let start = Instant::now();
+    while class_of_256(&slabs).slabs > 60 {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", class_of_256(&slabs));
+        std::thread::sleep(retain_for);
+        come_and_go(&slabs, 64);
+    }
+    assert!(start.elapsed() >= retain_for);
+}
+
+/// Where they are not kept for a time, at least some of them are.
+#[test]
+fn some_empty_slabs_are_kept_in_any_case() {
+    let retain_for = Duration::ZERO;
+    let slabs = SlabAllocator::with_config(&SlabConfig { retain_for, ..SlabConfig::default() }).unwrap();
+    for _ in 0..100 {
+        come_and_go(&slabs, 256);
+    }
+    let class = class_of_256(&slabs);
     assert!(class.slabs < 60, "{class:?}");
     // Hysteresis: less than a fifth of the slabs come and go each time.
     assert!(class.slabs_created < 79 + 99 * 79, "{class:?}");

@@ -3,6 +3,7 @@
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use vm_mem::slab::{Scheme, Slab, SlabAllocator, SlabConfig, SlabError, SlabPool};
@@ -156,8 +157,8 @@ impl Model {
     }
 }
 
-fn run(scheme: Scheme, retain: usize, steps: &[Step]) {
-    let config = SlabConfig { retain_per_class: retain, reserve_per_class: 64 << 20, ..SlabConfig::new(scheme) };
+fn run(config: SlabConfig, steps: &[Step]) {
+    let config = SlabConfig { reserve_per_class: 64 << 20, ..config };
     let slabs = SlabAllocator::with_config(&config).unwrap();
     let mut model = Model { slabs, live: Vec::new(), freed: Vec::new(), filling: 0 };
     for step in steps {
@@ -180,12 +181,13 @@ proptest! {
 
     #[test]
     fn powers_of_two(steps in proptest::collection::vec(step(), 1..60)) {
-        run(Scheme::PowersOfTwo, 512 << 10, &steps);
+        run(SlabConfig::new(Scheme::PowersOfTwo), &steps);
     }
 
     #[test]
     fn fine_classes_that_keep_nothing(steps in proptest::collection::vec(step(), 1..60)) {
-        run(Scheme::Fine, 0, &steps);
+        let retain_for = Duration::ZERO;
+        run(SlabConfig { retain_per_class: 0, retain_for, ..SlabConfig::new(Scheme::Fine) }, &steps);
     }
 
     /// A pool is a map from handles to values.

@@ -5,6 +5,7 @@ use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use vm_mem::slab::{Hold, Scheme, SlabAllocator, SlabConfig, SlabError};
 
@@ -16,7 +17,7 @@ fn assert_live(slabs: &SlabAllocator, wanted: u64) {
         if live() == wanted {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(live(), wanted);
 }
@@ -102,7 +103,7 @@ fn two_threads() {
 
 #[test]
 fn sixteen_threads_on_fewer_processors() {
-    let config = SlabConfig { retain_per_class: 0, ..SlabConfig::new(Scheme::Fine) };
+    let config = SlabConfig { retain_per_class: 0, retain_for: Duration::ZERO, ..SlabConfig::new(Scheme::Fine) };
     stress(&SlabAllocator::with_config(&config).unwrap(), 16, 10_000);
 }
 

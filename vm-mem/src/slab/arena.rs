@@ -63,8 +63,9 @@ pub(super) struct Shelf {
     partial: u32,
     empty: u32,
     released: u32,
-    /// Lengths of two of them.
     empties: u32,
+    /// The fewest slabs that were empty at once since the last sweep.
+    least: u32,
     /// Slabs that are not fresh and not released.
     pub(super) slabs: u32,
     /// Objects here.
@@ -257,6 +258,7 @@ impl Arena {
                 self.record(class, next - 1).prev = prev;
             }
             shelf.empties -= u32::from(from == Place::Empty);
+            shelf.least = shelf.least.min(shelf.empties);
         }
         let mut head = 0;
         if matches!(place, Place::Partial | Place::Empty | Place::Released) {
@@ -319,9 +321,8 @@ impl Arena {
         got
     }
 
-    /// Puts objects of one shelf back into their slabs. Empty slabs beyond twice what is to be kept go back to the host,
-    /// down to what is to be kept, so that a program that frees and allocates again does not pay for it each time.
-    pub(super) fn give(&self, class: usize, shelf: &mut Shelf, items: &[u32], retain: u32) {
+    /// Puts objects of one shelf back into their slabs.
+    pub(super) fn give(&self, class: usize, shelf: &mut Shelf, items: &[u32]) {
         let shape = self.shapes[class];
         let slab_shift = shape.slab.trailing_zeros() - 3;
         for &item in items {
@@ -345,10 +346,18 @@ impl Arena {
                 self.put(class, shelf, slab, Place::Partial);
             }
         }
+    }
+
+    /// Gives pages of empty slabs back to the host, down to what is to be kept, if there are twice as many: a program that
+    /// frees and allocates again does not pay for it each time. With `unused`, only those that the shelf did without since
+    /// the last such call.
+    pub(super) fn sweep(&self, class: usize, shelf: &mut Shelf, retain: u32, unused: bool) {
         let keep = retain.max(shelf.slabs / 8);
         if shelf.empties > 2 * keep {
-            self.shrink(class, shelf, keep);
+            let needed = if unused { shelf.empties - shelf.least } else { 0 };
+            self.shrink(class, shelf, keep.max(needed));
         }
+        shelf.least = shelf.empties;
     }
 
     /// Gives pages of empty slabs back until so many are left; returns the bytes.

@@ -11,7 +11,7 @@ use super::class::{MAX_CLASSES, MAX_SIZE, Scheme, padded};
 use super::depot::{Depot, FAR, Level, NEAR};
 use super::lock::{Lock, Locked};
 use super::magazine::{self, BATCH, Place, Refusal, ThreadCache};
-use super::os::{Mapping, Use};
+use super::os::{self, Mapping, Use};
 use super::topology::Topology;
 use super::{SlabConfig, SlabError, fork};
 
@@ -24,6 +24,9 @@ pub(super) struct Core {
     classes: usize,
     pub(super) topology: Topology,
     retain_bytes: usize,
+    /// Milliseconds that empty slabs are kept for, and when those that are not needed were last given back.
+    patience: u32,
+    swept: AtomicU32,
     /// `None` once the allocator is gone. Changed under `lock`.
     arena: std::cell::UnsafeCell<Option<Arena>>,
     closed: AtomicBool,
@@ -96,6 +99,8 @@ impl Core {
             classes: classes.len(),
             topology,
             retain_bytes: config.retain_per_class,
+            patience: config.retain_for.as_millis().min(1 << 31) as u32,
+            swept: AtomicU32::new(os::milliseconds()),
             cache_bytes: ThreadCache::bytes(&arena, classes.len()),
             arena: std::cell::UnsafeCell::new(Some(arena)),
             closed: AtomicBool::new(false),
@@ -306,7 +311,9 @@ impl Core {
 
     fn take(&self, class: usize, node: usize, tag: u8, out: &mut [u32]) -> usize {
         let arena = self.arena();
-        self.shelf(class, node).with(&self.waits[class], |shelf| arena.take(class, node, shelf, tag, out))
+        let got = self.shelf(class, node).with(&self.waits[class], |shelf| arena.take(class, node, shelf, tag, out));
+        self.sweep();
+        got
     }
 
     /// Leaves free objects to others: in the depot of this processor, in the one of the node, in their slabs.
@@ -324,14 +331,19 @@ impl Core {
     /// Puts objects back into their slabs.
     fn give(&self, class: usize, mut items: &[u32]) {
         let arena = self.arena();
-        let retain = (self.retain_bytes / arena.shape(class).slab as usize) as u32;
         while let Some(&item) = items.first() {
             let node = arena.node_of(item);
             let count = items.iter().take_while(|&&item| arena.node_of(item) == node).count();
             let (these, rest) = items.split_at(count);
-            self.shelf(class, node).with(&self.waits[class], |shelf| arena.give(class, shelf, these, retain));
+            self.shelf(class, node).with(&self.waits[class], |shelf| {
+                arena.give(class, shelf, these);
+                if self.patience == 0 {
+                    arena.sweep(class, shelf, self.retain(class), false);
+                }
+            });
             items = rest;
         }
+        self.sweep();
     }
 
     /// Calls `with` with this thread's cache, or with the one for threads that can have none; `None` if there is no memory

@@ -58,7 +58,8 @@
 //! more, a bit for each object, 17 bytes for each 64 KiB: at most 1.9 % of the slabs' memory. Behind the last
 //! object of a slab at most 2.5 %, and nothing where sizes are powers of two. A thread's
 //! magazines hold at most 64 KiB, or 16 objects, of each class; depots hold at most 1024 objects and 2 MiB of each class for each
-//! processor, and 4096 objects and 4 MiB for each memory node. [`SlabAllocator::trim`] empties them.
+//! processor, and 4096 objects and 4 MiB for each memory node. [`SlabAllocator::trim`] empties them. Pages of slabs that
+//! become empty are kept for a second or two ([`SlabConfig::retain_for`]).
 //!
 //! # Rules
 //!
@@ -93,6 +94,8 @@ mod stats;
 mod sync;
 mod topology;
 
+use std::time::Duration;
+
 pub use allocator::{Slab, SlabAllocator};
 pub use class::{MAX_SIZE, Scheme, SizeClass};
 pub use fork::Hold;
@@ -110,9 +113,13 @@ pub struct SlabConfig {
     /// Bytes of address space for each class, rounded up to a power of two from 64 MiB to 32 GiB; less if the host has less.
     /// No memory stands behind it until it is used. Default: 32 GiB.
     pub reserve_per_class: usize,
-    /// Bytes of empty slabs that are kept for each class and node; pages beyond go back to the host once there are twice
-    /// as many. At least an eighth of the class's slabs is kept as well. Default: 512 KiB.
+    /// Bytes of empty slabs that are kept for each class and node until a trim, as is an eighth of the class's slabs if that
+    /// is more. Once there are twice as many, pages beyond go back to the host. Default: 512 KiB.
     pub retain_per_class: usize,
+    /// How long empty slabs beyond that are kept, to a millisecond: what stayed empty throughout goes back when a thread
+    /// next takes objects of any class from slabs or puts them back, so a program that has stopped doing so keeps it until
+    /// a trim. Zero gives them back at once. Default: one second.
+    pub retain_for: Duration,
     /// Which pages stand behind it. Default: the host's default.
     pub huge_pages: HugePages,
     /// Which processors and nodes there are; `None`, the default, asks the host.
@@ -127,6 +134,7 @@ impl SlabConfig {
             scheme,
             reserve_per_class: 32 << 30,
             retain_per_class: 512 << 10,
+            retain_for: Duration::from_secs(1),
             huge_pages: HugePages::Default,
             topology: None,
         }

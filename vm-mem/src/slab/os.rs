@@ -147,6 +147,14 @@ pub(super) fn current_cpu() -> usize {
     usize::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
 }
 
+/// Milliseconds since some moment, modulo 2^32, to a few of them.
+pub(super) fn milliseconds() -> u32 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is a local variable.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+    (time.tv_sec as u32).wrapping_mul(1000).wrapping_add(time.tv_nsec as u32 / 1_000_000)
+}
+
 /// How many processors this host may have.
 pub(super) fn cpus() -> usize {
     // SAFETY: the call has no preconditions.

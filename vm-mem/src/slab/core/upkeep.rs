@@ -41,6 +41,28 @@ impl Core {
         bytes
     }
 
+    /// How many empty slabs of a class are kept in any case.
+    pub(super) fn retain(&self, class: usize) -> u32 {
+        (self.retain_bytes / self.arena().shape(class).slab as usize) as u32
+    }
+
+    /// Gives slabs back that stayed empty since this was last done, if that is long ago. No lock of a shelf is held.
+    pub(super) fn sweep(&self) {
+        let (now, last) = (os::milliseconds(), self.swept.load(Ordering::Relaxed));
+        if self.patience == 0
+            || now.wrapping_sub(last) < self.patience
+            || self.swept.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        for class in 0..self.classes {
+            for node in 0..self.topology.nodes() {
+                self.shelf(class, node)
+                    .with(&self.waits[class], |shelf| self.arena().sweep(class, shelf, self.retain(class), true));
+            }
+        }
+    }
+
     /// Objects in depots; objects in magazines, bytes asked for and foreign frees of all threads.
     pub(in crate::slab) fn counts(&self, class: usize) -> (u64, u64, u64, u64) {
         let nodes = self.topology.nodes();
