@@ -19,6 +19,7 @@ use crate::jit::compiled::CompiledTier;
 use crate::native::{Hold, Native, NativeVcpu};
 #[cfg(feature = "jit")]
 use crate::region::Quality;
+use crate::run::Held;
 use crate::sample::{Meter, Profiler};
 use crate::stats::{Counters, EngineStats, LocalCounters};
 
@@ -146,6 +147,7 @@ impl Engine {
             meter: Arc::new(Meter::new()),
             cache,
             cache_number,
+            held: None,
         }
     }
 
@@ -403,6 +405,7 @@ pub struct Vcpu {
     pub(crate) meter: Arc<Meter>,
     pub(crate) cache: Arc<Tier0Cache>,
     pub(crate) cache_number: u64,
+    pub(crate) held: Option<Held>,
 }
 
 impl Vcpu {

@@ -7,7 +7,8 @@ use vm_core::{BlockKey, Exit, GuestRange};
 use vm_ir::Effort;
 
 use crate::config::TierPolicy;
-use crate::engine::{Vcpu, bytes_match};
+use crate::engine::{Engine, Vcpu, bytes_match};
+use crate::frame::Frame;
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
 use crate::sample::Activity;
 
@@ -36,14 +37,22 @@ impl Vcpu {
     }
 
     fn run_loop(&mut self, budget: u64) -> Exit {
+        // A run may be as short as the way to the next system call: counting references anew for each would cost as much.
+        let mut held = self.held.take().unwrap_or_else(|| Held::of(self));
+        if !Arc::ptr_eq(&held.cache, &self.cache) {
+            held.cache = Arc::clone(&self.cache);
+        }
+        let exit = self.run_held(&mut held, budget);
+        self.held = Some(held);
+        exit
+    }
+
+    fn run_held(&mut self, held: &mut Held, budget: u64) -> Exit {
+        let Held { engine, frame, cache } = held;
         let may_compile = budget == u64::MAX;
         let mut budget = budget.min(i64::MAX as u64) as i64;
         // The link by which the last block was left, to be led to the next one.
         let mut way: Option<(BlockId, usize)> = None;
-        // Counting references anew for each stretch of code would cost as much as a short one.
-        let engine = Arc::clone(&self.engine);
-        let frame = Arc::clone(self.frame.shared());
-        let mut cache = Arc::clone(&self.cache);
         loop {
             if frame.is_interrupted() {
                 self.meter.pass(self.state().pc());
@@ -58,7 +67,7 @@ impl Vcpu {
             }
             let mut generation = engine.generation.load(Ordering::Acquire);
             // A block that may be entered without a look has no compiled code, or none that it knows of.
-            let mut known = self.known_block(&cache, generation);
+            let mut known = self.known_block(cache, generation);
             if known.is_none() {
                 if may_compile {
                     match self.run_compiled(generation) {
@@ -74,12 +83,12 @@ impl Vcpu {
                 }
                 if self.cache_number != engine.cache_number.load(Ordering::Acquire) {
                     (self.cache, self.cache_number) = engine.cache();
-                    cache = Arc::clone(&self.cache);
+                    *cache = Arc::clone(&self.cache);
                     self.interpreter.change_cache(Arc::clone(&self.cache));
                     way = None;
                 }
                 // Compiled code may have gone to another place.
-                known = self.known_block(&cache, generation);
+                known = self.known_block(cache, generation);
             }
             let key = self.state().key();
             let found = match known {
@@ -88,7 +97,7 @@ impl Vcpu {
                     self.local.hits += 1;
                     Found::Shared(id)
                 }
-                None => self.find(&cache, key, generation),
+                None => self.find(cache, key, generation),
             };
             let (id, block): (BlockId, &Tier0Block) = match &found {
                 Found::Shared(id) => match cache.get(*id) {
@@ -99,7 +108,7 @@ impl Vcpu {
                 Found::Restart => continue,
             };
             if matches!(found, Found::Shared(_)) {
-                if !block.enter(generation, 1) && !self.look(&cache, id, block, generation) {
+                if !block.enter(generation, 1) && !self.look(cache, id, block, generation) {
                     way = None;
                     continue;
                 }
@@ -113,7 +122,7 @@ impl Vcpu {
             let slice = budget.min(engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
             let mut fuel = slice;
             let run = Run {
-                cache: &cache,
+                cache,
                 memory: Memory::new(&*engine.memory),
                 helpers: engine.helpers,
                 stop: frame.interrupt_word(),
@@ -184,8 +193,10 @@ impl Vcpu {
     /// Hands over what was counted here.
     fn settle(&mut self) {
         self.local.compiled = std::mem::take(&mut self.frame.body_mut().executed);
-        self.engine.detector.advance(self.local.instructions);
-        self.engine.counters.gather(&mut self.local);
+        if !self.local.is_empty() {
+            self.engine.detector.advance(self.local.instructions);
+            self.engine.counters.gather(&mut self.local);
+        }
     }
 
     /// The interpreter's block at `key`, translated if need be.
@@ -254,6 +265,23 @@ impl Vcpu {
         block.heat.allow(verdict.ask_again);
         block.allow(generation, verdict.ask_again - 1);
         true
+    }
+}
+
+/// What a run borrows of its vCPU while the vCPU itself changes.
+pub(crate) struct Held {
+    engine: Arc<Engine>,
+    frame: Arc<Frame>,
+    cache: Arc<Tier0Cache>,
+}
+
+impl Held {
+    fn of(vcpu: &Vcpu) -> Self {
+        Self {
+            engine: Arc::clone(&vcpu.engine),
+            frame: Arc::clone(vcpu.frame.shared()),
+            cache: Arc::clone(&vcpu.cache),
+        }
     }
 }
 

@@ -186,12 +186,19 @@ impl Counters {
 }
 
 /// What one vCPU counts between two passes of its run loop's bookkeeping.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LocalCounters {
     pub(crate) instructions: u64,
     pub(crate) compiled: u64,
     pub(crate) lookups: u64,
     pub(crate) hits: u64,
+}
+
+impl LocalCounters {
+    /// Whether nothing was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[cfg(test)]

@@ -418,8 +418,20 @@ pub fn rows() -> &'static [Row] {
 /// The row with this number in the generic list.
 #[must_use]
 pub fn by_generic_number(number: u64) -> Option<&'static Row> {
-    ROWS.binary_search_by_key(&number, |row| row.generic.into()).ok().map(|index| &ROWS[index])
+    let place = *PLACES.get(usize::try_from(number).ok()?)?;
+    ROWS.get(usize::from(place))
 }
+
+/// Where the row of each generic number is; beyond the rows if there is none.
+static PLACES: [u16; ROWS[ROWS.len() - 1].generic as usize + 1] = {
+    let mut places = [u16::MAX; ROWS[ROWS.len() - 1].generic as usize + 1];
+    let mut place = 0;
+    while place < ROWS.len() {
+        places[ROWS[place].generic as usize] = place as u16;
+        place += 1;
+    }
+    places
+};
 
 /// The row of this name.
 #[must_use]
