@@ -41,6 +41,8 @@ fn start(options: Options, reports: Reports) -> ExitCode {
     // Children that the program forks do not come back from this.
     let status = process.run();
     reports.end(&process);
+    // The kernel takes everything back at once; to take it apart, block by block, is a part of a short program's time.
+    std::mem::forget(process);
     match status {
         Status::Exited(status) => ExitCode::from(status),
         Status::Killed(signal) => {
