@@ -87,8 +87,8 @@ int main(void) {
 
     event = (struct sigevent){.sigev_notify = SIGEV_NONE};
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &other) == 0);
-    set = spec(50, 0);
-    CHECK(timer_settime(other, 0, &set, NULL) == 0 && timer_gettime(other, &now) == 0 && now.it_value.tv_nsec > 0);
+    set = spec(50000, 0);
+    CHECK(timer_settime(other, 0, &set, NULL) == 0 && timer_gettime(other, &now) == 0 && now.it_value.tv_sec > 0);
     CHECK(timer_delete(other) == 0);
     event = (struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number, .sigev_value.sival_int = 33};
     CHECK(timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0);
