@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use crate::calls::{
-    descriptor, dir, exec, file, futex, handle, info, ioctl, ipc, mem, net, placement, poll, proc, sched, signal,
-    thread,
+    descriptor, dir, exec, file, futex, handle, info, ioctl, ipc, mem, net, placement, poll, privilege, proc, sched,
+    signal, thread,
 };
 use crate::errno::Errno;
 use crate::host::{self, HostCall};
@@ -126,8 +126,8 @@ static ROWS: &[Row] = &[
     row("unlinkat", 35, 263, Pass(&host::UNLINKAT), Full),
     row("symlinkat", 36, 266, Own(dir::symlinkat, host::SYMLINKAT.shapes()), Full),
     row("linkat", 37, 265, Pass(&host::LINKAT), Full),
-    row("umount2", 39, 166, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
-    row("mount", 40, 165, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
+    row("umount2", 39, 166, Own(privilege::umount2, &[Path, Hex]), Partial("gives EPERM: it needs a privilege over the machine that no guest has")),
+    row("mount", 40, 165, Own(privilege::mount, &[Str, Path, Str, Hex, Addr]), Partial("gives EPERM: it needs a privilege over the machine that no guest has")),
     row("pivot_root", 41, 155, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
     row("nfsservctl", 42, 180, Refuse(Errno::ENOSYS), Refused("a kernel of today, which has it no more")),
     row("statfs", 43, 137, Pass(&host::STATFS), Full),
@@ -138,7 +138,7 @@ static ROWS: &[Row] = &[
     row("faccessat", 48, 269, Pass(&host::FACCESSAT), Full),
     row("chdir", 49, 80, Own(dir::chdir, &[Path]), Full),
     row("fchdir", 50, 81, Pass(&host::FCHDIR), Full),
-    row("chroot", 51, 161, Refuse(Errno::EPERM), Refused("needs a privilege; start the program with a root of its own")),
+    row("chroot", 51, 161, Own(privilege::chroot, &[Path]), Partial("gives EPERM: start the program with a root of its own")),
     row("fchmod", 52, 91, Pass(&host::FCHMOD), Full),
     row("fchmodat", 53, 268, Pass(&host::FCHMODAT), Full),
     row("fchownat", 54, 260, Pass(&host::FCHOWNAT), Full),
@@ -307,7 +307,7 @@ static ROWS: &[Row] = &[
     row("add_key", 217, 248, Refuse(Errno::ENOSYS), Refused("a kernel without it")),
     row("request_key", 218, 249, Refuse(Errno::ENOSYS), Refused("a kernel without it")),
     row("keyctl", 219, 250, Refuse(Errno::ENOSYS), Refused("a kernel without it")),
-    row("clone", 220, 56, Own(thread::clone, &[Hex, Addr, Addr, Addr, Addr]), Partial("namespaces are refused")),
+    row("clone", 220, 56, Own(thread::clone, &[Hex, Addr, Addr, Addr, Addr]), Partial("namespaces give EPERM")),
     row("execve", 221, 59, Own(exec::execve, &[Path, Addr, Addr]), Partial("files that can be executed and not read are refused")),
     row("mmap", 222, 9, Own(mem::mmap, &[Addr, Size, Flags(&n::PROT), Flags(&n::MAP), Fd, Hex]), Partial("huge pages are refused as by a kernel that has none")),
     row("fadvise64", 223, 221, Pass(&host::FADVISE64), Full),
@@ -341,7 +341,7 @@ static ROWS: &[Row] = &[
     row("open_by_handle_at", 265, 304, Refuse(Errno::EPERM), Refused("needs a privilege; a handle leads out of any root")),
     row("clock_adjtime", 266, 305, Pass(&host::CLOCK_ADJTIME), Full),
     row("syncfs", 267, 306, Pass(&host::SYNCFS), Full),
-    row("setns", 268, 308, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
+    row("setns", 268, 308, Own(privilege::setns, &[Fd, Flags(&n::CLONE)]), Partial("gives EPERM: it needs a privilege over the machine that no guest has")),
     row("sendmmsg", 269, 307, Own(net::sendmmsg, &[Fd, GetMany(MMsgHdr, 2), Size, Flags(&n::MSG)]), Full),
     row("process_vm_readv", 270, 310, Own(sched::process_vm_readv, &[Int, PutMany(IoVec, 2), Size, GetMany(IoVec, 4), Size, Hex]), Full),
     row("process_vm_writev", 271, 311, Own(sched::process_vm_writev, &[Int, GetMany(IoVec, 2), Size, GetMany(IoVec, 4), Size, Hex]), Full),
@@ -379,7 +379,7 @@ static ROWS: &[Row] = &[
     row("fsmount", 432, 432, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
     row("fspick", 433, 433, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),
     row("pidfd_open", 434, 434, Pass(&host::PIDFD_OPEN), Full),
-    row("clone3", 435, 435, Own(thread::clone3, &[Get(CloneArgs), Size]), Partial("namespaces, control groups and chosen numbers are refused")),
+    row("clone3", 435, 435, Own(thread::clone3, &[Get(CloneArgs), Size]), Partial("namespaces, control groups and chosen numbers give EPERM")),
     row("close_range", 436, 436, Own(descriptor::close_range, host::CLOSE_RANGE.shapes()), Full),
     row("openat2", 437, 437, Own(file::openat2, &[DirFd, Path, Get(OpenHow), Size]), Full),
     row("pidfd_getfd", 438, 438, Own(descriptor::pidfd_getfd, host::PIDFD_GETFD.shapes()), Full),

@@ -16,6 +16,7 @@ pub(crate) mod mem;
 pub(crate) mod net;
 pub(crate) mod placement;
 pub(crate) mod poll;
+pub(crate) mod privilege;
 pub(crate) mod proc;
 pub(crate) mod procfs;
 pub(crate) mod sched;

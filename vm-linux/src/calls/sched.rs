@@ -7,6 +7,7 @@ use crate::layout::{IoVec, Layout};
 use crate::thread::Thread;
 
 use super::net::host_vector;
+use super::privilege::ALL_NAMESPACES;
 
 /// `sched_setattr(process, attributes, flags)`: the attributes begin with their own size.
 pub(crate) fn sched_setattr(t: &mut Thread, a: &Args) -> SysResult {
@@ -71,16 +72,16 @@ pub(crate) fn unshare(t: &mut Thread, a: &Args) -> SysResult {
     const OWN: u64 = 0x4_0600;
     // CLONE_VM, CLONE_SIGHAND, CLONE_THREAD: what a process with one thread does not share anyway.
     const ALONE: u64 = 0x1_0900;
-    // CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET.
-    const NAMESPACES: u64 = 0x7e02_0080;
+    // CLONE_NEWUSER, which no process with several threads gets.
+    const USER: u64 = 0x1000_0000;
     let flags = a.raw(0);
-    if flags & !(OWN | ALONE | NAMESPACES) != 0 {
+    if flags & !(OWN | ALONE | ALL_NAMESPACES) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    if flags & ALONE != 0 && t.kernel.threads.registry().live.len() > 1 {
+    if flags & (ALONE | USER) != 0 && t.kernel.threads.registry().live.len() > 1 {
         return Err(Errno::EINVAL.into());
     }
-    if flags & NAMESPACES != 0 {
+    if flags & ALL_NAMESPACES != 0 {
         return Err(Errno::EPERM.into());
     }
     Ok(host::call(&host::UNSHARE, &mut [Arg::Int(flags & OWN)])?)

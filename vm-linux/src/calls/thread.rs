@@ -12,6 +12,8 @@ use crate::layout::Layout;
 use crate::layout::riscv64::CloneArgs;
 use crate::thread::{ChildNumbers, ChildRegisters, Thread};
 
+use super::privilege::ALL_NAMESPACES;
+
 /// `exit(status)`: of the calling thread.
 pub(crate) fn exit(_: &mut Thread, a: &Args) -> SysResult {
     Err(Stop::ThreadExit(a.raw(0) as u8))
@@ -45,6 +47,9 @@ const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 const CLONE_DETACHED: u64 = 0x40_0000;
 const CLONE_UNTRACED: u64 = 0x80_0000;
 const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+const CLONE_NEWNS: u64 = 0x2_0000;
+const CLONE_NEWUSER: u64 = 0x1000_0000;
+const CLONE_NEWPID: u64 = 0x2000_0000;
 const CLONE_IO: u64 = 0x8000_0000;
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -91,6 +96,8 @@ pub(crate) fn clone(t: &mut Thread, a: &Args) -> SysResult {
 pub(crate) fn clone3(t: &mut Thread, a: &Args) -> SysResult {
     /// `CLONE_ARGS_SIZE_VER0`.
     const LEAST: u64 = 64;
+    /// `MAX_PID_NS_LEVEL`.
+    const MOST_LEVELS: u64 = 32;
     let size = a.raw(1);
     if size > vm_core::PAGE_SIZE {
         return Err(Errno::E2BIG.into());
@@ -110,6 +117,7 @@ pub(crate) fn clone3(t: &mut Thread, a: &Args) -> SysResult {
         || args.flags & (CLONE_THREAD | CLONE_PARENT) != 0 && args.exit_signal != 0
         || args.flags & CLONE_SIGHAND != 0 && args.flags & CLONE_CLEAR_SIGHAND != 0
         || (args.set_tid == 0) != (args.set_tid_size == 0)
+        || args.set_tid_size > MOST_LEVELS
     {
         return Err(Errno::EINVAL.into());
     }
@@ -128,7 +136,15 @@ fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
     if has(CLONE_SIGHAND) && !has(CLONE_VM) || has(CLONE_THREAD) && !has(CLONE_SIGHAND) {
         return Err(Errno::EINVAL.into());
     }
+    if has(CLONE_FS) && flags & (CLONE_NEWNS | CLONE_NEWUSER) != 0
+        || has(CLONE_THREAD) && flags & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_PIDFD) != 0
+    {
+        return Err(Errno::EINVAL.into());
+    }
     // Namespaces would be the emulator's too.
+    if flags & ALL_NAMESPACES != 0 {
+        return Err(Errno::EPERM.into());
+    }
     if flags & !CLONE_KNOWN != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -146,9 +162,6 @@ fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
         },
     };
     let pid = if has(CLONE_THREAD) {
-        if has(CLONE_PIDFD) {
-            return Err(Errno::EINVAL.into());
-        }
         thread(t, &child)?
     } else if has(CLONE_VM) {
         sharing_process(t, args, &child)?
@@ -179,7 +192,7 @@ fn thread(t: &Thread, child: &Child) -> Result<i32, Errno> {
 
 /// A process with a copy of this one's memory.
 fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<Forked, Stop> {
-    let flags = args.exit_signal | args.flags & (CLONE_PARENT | CLONE_FILES | CLONE_FS);
+    let flags = args.exit_signal | args.flags & (CLONE_PARENT | CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_IO);
     let forked = {
         let kernel = Arc::clone(&t.kernel);
         // In the order in which they are ever taken together.

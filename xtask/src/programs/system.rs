@@ -48,6 +48,7 @@ system! {
     "pi_mutex", not_qemu: "qemu-user has no robust futex lists";
     "vfork_shares", not_qemu: NO_SHARED_MEMORY;
     "clone_process", not_qemu: NO_SHARED_MEMORY;
+    "clone_flags", not_qemu: "qemu-user refuses clone with flags that a fork has not";
     // Signals.
     "sig_info";
     "sig_masks";
@@ -85,6 +86,7 @@ system! {
     "groups_sessions", not_qemu: NO_EXEC;
     "limit_cpu";
     "prctl_own";
+    "privileges", not_qemu: "qemu-user refuses unshare without namespaces, and looks at the names for pivot_root first";
     "limits", not_qemu: "qemu-user does not hold RLIMIT_AS";
     "proc_self", not_qemu: "qemu-user shows its own comm and stat";
     "proc_other", not_qemu: "qemu-user shows its own arguments";

@@ -1,0 +1,147 @@
+/* clone without CLONE_VM shares what its flags say with a copy of the process: descriptors, the working directory, what
+ * semaphores are to be given back, the parent; any number is taken for the signal of its end. Flags that exclude each other
+ * give EINVAL, namespaces EPERM without a privilege. clone(2). */
+#include "../lib/sys.h"
+#include <linux/sched.h>
+#include <sys/sem.h>
+
+static struct page {
+    atomic_int pid, parent, descriptor;
+} *page;
+
+/* The child goes on behind the call, on its copy of the stack: all that differs between architectures is behind the third
+ * argument. */
+static pid_t copy(uint64_t flags) {
+    pid_t pid = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+    if (pid == 0) alarm(LIMIT);
+    return pid;
+}
+
+static int ends_with(pid_t pid, int expected) {
+    int status = -1;
+    return waitpid(pid, &status, __WALL) == pid && WIFEXITED(status) && WEXITSTATUS(status) == expected;
+}
+
+static void descriptors(void) {
+    for (int shared = 0; shared < 2; shared++) {
+        page->descriptor = -1;
+        pid_t pid = copy(SIGCHLD | (shared ? CLONE_FILES : 0));
+        if (pid == 0) {
+            page->descriptor = open("/dev/null", O_RDONLY);
+            _exit(3);
+        }
+        CHECK(ends_with(pid, 3) && page->descriptor > 2);
+        CHECK((fcntl(page->descriptor, F_GETFD) == 0) == shared);
+        if (shared) CHECK(close(page->descriptor) == 0);
+    }
+}
+
+static void directory(void) {
+    char before[512], after[512];
+    for (int shared = 0; shared < 2; shared++) {
+        CHECK(chdir("/tmp") == 0 && getcwd(before, sizeof before));
+        pid_t pid = copy(SIGCHLD | (shared ? CLONE_FS : 0));
+        if (pid == 0) _exit(chdir("/proc") == 0 ? 3 : 4);
+        CHECK(ends_with(pid, 3) && getcwd(after, sizeof after));
+        CHECK((strcmp(before, after) != 0) == shared);
+    }
+}
+
+static void undone(void) {
+    union {
+        int value;
+        void *pointer;
+    } one = {1};
+    int semaphore = semget(IPC_PRIVATE, 1, 0600);
+    CHECK(semaphore >= 0);
+    for (int shared = 0; shared < 2; shared++) {
+        CHECK(semctl(semaphore, 0, SETVAL, one) == 0);
+        pid_t pid = copy(SIGCHLD | (shared ? CLONE_SYSVSEM : 0));
+        if (pid == 0) {
+            struct sembuf take = {0, -1, SEM_UNDO};
+            _exit(semop(semaphore, &take, 1) == 0 ? 3 : 4);
+        }
+        CHECK(ends_with(pid, 3));
+        CHECK_U64(semctl(semaphore, 0, GETVAL), shared ? 0 : 1); /* given back when the last of them ends */
+    }
+    CHECK(semctl(semaphore, 0, IPC_RMID) == 0);
+}
+
+/* A child that has the parent of the one who made it. */
+static void sister(void) {
+    page->pid = 0;
+    page->parent = getppid();
+    pid_t pid = copy(CLONE_PARENT | SIGCHLD);
+    if (pid == 0) {
+        page->pid = getpid();
+        _exit(getppid() == page->parent ? 5 : 6);
+    }
+    CHECK(pid > 0 && FAILS(waitpid(pid, NULL, __WALL), ECHILD));
+}
+
+static void parents(void) {
+    pid_t pid = child(sister), other;
+    int status = 0, statuses[2] = {-1, -1};
+    for (int i = 0; i < 2; i++) {
+        other = wait(&status);
+        statuses[other == pid ? 0 : 1] = status;
+    }
+    CHECK(WIFEXITED(statuses[0]) && WEXITSTATUS(statuses[0]) == 0);
+    CHECK(other > 0 && page->pid > 0 && page->pid != pid && WIFEXITED(statuses[1]) && WEXITSTATUS(statuses[1]) == 5);
+}
+
+static volatile int usr, rt, chld;
+
+static void note(int number, siginfo_t *info, void *context) {
+    (void)info, (void)context;
+    usr += number == SIGUSR1;
+    rt += number == SIGRTMIN;
+    chld += number == SIGCHLD;
+}
+
+static void signals(void) {
+    handle(SIGUSR1, note, 0);
+    handle(SIGRTMIN, note, 0);
+    handle(SIGCHLD, note, 0);
+    static const int numbers[] = {0, SIGUSR1, 34, 100, 255};
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        int number = numbers[i] == 34 ? SIGRTMIN : numbers[i];
+        pid_t pid = copy((uint64_t)number);
+        if (pid == 0) _exit(7);
+        CHECK(pid > 0 && FAILS(waitpid(pid, NULL, 0), ECHILD) && ends_with(pid, 7));
+    }
+    CHECK(usr == 1 && rt == 1 && chld == 0);
+    pid_t pid = copy(CLONE_IO | CLONE_UNTRACED | CLONE_DETACHED | SIGCHLD); /* these change nothing */
+    if (pid == 0) _exit(8);
+    CHECK(ends_with(pid, 8) && chld == 1);
+}
+
+static void refused(void) {
+    static const uint64_t wrong[] = {CLONE_NEWNS | CLONE_FS, CLONE_NEWUSER | CLONE_FS, CLONE_SIGHAND | CLONE_NEWUTS, CLONE_THREAD | CLONE_NEWUTS,
+                                     CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWPID, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER,
+                                     CLONE_PIDFD | CLONE_DETACHED, CLONE_PIDFD | CLONE_PARENT_SETTID};
+    for (size_t i = 0; i < COUNT(wrong); i++) CHECK(FAILS(copy(wrong[i] | SIGCHLD), EINVAL));
+    if (geteuid() == 0) CHECK(setgid(65534) == 0 && setuid(65534) == 0);
+    else CHECK(1);
+    static const uint64_t spaces[] = {CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP};
+    for (size_t i = 0; i < COUNT(spaces); i++) CHECK(FAILS(copy(spaces[i] | SIGCHLD), EPERM));
+    int wanted = 300;
+    struct clone_args chosen = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
+    CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EPERM));
+    chosen.set_tid_size = 33; /* more levels of namespaces than there can be */
+    CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EINVAL));
+    chosen.set_tid_size = 0;
+    CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EINVAL));
+}
+
+int main(void) {
+    begin();
+    page = shared_memory(PAGE);
+    descriptors();
+    directory();
+    undone();
+    parents();
+    signals();
+    CHECK(exits_with(child(refused), 0));
+    return finish("clone_flags");
+}
