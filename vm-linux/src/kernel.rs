@@ -221,6 +221,9 @@ impl Kernel {
         for (index, shape) in shapes.iter().enumerate() {
             list[index] = match &strings[index] {
                 Some(text) => Arg::Str(text),
+                None if matches!(shape, Shape::Range(_)) => {
+                    Arg::Guest(self.user().range(args.raw(index), shape.len(&args.0)))
+                }
                 None if shape.is_pointer() => Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0))),
                 None => Arg::Int(args.raw(index)),
             };

@@ -22,10 +22,15 @@ use crate::vdso;
 
 /// Where position-independent programs are loaded: two thirds of a 39-bit address space, as on riscv64.
 const LOAD_ADDRESS: u64 = 0x2a_aaaa_a000;
-/// Stack of a process whose limit says nothing useful.
-const DEFAULT_STACK: u64 = 8 << 20;
-/// Largest and smallest stack that is set aside.
-const STACK_RANGE: (u64, u64) = (256 << 10, 256 << 20);
+/// Smallest and largest room that is left for the stack to grow: the kernel's least gap, and what a process without a
+/// limit gets.
+const STACK_ROOM: (u64, u64) = (128 << 20, 16 << 30);
+/// Least stack, whatever the limit says.
+const LEAST_STACK: u64 = 128 << 10;
+/// Bytes below the first stack pointer that are mapped from the start (`setup_arg_pages`).
+const STACK_START: u64 = 128 << 10;
+/// Arguments and environment take three quarters of this at most, whatever the limit on the stack (`_STK_LIM`).
+const STACK_DEFAULT: u64 = 8 << 20;
 /// Unmapped bytes kept between stack and other mappings, as the kernel's `stack_guard_gap`.
 const STACK_GUARD: u64 = 1 << 20;
 /// Size of guest memory where it cannot be at its own addresses.
@@ -131,13 +136,13 @@ impl Loaded {
         let program = &found.program;
         let bias = map_image(&space, program, Gap::Above(GuestAddr::new(LOAD_ADDRESS))).map_err(memory)?;
         space.set_heap(program.image.span().end().offset(bias));
-        let (bottom, top) = map_stack(&space).map_err(memory)?;
+        let room = StackRoom::find(&space).map_err(memory)?;
         let (vdso, sigreturn) = map_vdso(&space, program.image.arch).map_err(memory)?;
         let entry = program.image.entry.offset(bias);
         let (base, first) = match &found.interpreter {
             None => (0, entry),
             Some(interpreter) => {
-                let below = Gap::Below(bottom.offset(-(STACK_GUARD as i64)));
+                let below = Gap::Below(room.bottom.offset(-(STACK_GUARD as i64)));
                 let bias = map_image(&space, interpreter, below).map_err(memory)?;
                 (interpreter.image.span().start().offset(bias).get(), interpreter.image.entry.offset(bias))
             }
@@ -166,9 +171,8 @@ impl Loaded {
         let random = host::random_bytes().map_err(|errno| LoadError::Host { what: "getrandom", errno })?;
         let args = &found.args;
         let contents = Contents { args, env, file_name: &found.name, random, auxv: &auxv };
-        // As the kernel: strings take a quarter of the stack at most.
-        let lowest = GuestAddr::new(top.get() - (top.get() - bottom.get()) / 4);
-        let stack: Stack = contents.lay_out(top, lowest).ok_or(LoadError::TooManyArguments)?;
+        let stack: Stack = contents.lay_out(room.top, room.lowest()).ok_or(LoadError::TooManyArguments)?;
+        room.map(&space, stack.pointer).map_err(memory)?;
         User(&space)
             .put_bytes(stack.pointer.get(), &stack.bytes)
             .map_err(|_| memory(MemError::Unmapped { addr: stack.pointer }))?;
@@ -246,14 +250,39 @@ fn map_segment(
     Ok(())
 }
 
-/// Maps the stack; returns its bottom and top.
-fn map_stack(space: &AddressSpace) -> Result<(GuestAddr, GuestAddr), MemError> {
-    let size = host::stack_limit().unwrap_or(DEFAULT_STACK);
-    let size = size.clamp(STACK_RANGE.0, STACK_RANGE.1) & !(PAGE_SIZE - 1);
-    let request = MapRequest { noreserve: true, ..MapRequest::anonymous(size, Perms::READ | Perms::WRITE) };
-    let bottom = space.map(request.named("[stack]"))?;
-    space.set_mmap_top(GuestAddr::new(bottom.get().saturating_sub(STACK_GUARD)));
-    Ok((bottom, bottom.offset(size as i64)))
+/// Where the stack is to be.
+struct StackRoom {
+    bottom: GuestAddr,
+    top: GuestAddr,
+    /// How large it may become.
+    limit: u64,
+}
+
+impl StackRoom {
+    /// The highest place, below which all else goes.
+    fn find(space: &AddressSpace) -> Result<Self, MemError> {
+        let limit = host::stack_limit().unwrap_or(u64::MAX).max(LEAST_STACK);
+        let len = limit.clamp(STACK_ROOM.0, STACK_ROOM.1) & !(PAGE_SIZE - 1);
+        let bottom = space.find_gap(len, PAGE_SIZE, Gap::Below(space.limit()))?;
+        space.set_mmap_top(GuestAddr::new(bottom.get().saturating_sub(STACK_GUARD)));
+        Ok(Self { bottom, top: bottom.offset(len as i64), limit })
+    }
+
+    /// As the kernel: strings take a quarter of the stack at most.
+    fn lowest(&self) -> GuestAddr {
+        GuestAddr::new(self.top.get() - (self.limit / 4).min(STACK_DEFAULT / 4 * 3))
+    }
+
+    /// Maps what is used from `pointer` upwards and a stretch below. The rest comes when it is accessed.
+    fn map(&self, space: &AddressSpace, pointer: GuestAddr) -> Result<(), MemError> {
+        let used = self.top.get() - pointer.page_start().get();
+        let len = (used + STACK_START).min(self.limit & !(PAGE_SIZE - 1)).max(used);
+        let request =
+            MapRequest { noreserve: true, grows: true, ..MapRequest::anonymous(len, Perms::READ | Perms::WRITE) };
+        space.map(request.named("[stack]").at(Place::Fixed(self.top.offset(-(len as i64)))))?;
+        space.set_growth_limit(self.limit);
+        Ok(())
+    }
 }
 
 /// Maps the vDSO; returns its address and that of the code that returns from a signal handler.

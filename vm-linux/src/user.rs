@@ -17,8 +17,17 @@ pub(crate) const PATH_MAX: usize = 4096;
 pub(crate) struct User<'a>(pub(crate) &'a AddressSpace);
 
 impl User<'_> {
-    /// The `len` bytes at `addr`, to be handed to the host's kernel; never fails here (see [`GuestPtr::new`]).
+    /// The `len` bytes at `addr`, to be handed to the host's kernel, which reads or writes them; never fails here (see
+    /// [`GuestPtr::new`]). A stack grows to them, as it does when a kernel accesses them.
     pub(crate) fn pointer(self, addr: u64, len: u64) -> GuestPtr {
+        if len > 0 {
+            self.0.touch(GuestAddr::new(addr));
+        }
+        self.range(addr, len)
+    }
+
+    /// The same for pages whose content the host's kernel leaves alone.
+    pub(crate) fn range(self, addr: u64, len: u64) -> GuestPtr {
         let view = self.0.view();
         GuestPtr::new(view.base, view.limit, addr, len)
     }

@@ -175,14 +175,16 @@ impl AddressSpace {
     }
 
     /// Reads bytes at `addr` until `buf` is full or a byte cannot be read. Returns how many were read, and what is
-    /// wrong with the next.
+    /// wrong with the next. A mapping that grows downwards is made to grow to `addr`.
     pub fn copy_in(&self, addr: GuestAddr, buf: &mut [u8]) -> (usize, Option<MemFault>) {
+        self.touch(addr);
         self.read_state().copy(addr, Side::In(buf), Access::Read)
     }
 
     /// Writes bytes at `addr` until all of `bytes` are or one cannot be written. Returns how many were written, and what
-    /// is wrong with the next.
+    /// is wrong with the next. A mapping that grows downwards is made to grow to `addr`.
     pub fn copy_out(&self, addr: GuestAddr, bytes: &[u8]) -> (usize, Option<MemFault>) {
+        self.touch(addr);
         let state = self.read_state();
         let (done, fault) = state.copy(addr, Side::Out(bytes), Access::Write);
         if let Ok(range) = vm_core::GuestRange::new(addr, done as u64) {
@@ -216,6 +218,7 @@ impl GuestMemory for AddressSpace {
             "compare_exchange of {size} bytes at {addr}"
         );
         let access = Access::Write;
+        self.touch(addr);
         let state = self.read_state();
         // Aligned and at most 16 bytes: one region holds all of them.
         let region = state.ground.regions().get(addr).ok_or(MemFault::Unmapped { addr, access })?;

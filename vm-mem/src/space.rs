@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perms};
@@ -17,6 +17,7 @@ use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perm
 use crate::access::GuardedCopy;
 use crate::code_watch::CodeWatch;
 use crate::error::MemError;
+use crate::growth::Growth;
 use crate::host::{Ground, Making, Placement, lock_host};
 use crate::locking::Locking;
 use crate::regions::{Backing, FileIdentity, Region, Sharing, span};
@@ -185,9 +186,7 @@ pub struct AddressSpace {
     /// Copies of the ground's constants, for use without the lock.
     base: usize,
     limit: u64,
-    /// Whether there has been a mapping that grows, and how large one may become.
-    pub(crate) any_grows: AtomicBool,
-    pub(crate) growth_limit: AtomicU64,
+    pub(crate) growth: Growth,
     /// How new mappings are locked in memory: a `Locking`, or zero.
     pub(crate) lock_future: AtomicU8,
 }
@@ -207,8 +206,7 @@ impl AddressSpace {
             watch: CodeWatch::new(),
             base,
             limit,
-            any_grows: AtomicBool::new(false),
-            growth_limit: AtomicU64::new(8 << 20),
+            growth: Growth::new(),
             lock_future: AtomicU8::new(0),
         })
     }
@@ -219,7 +217,9 @@ impl AddressSpace {
     }
 
     pub(crate) fn write_state(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.growth.forget();
+        state
     }
 
     /// The address space as one stretch of host addresses.
@@ -258,8 +258,12 @@ impl AddressSpace {
         let (populate, perms, sharing) = (request.populate, request.perms, request.sharing);
         let locking = self.future_locking();
         let request = MapRequest { locked: request.locked || locking == Some(Locking::AtOnce), ..request };
+        let grows = request.grows;
         let addr = self.place(request, len)?;
         let range = span(addr.get(), addr.get() + len);
+        if grows {
+            self.expect_growth(range.end());
+        }
         if populate {
             self.populate(range, perms, sharing);
         }
@@ -294,9 +298,6 @@ impl AddressSpace {
             grows: request.grows,
             omitted: false,
         };
-        if request.grows {
-            self.any_grows.store(true, Ordering::Relaxed);
-        }
         let mut state = self.write_state();
         let hint = match request.place {
             Place::Fixed(addr) | Place::FixedNoReplace(addr) => {
@@ -398,6 +399,14 @@ impl AddressSpace {
     /// the old one or is beyond the limit, and contradictory flags; [`MemError::NotOneMapping`] if the old range is not
     /// part of one mapping; [`MemError::NoGap`] if it cannot grow; [`MemError::Host`] with the kernel's own refusal.
     pub fn remap(&self, request: RemapRequest) -> Result<GuestAddr, MemError> {
+        let addr = self.resize(request)?;
+        if let Some(region) = self.region_at(addr).filter(|region| region.grows) {
+            self.expect_growth(region.range.end());
+        }
+        Ok(addr)
+    }
+
+    fn resize(&self, request: RemapRequest) -> Result<GuestAddr, MemError> {
         let RemapRequest { addr, may_move, fixed, keep_old, .. } = request;
         let invalid = |reason| Err(MemError::Invalid { reason });
         let outside = MemError::Invalid { reason: "the new place is not in the guest's address space" };

@@ -429,8 +429,22 @@ fn growing_mappings_keep_a_guard_and_a_limit() {
     space.protect(low.page_start(), PAGE_SIZE, Perms::READ).unwrap();
     assert_eq!(read(low.offset(-0x2000)), Ok(()), "the lowest part grows with its own permissions");
     assert_eq!(space.region_at(low.offset(-0x2000)).map(|region| region.perms), Some(Perms::READ));
+    // Accesses for the guest make it grow as well, those that only look do not.
+    space.protect(low.page_start().offset(-0x2000), 2 * PAGE_SIZE, RW).unwrap();
+    let (next, last) = (low.offset(-0x4000), low.offset(-0x7000));
+    assert!(!space.is_mapped(vm_core::GuestRange::new(next, 1).unwrap()));
+    assert_eq!(space.copy_out(next, b"x"), (1, None));
+    assert_eq!(space.copy_in(next.offset(-0x1000), &mut [1]), (1, None));
+    space.touch(last);
+    assert_eq!(space.region_at(last).map(|region| region.range.start()), Some(last.page_start()));
+    // What was taken away comes again.
+    space.unmap(last.page_start(), PAGE_SIZE).unwrap();
+    space.touch(last);
+    assert!(space.region_at(last).is_some());
     space.set_growth_limit(0x1_0000);
     assert!(read(stack.offset(-0x2_0000)).is_err(), "beyond the limit");
+    space.touch(stack.offset(-0x2_0000));
+    assert!(space.region_at(stack.offset(-0x2_0000)).is_none(), "beyond the limit");
     assert!(space.probe(at(0x1_0000), Access::Write).is_err());
 }
 

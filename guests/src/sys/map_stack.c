@@ -1,7 +1,9 @@
-/* A MAP_GROWSDOWN mapping grows when the page below it is touched, but not into a neighbour; the first thread's stack grows
- * to its limit and no further; brk grows, shrinks and comes back as zeros. mmap(2), brk(2), getrlimit(2). */
+/* A MAP_GROWSDOWN mapping grows when the page below it is touched, by the program or by a system call, but not into a
+ * neighbour; the first thread's stack begins small and grows to its limit, as it is then, and no further; brk grows, shrinks
+ * and comes back as zeros. mmap(2), brk(2), getrlimit(2). */
 #include "../lib/sys.h"
 #include <stddef.h>
+#include <sys/uio.h>
 
 extern char **environ;
 
@@ -28,6 +30,58 @@ static void grows(void) {
     CHECK(p == room + 560 * page);
     for (int i = 1; i <= 100; i++) p[-i * (ptrdiff_t)page] = (char)i;
     for (int i = 1; i <= 100; i++) CHECK(p[-i * (ptrdiff_t)page] == (char)i);
+    char *low = p - 100 * page; /* the lowest page now */
+    unsigned char vector;
+    CHECK(FAILS(mincore(low - page, page, &vector), ENOMEM) && FAILS(msync(low - page, page, MS_ASYNC), ENOMEM));
+    int ends[2];
+    CHECK(pipe(ends) == 0 && write(ends[1], "abcdef", 6) == 6);
+    CHECK(read(ends[0], low - 3 * page, 2) == 2 && low[-3 * (ptrdiff_t)page] == 'a');
+    struct iovec parts[2] = {{low - 5 * page, 1}, {low - 7 * page + 5, 3}};
+    CHECK(readv(ends[0], parts, 2) == 4 && parts[0].iov_base != NULL && low[-7 * (ptrdiff_t)page + 7] == 'f');
+    CHECK(write(ends[1], low - 20 * page, 100) == 100 && mincore(low - 20 * page, page, &vector) == 0); /* zeros */
+    CHECK(getcwd(low - 30 * page, page) == low - 30 * page && chdir(low - 30 * page) == 0);
+    CHECK(clock_gettime(CLOCK_MONOTONIC, (struct timespec *)(low - 40 * page)) == 0);
+    CHECK(write(ends[1], p - 550 * page, 1) == 1); /* at any distance */
+}
+
+/* The size of the stack's mapping in KiB. */
+static long stack_size(void) {
+    static char text[1 << 16];
+    if (read_file("/proc/self/maps", text, sizeof text) <= 0) return -1;
+    char *name = strstr(text, "[stack]"), *line = name;
+    if (!name) return -1;
+    while (line > text && line[-1] != '\n') line--;
+    unsigned long from, to;
+    return sscanf(line, "%lx-%lx", &from, &to) == 2 ? (long)((to - from) >> 10) : -1;
+}
+
+/* System calls access what nobody has touched, as a function with a large array makes them do. */
+__attribute__((noinline)) static ssize_t calls_reach(int *ends) {
+    char array[3 << 20];
+    ssize_t got = read(ends[0], array, 2);
+    return got == 2 && array[0] == 'x' ? stat(".", (struct stat *)(array + 4096)) + 1 : -1;
+}
+
+static void stack_grows(void) {
+    int ends[2];
+    CHECK(pipe(ends) == 0 && write(ends[1], "xyz", 3) == 3);
+    CHECK(stack_size() >= 64 && stack_size() < 1024);
+    CHECK(calls_reach(ends) == 1 && stack_size() >= 3 << 10);
+    char *far = (char *)OPAQUE(uintptr_t, (uintptr_t)ends - (100 << 20));
+    CHECK(FAILS(read(ends[0], far, 1), EFAULT) && stack_size() < 4 << 10);
+    CHECK_U64(deep(1500), 1500);
+    CHECK(stack_size() >= 5 << 10);
+}
+
+static void limited_later(void) {
+    struct rlimit limit = {1 << 20, 64 << 20};
+    CHECK(setrlimit(RLIMIT_STACK, &limit) == 0 && deep(150) == 150);
+    limit.rlim_cur = limit.rlim_max;
+    CHECK(setrlimit(RLIMIT_STACK, &limit) == 0 && deep(5000) == 5000);
+    limit.rlim_cur = 8 << 20;
+    CHECK(setrlimit(RLIMIT_STACK, &limit) == 0 && deep(4900) == 4900); /* what is there stays */
+    printf("beyond\n");
+    deep(9000);
 }
 
 static void overflows(void) {
@@ -55,6 +109,8 @@ int main(int argc, char **argv) {
     page = PAGE;
     if (argc > 1) return deep(400) == 400 ? 7 : 8; /* 1.6 MB within 4 MB */
     begin();
+    CHECK(exits_with(child(stack_grows), 0));
+    CHECK(dies_of(child(limited_later), SIGSEGV));
     CHECK(exits_with(child(grows), 0));
     CHECK(dies_of(child(touches_far_below), SIGSEGV));
     CHECK_U64(deep(1000), 1000);

@@ -289,7 +289,7 @@ pub(crate) fn mincore(t: &mut Thread, a: &Args) -> SysResult {
     if !t.space.is_mapped(guest_range(addr, len)) {
         return Err(Errno::ENOMEM.into());
     }
-    let (pages, vector) = (t.user().pointer(addr, len), t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
+    let (pages, vector) = (t.user().range(addr, len), t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
     Ok(host::call(&host::MINCORE, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Guest(vector)])?)
 }
 
@@ -307,7 +307,7 @@ pub(crate) fn msync(t: &mut Thread, a: &Args) -> SysResult {
     let range = guest_range(addr, len);
     for region in t.space.regions_in(range) {
         let (start, len) = (region.range.start().get(), region.range.len());
-        let pages = t.user().pointer(start, len);
+        let pages = t.user().range(start, len);
         host::wait(&host::MSYNC, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Int(flags)])?;
     }
     if t.space.is_mapped(range.whole_pages()) { Ok(0) } else { Err(Errno::ENOMEM.into()) }

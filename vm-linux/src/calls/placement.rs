@@ -26,7 +26,7 @@ pub(crate) fn move_pages(t: &mut Thread, a: &Args) -> SysResult {
     let mut pages = user.bytes(a.raw(2), 8 * count as usize)?;
     for page in pages.chunks_exact_mut(8) {
         let addr = u64::from_le_bytes(std::array::from_fn(|index| page[index]));
-        page.copy_from_slice(&user.pointer(addr, 1).get().to_le_bytes());
+        page.copy_from_slice(&user.range(addr, 1).get().to_le_bytes());
     }
     let numbers = |index| Arg::Guest(user.pointer(a.raw(index), 4 * count));
     let mut args =
