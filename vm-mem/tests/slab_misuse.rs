@@ -182,6 +182,20 @@ fn empty_slabs_are_not_kept_longer() {
     assert!(start.elapsed() >= retain_for);
 }
 
+/// What is needed again and again stays, however long that goes on.
+#[test]
+fn slabs_that_are_needed_now_and_then_stay() {
+    let retain_for = Duration::from_millis(100);
+    let slabs = SlabAllocator::with_config(&SlabConfig { retain_for, ..SlabConfig::default() }).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < 30 * retain_for {
+        come_and_go(&slabs, 256);
+    }
+    // Room for a few times that the host did not run this thread for so long.
+    let class = class_of_256(&slabs);
+    assert!(class.slabs_created < 3 * 79, "{class:?}");
+}
+
 /// Where they are not kept for a time, at least some of them are.
 #[test]
 fn some_empty_slabs_are_kept_in_any_case() {
@@ -192,8 +206,8 @@ fn some_empty_slabs_are_kept_in_any_case() {
     }
     let class = class_of_256(&slabs);
     assert!(class.slabs < 60, "{class:?}");
-    // Hysteresis: less than a fifth of the slabs come and go each time.
-    assert!(class.slabs_created < 79 + 99 * 79, "{class:?}");
+    // Magazines and depots keep objects of 26 slabs; of the other 53, some stay each time.
+    assert!(class.slabs_created < 79 + 99 * 46, "{class:?}");
 }
 
 #[test]

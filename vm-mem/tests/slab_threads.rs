@@ -3,6 +3,7 @@
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -141,6 +142,36 @@ fn many_allocators() {
     }
     let slabs = SlabAllocator::new().unwrap();
     Parcel::new(&slabs, 8, 1).free(&slabs);
+}
+
+/// The child of a fork takes back what threads that it does not have kept for themselves.
+#[test]
+fn a_child_has_no_magazines_of_others() {
+    let slabs = SlabAllocator::new().unwrap();
+    let (ready, done) = (Barrier::new(2), Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            Parcel::new(&slabs, 64, 1).free(&slabs);
+            ready.wait();
+            done.wait();
+        });
+        ready.wait();
+        let in_magazines = || slabs.stats().sum(|class| class.in_magazines);
+        assert!(in_magazines() > 0);
+        // SAFETY: the child counts, which the C library's fork allows it to allocate for, and leaves at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let stats = slabs.stats();
+            let whole = in_magazines() == 0 && stats.sum(|class| class.live) == 0;
+            // SAFETY: ends the child without running what belongs to the parent.
+            unsafe { libc::_exit(if whole { 7 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: the status is a local variable.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        done.wait();
+        assert_eq!((waited, libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (child, true, 7));
+    });
 }
 
 /// The child of a fork has a whole allocator, whatever other threads were doing, and gets what they had in magazines.
