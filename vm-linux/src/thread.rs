@@ -24,7 +24,7 @@ use crate::signal::{SIG_IGN, ThreadSignals};
 const HOST_STACK: usize = 512 << 10;
 /// The signal by which the GNU C library changes user and group of all threads: with its first thread it installs a handler
 /// of its own in the guest's place (`nptl(7)`).
-const SIGSETXID: i32 = 33;
+pub(crate) const SIGSETXID: i32 = 33;
 /// How long a process's first thread may take to end it, once another one has asked for that.
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -3,6 +3,17 @@
 #include "../lib/sys.h"
 #include <sys/prctl.h>
 
+/* The two signals that the C library keeps for itself, past it. The first word of the kernel's structure is the handler. */
+static int ignore_raw(int number) {
+    unsigned long action[8] = {1};
+    return (int)syscall(SYS_rt_sigaction, number, action, NULL, 8);
+}
+
+static int is_ignored_raw(int number) {
+    unsigned long action[8] = {0};
+    return syscall(SYS_rt_sigaction, number, NULL, action, 8) == 0 && action[0] == 1;
+}
+
 static int executed(char **argv) {
     struct sigaction action;
     sigset_t mask, pending;
@@ -13,6 +24,9 @@ static int executed(char **argv) {
     CHECK(getpid() == atoi(argv[2]) && getppid() == atoi(argv[3]) && getpgrp() == atoi(argv[2]));
     CHECK(sigaction(SIGUSR1, NULL, &action) == 0 && action.sa_handler == SIG_IGN);
     CHECK(sigaction(SIGUSR2, NULL, &action) == 0 && action.sa_handler == SIG_DFL && action.sa_flags == 0);
+    for (volatile int i = 0; i < 300000; i++) { /* an emulator may have made threads of its own by now */
+    }
+    CHECK(is_ignored_raw(32) && is_ignored_raw(33));
     CHECK(sigprocmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, SIGTERM) && sigismember(&mask, SIGRTMIN));
     CHECK(!sigismember(&mask, SIGUSR2));
     CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) && sigismember(&pending, SIGRTMIN));
@@ -30,7 +44,8 @@ static int executed(char **argv) {
     CHECK(fcntl(78, F_GETFD) == -1);
     CHECK(prctl(PR_GET_NAME, comm) == 0 && strcmp(comm, "renamed") != 0);
     CHECK(getpriority(PRIO_PROCESS, 0) >= 5);
-    return checks_failed ? 1 : 91;
+    if (!checks_failed) execl("/proc/self/exe", argv[0], "again", (char *)NULL);
+    return 1;
 }
 
 static void handler(int number) {
@@ -47,6 +62,7 @@ static void prepares(void) {
     snprintf(parent, sizeof parent, "%d", (int)getppid());
     signal(SIGUSR1, SIG_IGN);
     signal(SIGUSR2, handler);
+    CHECK(ignore_raw(32) == 0 && ignore_raw(33) == 0);
     sigset_t set = set_of(SIGTERM);
     sigaddset(&set, SIGRTMIN);
     sigprocmask(SIG_BLOCK, &set, NULL);
@@ -69,6 +85,7 @@ static void prepares(void) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2) return is_ignored_raw(32) && is_ignored_raw(33) ? 91 : 2;
     if (argc > 1) return executed(argv);
     begin();
     self = argv[0];

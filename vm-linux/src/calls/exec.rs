@@ -15,7 +15,7 @@ use crate::kernel::{Args, Kernel, SysResult, close, name_of_file};
 use crate::paths::{CWD, TO_EXECUTE, from_openat, open_on_host};
 use crate::process::LoadError;
 use crate::signal::SIG_IGN;
-use crate::thread::Thread;
+use crate::thread::{SIGSETXID, Thread};
 use crate::trace::Tracer;
 use crate::user::PATH_MAX;
 
@@ -152,6 +152,8 @@ fn execute(
     let args: Vec<CString> = args.into_iter().filter_map(|arg| CString::new(arg).ok()).collect();
     shown(t);
     let before = set_mask(mask);
+    // A handler of the host's C library is not what the guest does with it.
+    t.kernel.actions.table().take_back(SIGSETXID);
     let failure = if t.mailbox.is_stopped() { Errno::NOT_MADE } else { host::execve(&program, &args, &env) };
     set_mask(before);
     close(fd as u64);

@@ -48,8 +48,12 @@ pub(crate) struct Table {
 impl Actions {
     /// What a process starts with: ignored signals stay ignored, all others take their default action.
     pub(crate) fn inherited(shows_deaths: bool) -> Self {
-        let table = Table { actions: [None; SIGNALS as usize], shows_deaths };
+        let mut table = Table { actions: [None; SIGNALS as usize], shows_deaths };
         for signal in 1..=SIGNALS {
+            // The host cannot be asked any more when its C library has put a handler there.
+            if host::disposition(signal) == Disposition::Ignore {
+                table.actions[signal as usize - 1] = Some(SigAction { handler: SIG_IGN, ..SigAction::default() });
+            }
             let is_shown = host::disposition(signal) == Disposition::Default && table.shows(signal);
             if SYNCHRONOUS.contains(&signal) || is_shown {
                 host::set_disposition(signal, Disposition::Handle, 0);
