@@ -23,9 +23,9 @@ use crate::kernel::{Kernel, Origin};
 use crate::load::Loaded;
 use crate::paths::{self, View};
 use crate::perf::CodeLog;
-use crate::signal::Actions;
+use crate::signal::{self, Actions};
 use crate::symbols::Place;
-use crate::thread::Thread;
+use crate::thread::{SIGSETXID, Thread};
 use crate::trace::{TraceOptions, Tracer};
 
 /// What to run, and how.
@@ -217,6 +217,7 @@ impl Process {
 
         loaded.show_in_proc();
         let space = Arc::new(loaded.space);
+        let ignored = signal::ignored(&[SIGSETXID]);
         let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
         host::spare_system_calls(&space);
         let mut vcpu = engine.vcpu();
@@ -228,7 +229,7 @@ impl Process {
         handover::set_name(name.as_os_str());
         let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
         let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
-        let actions = Actions::inherited(tracer.is_some());
+        let actions = Actions::inherited(ignored, tracer.is_some());
         let origin = Origin {
             space,
             engine,

@@ -36,6 +36,11 @@ const BY_INSTRUCTION: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, lib
 #[derive(Debug)]
 pub(crate) struct Actions(Mutex<Table>);
 
+/// Those of `signals` that are ignored now. With the first thread the host's C library puts a handler on one.
+pub(crate) fn ignored(signals: &[i32]) -> u64 {
+    signals.iter().filter(|signal| host::disposition(**signal) == Disposition::Ignore).map(|signal| bit(*signal)).sum()
+}
+
 /// The actions.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -46,12 +51,12 @@ pub(crate) struct Table {
 }
 
 impl Actions {
-    /// What a process starts with: ignored signals stay ignored, all others take their default action.
-    pub(crate) fn inherited(shows_deaths: bool) -> Self {
+    /// What a process starts with: ignored signals stay ignored, all others take their default action. `ignored` are those
+    /// that were before there was any thread.
+    pub(crate) fn inherited(ignored: u64, shows_deaths: bool) -> Self {
         let mut table = Table { actions: [None; SIGNALS as usize], shows_deaths };
         for signal in 1..=SIGNALS {
-            // The host cannot be asked any more when its C library has put a handler there.
-            if host::disposition(signal) == Disposition::Ignore {
+            if ignored & bit(signal) != 0 {
                 table.actions[signal as usize - 1] = Some(SigAction { handler: SIG_IGN, ..SigAction::default() });
             }
             let is_shown = host::disposition(signal) == Disposition::Default && table.shows(signal);
