@@ -3,9 +3,11 @@
 //! A [`RegionPlan`] is everything that shapes the generated code; compiling is a pure function of it.
 
 mod discover;
+mod extended;
 mod ssa;
 
 pub(crate) use discover::{Profile, Seen, discover};
+pub(crate) use extended::extended_values;
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 
 use std::fmt;

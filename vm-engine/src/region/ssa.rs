@@ -4,7 +4,8 @@
 use vm_core::{SLOT_COUNT, Slot};
 use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
-use super::RegionPlan;
+use super::extended::extended_slots;
+use super::{CompileOptions, MemoryMode, RegionPlan};
 use crate::config::Exact;
 
 /// A set of slots.
@@ -12,6 +13,11 @@ use crate::config::Exact;
 pub(crate) struct SlotSet([u64; SLOT_COUNT / 64]);
 
 impl SlotSet {
+    /// Every slot.
+    pub(crate) const fn all() -> Self {
+        Self([u64::MAX; SLOT_COUNT / 64])
+    }
+
     /// Adds `slot`.
     pub(crate) fn insert(&mut self, slot: Slot) {
         self.0[slot.index() / 64] |= 1 << (slot.index() % 64);
@@ -70,6 +76,9 @@ pub(crate) struct Flow {
     pub(crate) settled: SlotSet,
     /// Reached by an edge from a block that does not come before it in `order`.
     pub(crate) is_loop: bool,
+    /// A request to stop that is seen at this loop header is better answered behind the block's ops, by a copy of them:
+    /// they replace slots that the loop would otherwise carry only to have them for the exit.
+    pub(crate) polls_late: bool,
     /// Number of the region's blocks from which an edge leads here.
     pub(crate) predecessors: usize,
 }
@@ -83,6 +92,8 @@ pub(crate) struct Slots {
     pub(crate) order: Vec<usize>,
     /// Type of each slot that the region names.
     pub(crate) types: Vec<(Slot, Type)>,
+    /// For each block the slots that are sign extensions of their low 32 bits at its entry.
+    pub(crate) extended: Vec<SlotSet>,
 }
 
 /// Whether `value` of `block` is an arithmetic result whose NaN the host chose.
@@ -114,6 +125,27 @@ pub(crate) fn flushes(block: &Block, index: usize, faults: Exact, helpers: &[Hel
     }
 }
 
+/// Whether `op` may leave the region with the slots that are dirty stored. An access to memory that is reached in place
+/// leaves without.
+fn may_leave(op: Op, memory: MemoryMode) -> bool {
+    match op.info().effect {
+        Effect::Leaves => true,
+        Effect::Reads | Effect::Writes | Effect::ReadsWrites => memory != MemoryMode::Direct,
+        Effect::Pure
+        | Effect::FpFlags
+        | Effect::ReadsSlot
+        | Effect::WritesSlot
+        | Effect::ReadsFpFlags
+        | Effect::WritesFpFlags
+        | Effect::WritesMode
+        | Effect::Orders
+        | Effect::Calls => false,
+    }
+}
+
+/// Most ops of a loop header that is copied for polls.
+const MAX_COPIED_OPS: usize = 200;
+
 /// Analyses the slots of `plan`, whose blocks name `helpers`.
 pub(crate) fn analyse(plan: &RegionPlan, helpers: &[Helper]) -> Slots {
     let count = plan.blocks.len();
@@ -132,14 +164,19 @@ pub(crate) fn analyse(plan: &RegionPlan, helpers: &[Helper]) -> Slots {
             flow[to].is_loop |= place[to] <= place[from];
         }
     }
-    let local: Vec<_> = plan.blocks.iter().map(|here| Local::of(&here.block, plan.options.faults, helpers)).collect();
+    let local: Vec<_> = plan.blocks.iter().map(|here| Local::of(&here.block, &plan.options, helpers)).collect();
     let mut types: Vec<(Slot, Type)> = local.iter().flat_map(|local| local.types.iter().copied()).collect();
     types.sort_unstable();
     types.dedup();
 
     forward(plan, &order, &local, &mut flow);
+    for ((flow, local), here) in flow.iter_mut().zip(&local).zip(&plan.blocks) {
+        let replaces = local.replaced.both(&flow.dirty) != SlotSet::default();
+        flow.polls_late = flow.is_loop && replaces && here.block.insts.len() <= MAX_COPIED_OPS;
+    }
     backward(plan, &order, &local, &mut flow);
-    Slots { flow, order, types }
+    let extended = extended_slots(plan, &order, helpers);
+    Slots { flow, order, types, extended }
 }
 
 /// What one block does to slots, in sums.
@@ -157,18 +194,23 @@ struct Local {
     raw_after: SlotSet,
     /// Last written with another 64-bit float.
     final_after: SlotSet,
+    /// Written before read and before the block may leave.
+    replaced: SlotSet,
+    /// The block may leave, or flushes, between its ops.
+    leaves_midway: bool,
     /// Slots named, with their types.
     types: Vec<(Slot, Type)>,
 }
 
 impl Local {
-    fn of(block: &Block, faults: Exact, helpers: &[Helper]) -> Self {
+    fn of(block: &Block, options: &CompileOptions, helpers: &[Helper]) -> Self {
         let mut local = Self::default();
         for (index, inst) in block.insts.iter().enumerate() {
-            if flushes(block, index, faults, helpers) {
+            if flushes(block, index, options.faults, helpers) {
                 local.flushes = true;
                 local.dirty_after = SlotSet::default();
             }
+            local.leaves_midway |= flushes(block, index, options.faults, helpers) || may_leave(inst.op, options.memory);
             match inst.op {
                 Op::Get => {
                     local.types.push((inst.slot(), inst.ty));
@@ -179,6 +221,9 @@ impl Local {
                 Op::Set => {
                     let slot = inst.slot();
                     local.types.push((slot, inst.ty));
+                    if !local.leaves_midway && !local.reads.contains(slot) {
+                        local.replaced.insert(slot);
+                    }
                     local.writes.insert(slot);
                     local.dirty_after.insert(slot);
                     local.raw_after.remove(slot);
@@ -202,7 +247,7 @@ impl Local {
 fn forward(plan: &RegionPlan, order: &[usize], local: &[Local], flow: &mut [Flow]) {
     // "Maybe not raw" at the entry of each block; everything is what the state held at the region's entry.
     let mut plain = vec![SlotSet::default(); flow.len()];
-    plain[0] = SlotSet([u64::MAX; SLOT_COUNT / 64]);
+    plain[0] = SlotSet::all();
     let mut changed = true;
     while changed {
         changed = false;
@@ -239,8 +284,10 @@ fn backward(plan: &RegionPlan, order: &[usize], local: &[Local], flow: &mut [Flo
             }
             let mut live = live.without(&own.writes);
             live.union(&own.reads);
-            // Exits, polls and flushes store what is dirty, wherever in the block they are.
-            live.union(&flow[index].dirty);
+            // Polls, exits and flushes store what is dirty where they are.
+            let here = &flow[index];
+            let polls_first = here.is_loop && !here.polls_late;
+            live.union(&if polls_first { here.dirty } else { here.dirty.without(&own.replaced) });
             changed |= flow[index].live.union(&live);
         }
     }
@@ -318,5 +365,35 @@ mod tests {
         // s3 may be dirty in the loop only because the loop writes it; its first value comes from the state.
         assert_eq!(list(&slots.flow[0].live), [2, 3]);
         assert_eq!(slots.types.len(), 3);
+    }
+
+    /// A loop that first replaces s1 and then s2, between them perhaps a way out.
+    fn replacing(way_out: bool) -> Slots {
+        let key = BlockKey::new(GuestAddr::new(0x100), Mode::default());
+        let mut ir = IrBuilder::new(key);
+        ir.mark(0, 4);
+        let counted = ir.get(Slot::new(3), Type::I64);
+        let one = ir.i64(1);
+        let next = ir.add(counted, one);
+        ir.set(Slot::new(1), next);
+        let cond = ir.eq(next, counted);
+        if way_out {
+            ir.exit_if(cond, Target(8));
+        }
+        ir.set(Slot::new(2), one);
+        ir.set(Slot::new(3), next);
+        let end = End::Branch { cond, taken: Target(0), fall: Target(4) };
+        let block = Arc::new(ir.finish(end, &[0; 4]));
+        analyse(&RegionPlan::single(block, CompileOptions::default()), &[])
+    }
+
+    #[test]
+    fn slots_that_a_loop_replaces_are_not_carried() {
+        let list = |set: &SlotSet| set.iter().map(Slot::index).collect::<Vec<_>>();
+        let slots = replacing(false);
+        assert!(slots.flow[0].polls_late);
+        assert_eq!((list(&slots.flow[0].dirty), list(&slots.flow[0].live)), (vec![1, 2, 3], vec![3]));
+        // The way out needs s2 as it was.
+        assert_eq!(list(&replacing(true).flow[0].live), [2, 3]);
     }
 }

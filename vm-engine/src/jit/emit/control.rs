@@ -63,6 +63,9 @@ impl Emitter<'_, '_> {
     pub(super) fn split(&mut self, cond: ClifValue, value: Option<ClifValue>) -> (ir::Block, ir::Block) {
         let (cold, next) = (self.ir.create_block(), self.ir.create_block());
         self.ir.set_cold_block(cold);
+        if self.is_cold {
+            self.ir.set_cold_block(next);
+        }
         if let Some(value) = value {
             let ty = self.ir.func.dfg.value_type(value);
             self.ir.append_block_param(next, ty);
@@ -226,6 +229,30 @@ impl Emitter<'_, '_> {
         let dirty = self.dirty;
         self.store_slots(&dirty);
         self.leave_indirect(addr);
+    }
+
+    /// Ends the copy of a block that is left at its end because somebody asked for it; pc is exact.
+    pub(super) fn end_late(&mut self) -> Result<(), CompileError> {
+        let here = self.block.key.pc;
+        let pc = match self.block.end {
+            End::Jump { target } | End::Call { target, .. } => {
+                self.iconst(types::I64, target.address(here).get() as i64)
+            }
+            End::Branch { cond, taken, fall } => {
+                let [taken, fall] = [taken, fall].map(|way| self.iconst(types::I64, way.address(here).get() as i64));
+                let cond = self.value(cond);
+                self.ir.ins().select(cond, taken, fall)
+            }
+            End::Indirect { addr } | End::IndirectCall { addr, .. } | End::Return { addr } => self.value(addr),
+            End::Syscall { .. } | End::Trap { .. } | End::FlushCode { .. } | End::ModeChange { .. } => {
+                return self.end();
+            }
+        };
+        let dirty = self.dirty;
+        self.store_slots(&dirty);
+        self.store_pc(pc);
+        self.leave(ExitCode::Poll);
+        Ok(())
     }
 
     /// Emits the end of the block.

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AtomicRmwOp, Endianness, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value as ClifValue, types,
 };
-use vm_ir::{FenceKind, Inst, Order, RmwOp, Type};
+use vm_ir::{FenceKind, Inst, Op, Order, RmwOp, Type};
 
 use super::{Emitter, clif_type};
 use crate::frame::ExitCode;
@@ -95,12 +95,36 @@ impl Emitter<'_, '_> {
             let value = self.ir.ins().atomic_load(bits, guest_flags(), address);
             return if bits == ty { value } else { self.ir.ins().bitcast(ty, MemFlagsData::new(), value) };
         }
+        if let Some(value) = self.extended_load(at, address, displacement) {
+            return value;
+        }
         let value = self.ir.ins().load(ty, guest_flags(), address, displacement);
         if self.uses[at].escapes {
             // A load that is folded into a later guest instruction would fault with that instruction's address.
             self.ir.ins().sequence_point();
         }
         value
+    }
+
+    /// The load at `at` together with the extension of its value, if something extends it: both are one instruction.
+    /// What needs the value as it was loaded takes the low part, which costs nothing.
+    fn extended_load(&mut self, at: usize, address: ClifValue, displacement: i32) -> Option<ClifValue> {
+        let extension = self.extensions[at]?;
+        let (inst, wide) = (&self.block.insts[at], &self.block.insts[extension]);
+        let (ty, flags) = (clif_type(wide.ty), guest_flags());
+        let signed = wide.op == Op::SignExtend;
+        let ins = self.ir.ins();
+        let value = match (inst.ty, signed) {
+            (Type::I8, true) => ins.sload8(ty, flags, address, displacement),
+            (Type::I8, false) => ins.uload8(ty, flags, address, displacement),
+            (Type::I16, true) => ins.sload16(ty, flags, address, displacement),
+            (Type::I16, false) => ins.uload16(ty, flags, address, displacement),
+            (Type::I32, true) => ins.sload32(flags, address, displacement),
+            (Type::I32, false) => ins.uload32(flags, address, displacement),
+            (Type::I64 | Type::F16 | Type::F32 | Type::F64 | Type::V128, _) => return None,
+        };
+        self.values[extension] = Some(value);
+        Some(self.ir.ins().ireduce(clif_type(inst.ty), value))
     }
 
     pub(super) fn store(&mut self, inst: &Inst) {

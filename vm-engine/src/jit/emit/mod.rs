@@ -19,7 +19,7 @@ use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
 use crate::jit::runtime::Function;
-use crate::region::{RegionPlan, SlotSet, Slots, analyse, flushes, is_raw};
+use crate::region::{RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
 
 /// What the target can do that emission depends on.
 #[derive(Clone, Copy, Debug)]
@@ -130,8 +130,14 @@ struct Emitter<'a, 'b> {
     /// IR values that are arithmetic results with the host's NaN.
     raw: Vec<bool>,
     uses: Vec<Use>,
+    /// For a load the first op that extends its value.
+    extensions: Vec<Option<usize>>,
+    /// Values that are sign extensions of their low 32 bits.
+    extended: Vec<bool>,
     dirty: SlotSet,
     raw_slots: SlotSet,
+    /// What is emitted is rarely run.
+    is_cold: bool,
 }
 
 /// Cranelift's type for values of `ty`. Half floats are held as bits.
@@ -195,8 +201,11 @@ impl<'a, 'b> Emitter<'a, 'b> {
             values: Vec::new(),
             raw: Vec::new(),
             uses: Vec::new(),
+            extensions: Vec::new(),
+            extended: Vec::new(),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
+            is_cold: false,
         }
     }
 
@@ -205,21 +214,48 @@ impl<'a, 'b> Emitter<'a, 'b> {
         let flow = &self.slots.flow[index];
         self.here = index;
         self.block = block;
-        self.values.clear();
-        self.values.resize(block.insts.len(), None);
-        self.raw.clear();
-        self.raw.resize(block.insts.len(), false);
         self.scan_uses();
-        self.dirty = flow.dirty;
-        self.raw_slots = flow.raw;
+        extended_values(block, self.slots.extended[index], self.helpers, &mut self.extended);
+        self.begin();
         self.switch_to(self.entries[index]);
         if self.missing[index] == 0 && index != 0 {
             self.ir.seal_block(self.entries[index]);
         }
         self.locate(block.key.pc);
-        if flow.is_loop {
+        if flow.polls_late {
+            self.poll_late()?;
+        } else if flow.is_loop {
             self.poll(block.key.pc);
         }
+        self.ops()?;
+        self.settle();
+        self.end()?;
+        let mut targets: Vec<_> = self.plan.blocks[index].edges.iter().map(|(_, to)| *to).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        for to in targets {
+            self.missing[to] -= 1;
+            if self.missing[to] == 0 && self.slots.flow[to].is_loop {
+                self.ir.seal_block(self.entries[to]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known before the first op of the block.
+    fn begin(&mut self) {
+        let flow = &self.slots.flow[self.here];
+        self.values.clear();
+        self.values.resize(self.block.insts.len(), None);
+        self.raw.clear();
+        self.raw.resize(self.block.insts.len(), false);
+        self.dirty = flow.dirty;
+        self.raw_slots = flow.raw;
+    }
+
+    /// Emits the ops of the block.
+    fn ops(&mut self) -> Result<(), CompileError> {
+        let block = self.block;
         if self.plan.options.count {
             self.count(block.guest_len());
         }
@@ -235,17 +271,22 @@ impl<'a, 'b> Emitter<'a, 'b> {
             }
             self.inst(at)?;
         }
-        self.settle();
-        self.end()?;
-        let mut targets: Vec<_> = self.plan.blocks[index].edges.iter().map(|(_, to)| *to).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        for to in targets {
-            self.missing[to] -= 1;
-            if self.missing[to] == 0 && self.slots.flow[to].is_loop {
-                self.ir.seal_block(self.entries[to]);
-            }
-        }
+        Ok(())
+    }
+
+    /// Polls at a loop header. Who leaves does so behind the block's ops, which are emitted a second time for that, so
+    /// that the loop does not carry slots that they replace only to have them for the exit.
+    fn poll_late(&mut self) -> Result<(), CompileError> {
+        let word = self.load_frame(types::I32, offset::INTERRUPT);
+        let (cold, next) = self.split(word, None);
+        self.enter_cold(cold);
+        self.is_cold = true;
+        self.ops()?;
+        self.end_late()?;
+        self.is_cold = false;
+        self.begin();
+        self.enter_next(next);
+        self.locate(self.block.key.pc);
         Ok(())
     }
 
@@ -318,12 +359,17 @@ impl<'a, 'b> Emitter<'a, 'b> {
         let block = self.block;
         self.uses.clear();
         self.uses.resize(block.insts.len(), Use::default());
+        self.extensions.clear();
+        self.extensions.resize(block.insts.len(), None);
         let mut marks = block.marks.iter().peekable();
         let mut first = 0;
         let mut last_look = 0;
         for (at, inst) in block.insts.iter().enumerate() {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 first = mark.first;
+            }
+            if matches!(inst.op, Op::SignExtend | Op::ZeroExtend) && block.def(inst.args[0]).op == Op::Load {
+                self.extensions[inst.args[0].index()].get_or_insert(at);
             }
             let arithmetic = float::ignores_nan_bits(inst);
             for arg in inst.operands() {
@@ -499,6 +545,10 @@ impl<'a, 'b> Emitter<'a, 'b> {
     fn inst(&mut self, at: usize) -> Result<(), CompileError> {
         let block = self.block;
         let inst = &block.insts[at];
+        if self.values[at].is_some() {
+            // An extension that its load has made.
+            return Ok(());
+        }
         let value = match inst.op {
             Op::Const => self.constant(inst),
             Op::Pc => self.iconst(types::I64, block.key.pc.offset(inst.imm).get() as i64),
@@ -548,7 +598,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::LeS => self.compare(inst, ir::condcodes::IntCC::SignedLessThanOrEqual),
             Op::LeU => self.compare(inst, ir::condcodes::IntCC::UnsignedLessThanOrEqual),
             Op::Select => self.select(inst),
-            Op::SignExtend => self.unary(inst, |ir, a| ir.sextend(clif_type(inst.ty), a)),
+            Op::SignExtend => self.sign_extend(inst),
             Op::ZeroExtend => self.unary(inst, |ir, a| ir.uextend(clif_type(inst.ty), a)),
             Op::Truncate => self.unary(inst, |ir, a| ir.ireduce(clif_type(inst.ty), a)),
             Op::Bitcast => self.bitcast(inst),

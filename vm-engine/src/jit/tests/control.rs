@@ -48,6 +48,32 @@ fn a_request_stops_a_loop_with_exact_state() {
     assert!(!rig.frame.take_interrupt());
 }
 
+/// s3 = s2 * 3; s2 -= 1; again while s2 is not zero. What s3 held before a round is nothing that a round needs.
+#[test]
+fn a_request_stops_a_loop_behind_the_ops_that_replace_slots() {
+    let mut rig = Rig::new();
+    let tripling = block(0x1000, |ir| {
+        let left = ir.get(Slot::new(2), Type::I64);
+        let (three, minus_one, zero) = (ir.i64(3), ir.i64(-1), ir.i64(0));
+        let triple = ir.mul(left, three);
+        ir.set(Slot::new(3), triple);
+        let left = ir.add(left, minus_one);
+        ir.set(Slot::new(2), left);
+        let cond = ir.ne(left, zero);
+        End::Branch { cond, taken: Target(0), fall: Target(4) }
+    });
+    let code = rig.compile(&RegionPlan::single(tripling, CompileOptions::default()));
+    let slots = |rig: &mut Rig| (rig.state().get(Slot::new(3)), rig.state().get(Slot::new(2)));
+    rig.state().set(Slot::new(2), 2);
+    rig.frame.nudge();
+    assert_eq!(rig.enter(code), ExitCode::Poll);
+    assert_eq!((rig.state().pc(), slots(&mut rig)), (GuestAddr::new(0x1000), (6, 1)));
+    rig.frame.interrupt();
+    assert_eq!(rig.enter(code), ExitCode::Poll);
+    assert_eq!((rig.state().pc(), slots(&mut rig)), (GuestAddr::new(0x1004), (3, 0)));
+    assert!(rig.frame.take_interrupt());
+}
+
 #[test]
 fn linked_regions_run_into_each_other() {
     let mut rig = Rig::new();
