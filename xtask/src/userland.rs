@@ -275,6 +275,9 @@ fn run_all<'a>(
                     };
                     let count = done.fetch_add(1, Ordering::Relaxed) + 1;
                     println!("[{count:>3}/{}] {mark:<6} {:<28} {times}", chosen.len(), case.name);
+                    if let Verdict::Failed(why) = &verdict {
+                        println!("{why}"); // all failures come once more at the end, which may be hours away
+                    }
                     let mut all = verdicts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     all.push((index, case, verdict));
                 }
