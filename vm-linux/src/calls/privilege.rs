@@ -16,18 +16,25 @@ const CWD: u64 = libc::AT_FDCWD as u64;
 
 /// Namespaces as `/proc/PID/ns` names them, and the flag that means each (`linux/sched.h`).
 const NAMESPACES: [(&str, u64); 8] = [
-    ("time", 0x80),
-    ("mnt", 0x2_0000),
-    ("cgroup", 0x200_0000),
-    ("uts", 0x400_0000),
-    ("ipc", 0x800_0000),
-    ("user", 0x1000_0000),
-    ("pid", 0x2000_0000),
-    ("net", 0x4000_0000),
+    ("time", libc::CLONE_NEWTIME as u64),
+    ("mnt", libc::CLONE_NEWNS as u64),
+    ("cgroup", libc::CLONE_NEWCGROUP as u64),
+    ("uts", libc::CLONE_NEWUTS as u64),
+    ("ipc", libc::CLONE_NEWIPC as u64),
+    ("user", libc::CLONE_NEWUSER as u64),
+    ("pid", libc::CLONE_NEWPID as u64),
+    ("net", libc::CLONE_NEWNET as u64),
 ];
 
 /// Flags of all namespaces.
-pub(super) const ALL_NAMESPACES: u64 = 0x7e02_0080;
+pub(super) const ALL_NAMESPACES: u64 = {
+    let (mut all, mut index) = (0, 0);
+    while index < NAMESPACES.len() {
+        all |= NAMESPACES[index].1;
+        index += 1;
+    }
+    all
+};
 
 const REFUSED: SysResult = Err(Stop::Error(Errno::EPERM));
 

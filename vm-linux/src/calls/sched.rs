@@ -72,8 +72,8 @@ pub(crate) fn unshare(t: &mut Thread, a: &Args) -> SysResult {
     const OWN: u64 = 0x4_0600;
     // CLONE_VM, CLONE_SIGHAND, CLONE_THREAD: what a process with one thread does not share anyway.
     const ALONE: u64 = 0x1_0900;
-    // CLONE_NEWUSER, which no process with several threads gets.
-    const USER: u64 = 0x1000_0000;
+    /// What no process with several threads gets.
+    const USER: u64 = libc::CLONE_NEWUSER as u64;
     let flags = a.raw(0);
     if flags & !(OWN | ALONE | ALL_NAMESPACES) != 0 {
         return Err(Errno::EINVAL.into());
