@@ -141,11 +141,10 @@ impl Engine {
             native: self.native().map(|native| NativeVcpu::new(native, &mut frame)),
             engine: Arc::clone(self),
             frame,
-            interpreter: Interpreter::new(Arc::clone(&cache)),
+            interpreter: Interpreter::new(cache),
             lowering: Lowering::default(),
             local: LocalCounters::default(),
             meter: Arc::new(Meter::new()),
-            cache,
             cache_number,
             held: None,
         }
@@ -403,7 +402,6 @@ pub struct Vcpu {
     pub(crate) local: LocalCounters,
     /// Says what it does.
     pub(crate) meter: Arc<Meter>,
-    pub(crate) cache: Arc<Tier0Cache>,
     pub(crate) cache_number: u64,
     pub(crate) held: Option<Held>,
 }

@@ -32,6 +32,8 @@ mod host {
         };
     }
     pub(super) const DEFAULT: u32 = 0;
+    /// The register holds no modes.
+    pub(super) const RAISED: u32 = u32::MAX;
     nothing! {
         add_f32(a: u64, b: u64) -> u64; add_f64(a: u64, b: u64) -> u64;
         sub_f32(a: u64, b: u64) -> u64; sub_f64(a: u64, b: u64) -> u64;
@@ -97,6 +99,9 @@ mod host {
     /// MXCSR at program start: no flags, everything masked, round to nearest even (Intel SDM, volume 1, "MXCSR Control
     /// and Status Register").
     pub(super) const DEFAULT: u32 = 0x1f80;
+
+    /// The bits that say what was raised.
+    pub(crate) const RAISED: u32 = 0x3f;
 
     /// The status register.
     #[inline(always)]
@@ -605,6 +610,27 @@ pub(crate) fn convert(from: Type, to: Type, a: u64, fp: FpAttr) -> Option<u64> {
     }
 }
 
+/// Gives the calling thread the modes that Rust code and the guest need, if it has others: another rounding, subnormals
+/// as zeros, exceptions that trap. Gives its own status then, for [`restore_modes`].
+#[inline]
+#[must_use]
+pub(crate) fn set_modes() -> Option<u32> {
+    let status = host::status();
+    let others = status & !host::RAISED != host::DEFAULT;
+    others.then(|| {
+        host::set_status(host::DEFAULT);
+        status
+    })
+}
+
+/// Gives the calling thread the modes back that it had before [`set_modes`].
+#[inline]
+pub(crate) fn restore_modes(modes: Option<u32>) {
+    if let Some(status) = modes {
+        host::set_status(status);
+    }
+}
+
 /// From now on the host's status flags are the guest's: none is raised but those of `known`, which the guest's state holds
 /// already. Foreign code may raise any afterwards, as long as the next run begins here.
 ///
@@ -630,11 +656,10 @@ pub(crate) fn replace(flags: u64) {
     }
 }
 
-/// The bits of the host's status register that say what was raised.
 #[cfg(all(feature = "jit", target_arch = "x86_64"))]
-pub(crate) const RAISED: u32 = 0x3f;
+pub(crate) use host::RAISED;
 
-/// The flags for each value of these bits, in the layout of [`CpuState::fp_flags`](vm_core::CpuState::fp_flags).
+/// The flags for each value of the bits [`RAISED`] of the host's status, in the layout of [`CpuState::fp_flags`](vm_core::CpuState::fp_flags).
 #[cfg(all(feature = "jit", target_arch = "x86_64"))]
 pub(crate) static FLAGS: [u8; RAISED as usize + 1] = {
     let mut flags = [0; RAISED as usize + 1];

@@ -9,6 +9,7 @@ use vm_ir::Effort;
 use crate::config::TierPolicy;
 use crate::engine::{Engine, Vcpu, bytes_match};
 use crate::frame::Frame;
+use crate::hostfp;
 use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
 use crate::sample::Activity;
 
@@ -24,12 +25,17 @@ impl Vcpu {
     /// Runs about `budget` guest instructions at most: the run comes back at the end of the block, or of the slice,
     /// in which the budget is used up. A budget of zero runs nothing. Compiled code does not count its instructions
     /// while it runs, so any budget but `u64::MAX`, which is none, is spent in the interpreter.
+    ///
+    /// Rounding and other modes of the calling thread's floating point are its own before and after; which of its sticky
+    /// exception flags are raised afterwards is not specified.
     pub fn run_for(&mut self, budget: u64) -> Exit {
         if let Some(profiler) = self.engine.profiler.get() {
             profiler.enrol(&self.meter, self.frame.shared());
         }
         self.meter.now(Activity::Dispatch);
+        let modes = hostfp::set_modes();
         let exit = self.run_loop(budget);
+        hostfp::restore_modes(modes);
         self.pass_safepoint();
         self.settle();
         self.meter.now(Activity::Outside);
@@ -39,9 +45,6 @@ impl Vcpu {
     fn run_loop(&mut self, budget: u64) -> Exit {
         // A run may be as short as the way to the next system call: counting references anew for each would cost as much.
         let mut held = self.held.take().unwrap_or_else(|| Held::of(self));
-        if !Arc::ptr_eq(&held.cache, &self.cache) {
-            held.cache = Arc::clone(&self.cache);
-        }
         let exit = self.run_held(&mut held, budget);
         self.held = Some(held);
         exit
@@ -67,7 +70,7 @@ impl Vcpu {
             }
             let mut generation = engine.generation.load(Ordering::Acquire);
             // A block that may be entered without a look has no compiled code, or none that it knows of.
-            let mut known = self.known_block(cache, generation);
+            let mut known = self.known_block(generation);
             if known.is_none() {
                 if may_compile {
                     match self.run_compiled(generation) {
@@ -82,13 +85,12 @@ impl Vcpu {
                     generation = engine.generation.load(Ordering::Acquire);
                 }
                 if self.cache_number != engine.cache_number.load(Ordering::Acquire) {
-                    (self.cache, self.cache_number) = engine.cache();
-                    *cache = Arc::clone(&self.cache);
-                    self.interpreter.change_cache(Arc::clone(&self.cache));
+                    (*cache, self.cache_number) = engine.cache();
+                    self.interpreter.change_cache(Arc::clone(cache));
                     way = None;
                 }
                 // Compiled code may have gone to another place.
-                known = self.known_block(cache, generation);
+                known = self.known_block(generation);
             }
             let key = self.state().key();
             let found = match known {
@@ -152,14 +154,13 @@ impl Vcpu {
     }
 
     /// The interpreter's block at the state's key, if this vCPU knows it and may enter it without a look.
-    fn known_block(&self, cache: &Arc<Tier0Cache>, generation: u32) -> Option<BlockId> {
+    fn known_block(&self, generation: u32) -> Option<BlockId> {
         if self.engine.config.tier.compiles_first() {
             return None; // what a run with a budget has interpreted is to be compiled all the same
         }
         let key = self.state().key();
         let known = self.interpreter.enterable(key.pc, key.mode, generation)?;
-        (self.cache_number == self.engine.cache_number.load(Ordering::Acquire) && Arc::ptr_eq(cache, &self.cache))
-            .then_some(known)
+        (self.cache_number == self.engine.cache_number.load(Ordering::Acquire)).then_some(known)
     }
 
     /// Says that this vCPU is in no compiled code; it runs none before it has arrived again.
@@ -280,7 +281,7 @@ impl Held {
         Self {
             engine: Arc::clone(&vcpu.engine),
             frame: Arc::clone(vcpu.frame.shared()),
-            cache: Arc::clone(&vcpu.cache),
+            cache: Arc::clone(vcpu.interpreter.cache()),
         }
     }
 }

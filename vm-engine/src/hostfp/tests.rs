@@ -166,3 +166,24 @@ fn flags_stay_raised_until_they_are_replaced() {
     begin(FpEnv::DIVIDE_BY_ZERO);
     assert_eq!(raised() & !FpEnv::DIVIDE_BY_ZERO, 0, "raised outside");
 }
+
+#[test]
+fn modes_of_the_calling_thread_do_not_reach_the_guest() {
+    const ROUND_UP: u32 = 2 << 13;
+    const SUBNORMALS_ARE_ZEROS: u32 = 1 << 15 | 1 << 6;
+    let outside = host::DEFAULT | ROUND_UP | SUBNORMALS_ARE_ZEROS;
+    let (one, three) = (1.0f64.to_bits(), 3.0f64.to_bits());
+    host::set_status(outside);
+    let up = div(Type::F64, one, three, FpAttr::DEFAULT);
+    let modes = set_modes();
+    begin(0);
+    let nearest = div(Type::F64, one, three, FpAttr::DEFAULT);
+    let subnormal = add(Type::F64, 1, 0, FpAttr::DEFAULT);
+    restore_modes(modes);
+    let after = host::status();
+    host::set_status(host::DEFAULT);
+    assert_eq!((nearest, subnormal), (Some(0x3fd5_5555_5555_5555), Some(1)));
+    assert_ne!(up, nearest, "the thread's own rounding was in force before");
+    assert_eq!(after & !host::RAISED, outside);
+    assert_eq!(set_modes(), None);
+}

@@ -94,6 +94,11 @@ impl Interpreter {
         Self { targets: Targets::new(cache), spills: Vec::new() }
     }
 
+    /// The cache of blocks that it runs from.
+    pub(crate) fn cache(&self) -> &Arc<Tier0Cache> {
+        self.targets.cache()
+    }
+
     /// Goes over to another cache of blocks.
     pub(crate) fn change_cache(&mut self, cache: Arc<Tier0Cache>) {
         self.targets = Targets::new(cache);

@@ -40,6 +40,11 @@ impl Targets {
         Self { cache, mode: Mode::default(), entries: Box::new([Self::EMPTY; LEN]) }
     }
 
+    /// The cache of the blocks.
+    pub(super) fn cache(&self) -> &Arc<Tier0Cache> {
+        &self.cache
+    }
+
     const fn index(pc: u64) -> usize {
         (pc >> 1) as usize & (LEN - 1)
     }

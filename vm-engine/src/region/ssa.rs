@@ -128,19 +128,9 @@ pub(crate) fn flushes(block: &Block, index: usize, faults: Exact, helpers: &[Hel
 /// Whether `op` may leave the region with the slots that are dirty stored. An access to memory that is reached in place
 /// leaves without.
 fn may_leave(op: Op, memory: MemoryMode) -> bool {
-    match op.info().effect {
-        Effect::Leaves => true,
-        Effect::Reads | Effect::Writes | Effect::ReadsWrites => memory != MemoryMode::Direct,
-        Effect::Pure
-        | Effect::FpFlags
-        | Effect::ReadsSlot
-        | Effect::WritesSlot
-        | Effect::ReadsFpFlags
-        | Effect::WritesFpFlags
-        | Effect::WritesMode
-        | Effect::Orders
-        | Effect::Calls => false,
-    }
+    let effect = op.info().effect;
+    let is_access = matches!(effect, Effect::Reads | Effect::Writes | Effect::ReadsWrites);
+    effect == Effect::Leaves || is_access && memory != MemoryMode::Direct
 }
 
 /// Most ops of a loop header that is copied for polls.
@@ -206,11 +196,12 @@ impl Local {
     fn of(block: &Block, options: &CompileOptions, helpers: &[Helper]) -> Self {
         let mut local = Self::default();
         for (index, inst) in block.insts.iter().enumerate() {
-            if flushes(block, index, options.faults, helpers) {
+            let flushes = flushes(block, index, options.faults, helpers);
+            if flushes {
                 local.flushes = true;
                 local.dirty_after = SlotSet::default();
             }
-            local.leaves_midway |= flushes(block, index, options.faults, helpers) || may_leave(inst.op, options.memory);
+            local.leaves_midway |= flushes || may_leave(inst.op, options.memory);
             match inst.op {
                 Op::Get => {
                     local.types.push((inst.slot(), inst.ty));
