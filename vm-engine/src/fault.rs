@@ -4,8 +4,9 @@
 //!
 //! * of an accessor of `flat`: it goes on behind the access, which returns an error;
 //! * of generated code: memory is asked what is wrong with the access. If nothing is any more the instruction runs
-//!   again, with all its registers, which generated code alone knows. Otherwise the frame is told the guest's pc and
-//!   the fault, and generated code is left by its exit stub;
+//!   again, with all its registers, which generated code alone knows. Otherwise it is stepped over where the code has the
+//!   state before it at hand and leaves soon with that; elsewhere the frame is told the guest's pc and the fault, and
+//!   generated code is left by its exit stub;
 //! * anything else is passed on to the handler that was there before.
 //!
 //! Faults are raised by the thread's own instruction, and of two known kinds: neither an accessor nor generated code
@@ -161,7 +162,7 @@ mod host {
         #[cfg(feature = "jit")]
         {
             // SAFETY: as for this function.
-            unsafe { super::generated::leave(pc, info, registers) }
+            unsafe { super::generated::leave(pc, info, &mut context.uc_mcontext) }
         }
         #[cfg(not(feature = "jit"))]
         false
@@ -173,7 +174,7 @@ mod generated {
     use libc::{c_int, siginfo_t};
     use vm_core::{Access, GuestAddr, MemFault};
 
-    use super::operand;
+    use super::operand::{self, Operand};
     use super::segments::{Segment, with_segment};
     use crate::frame::Frame;
     use crate::jit::RuntimeContext;
@@ -212,29 +213,40 @@ mod generated {
         /// Host address of the access.
         address: u64,
         access: Access,
+        /// The bytes of the instruction, if it is to be stepped over.
+        step: Option<usize>,
     }
 
-    /// If `pc` is in generated code: leaves it by its exit stub, the frame then holding pc and fault, or runs the
-    /// instruction again if it would not fault any more. False if `pc` is elsewhere.
+    /// If `pc` is in generated code: leaves it by its exit stub, the frame then holding pc and fault, or steps over the
+    /// instruction where the code sees to the rest, or runs it again if it would not fault any more. False if `pc` is
+    /// elsewhere.
     ///
     /// # Safety
-    /// `registers` are those of the context that the running handler interrupted at `pc`, with `info`.
-    pub(super) unsafe fn leave(pc: usize, info: &siginfo_t, registers: &mut [i64; 23]) -> bool {
+    /// `context` is the one that the running handler interrupted at `pc`, with `info`.
+    pub(super) unsafe fn leave(pc: usize, info: &siginfo_t, context: &mut libc::mcontext_t) -> bool {
+        let registers = &mut context.gregs;
         let known = with_segment(pc, |segment| {
             let guest_pc = segment.guest_pc(pc)?;
-            let (address, write) = access(segment, pc, info, registers)?;
+            let operand = operand(segment, pc, registers);
+            let (address, write) = access(operand, info, registers)?;
             let access = if write || segment.is_atomic(guest_pc) { Access::Write } else { Access::Read };
-            Some(Known { guest_pc, exit: segment.exit, address, access })
+            let step = operand.filter(|_| segment.steps_over(pc)).map(|operand| operand.len);
+            Some(Known { guest_pc, exit: segment.exit, address, access, step })
         });
-        let Some(Known { guest_pc, exit, address, access }) = known else { return false };
+        let Some(Known { guest_pc, exit, address, access, step }) = known else { return false };
         // SAFETY: generated code holds the frame of the vCPU that this thread runs in r15.
         let body = unsafe { (*(registers[libc::REG_R15 as usize] as *const Frame)).body() };
         // SAFETY: the body is touched by the running thread alone, which is in this handler.
         let body = unsafe { &mut *body };
+        if let Some(len) = step.filter(|_| body.stepped_over != 0) {
+            // Its address may be made of what was not loaded.
+            registers[libc::REG_RIP as usize] = (pc + len) as i64;
+            return true;
+        }
         let addr = GuestAddr::new(address.wrapping_sub(body.memory_base));
         // SAFETY: a frame's context is a live `RuntimeContext` or, in a frame of its own, nothing.
-        let context = unsafe { (body.context as *const RuntimeContext).as_ref() };
-        let refused = context.map(|context| context.memory.probe(addr, access));
+        let runtime = unsafe { (body.context as *const RuntimeContext).as_ref() };
+        let refused = runtime.map(|runtime| runtime.memory.probe(addr, access));
         let fault = match refused {
             Some(Err(fault)) => fault,
             // With SIGBUS the host has said all there is to say of a page that is mapped.
@@ -242,6 +254,13 @@ mod generated {
             Some(Ok(())) => return true,
             None => MemFault::Unmapped { addr, access },
         };
+        if let Some(len) = step {
+            // SAFETY: the kernel saves the floating-point state with every context of a 64-bit process.
+            let status = unsafe { (*context.fpregs).mxcsr };
+            body.note_step(access, status);
+            registers[libc::REG_RIP as usize] = (pc + len) as i64;
+            return true;
+        }
         body.note_fault(fault);
         body.state.set_pc(guest_pc);
         registers[libc::REG_RSP as usize] = body.entry_sp as i64;
@@ -250,17 +269,22 @@ mod generated {
     }
 
     /// Host address of the access that failed, and whether it was a write.
-    fn access(segment: &Segment, pc: usize, info: &siginfo_t, registers: &[i64; 23]) -> Option<(u64, bool)> {
+    fn access(operand: Option<Operand>, info: &siginfo_t, registers: &[i64; 23]) -> Option<(u64, bool)> {
         if registers[libc::REG_TRAPNO as usize] == PAGE_FAULT {
             // SAFETY: a page fault's record holds its address.
             let address = unsafe { info.si_addr() } as u64;
             return Some((address, registers[libc::REG_ERR as usize] & ERROR_WRITE != 0));
         }
+        operand.map(|operand| (operand.address, operand.write))
+    }
+
+    /// The memory operand of the instruction at `pc`.
+    fn operand(segment: &Segment, pc: usize, registers: &[i64; 23]) -> Option<Operand> {
         let len = (segment.end - pc).min(LONGEST);
         // SAFETY: `pc` lies in the segment, whose code is mapped readable while it is registered, and never changes.
         let code = unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(pc), len) };
         let values = BY_NUMBER.map(|index| registers[index as usize] as u64);
-        operand::decode(code, &values).map(|operand| (operand.address, operand.write))
+        operand::decode(code, &values)
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) enum ExitCode {
     Flush = 5,
     /// A guest access faulted, as [`FrameBody::note_fault`] says.
     Fault = 6,
+    /// An access was stepped over because it faulted. The state is as before the group of accesses it is in, and the
+    /// interpreter is to run into the fault; what the host's floating-point status was is in `stepped_over`.
+    Replay = 7,
 }
 
 #[cfg(feature = "jit")]
@@ -48,6 +51,24 @@ impl FrameBody {
         };
         self.exit_addr = fault.addr().get();
         self.exit_value = kind << 1 | write;
+    }
+
+    /// Notes that `access` is stepped over, and what flags were raised until then: in the guest's state, and in `status`,
+    /// the host's floating-point status.
+    pub(crate) fn note_step(&mut self, access: Access, status: u32) {
+        let kind = match access {
+            Access::Read | Access::Execute => STORE_STEPPED_OVER >> 1,
+            Access::Write => STORE_STEPPED_OVER,
+        };
+        self.stepped_over = self.state.fp_flags() << 40 | kind | u64::from(status);
+    }
+
+    /// Gives the state the flags back that it had when the access was stepped over, and gives the host's floating-point
+    /// status of that moment.
+    pub(crate) fn take_step(&mut self) -> u32 {
+        let noted = std::mem::take(&mut self.stepped_over);
+        self.state.set_fp_flags(noted >> 40);
+        noted as u32
     }
 
     /// The fault that was noted.
@@ -119,9 +140,16 @@ pub(crate) struct FrameBody {
     pub(crate) executed: u64,
     /// The guest's registers.
     pub(crate) state: CpuState,
+    /// Not zero since the fault handler has stepped over an access, as [`FrameBody::note_step`] says. The code of the access
+    /// leaves with `Replay`.
+    pub(crate) stepped_over: u64,
     /// Where the baseline compiler's code keeps values for which it has no registers.
     pub(crate) spill: [u64; SPILL_WORDS],
 }
+
+/// The bit of [`FrameBody::stepped_over`] that says that the access was a store.
+#[cfg(feature = "jit")]
+pub(crate) const STORE_STEPPED_OVER: u64 = 1 << 33;
 
 /// Words of [`FrameBody::spill`].
 pub(crate) const SPILL_WORDS: usize = 64;
@@ -164,6 +192,7 @@ impl Frame {
             sink: 0,
             context: 0,
             access_failed: 0,
+            stepped_over: 0,
             executed: 0,
             state: CpuState::new(),
             spill: [0; SPILL_WORDS],

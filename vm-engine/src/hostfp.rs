@@ -671,6 +671,12 @@ pub(crate) static FLAGS: [u8; RAISED as usize + 1] = {
     flags
 };
 
+/// Gives the host's status register the value back that it had while the guest ran.
+#[cfg(feature = "jit")]
+pub(crate) fn restore(status: u32) {
+    host::set_status(status);
+}
+
 /// Runs `foreign`, whose floating-point operations are not the guest's, and drops the flags that it raises.
 #[inline]
 pub(crate) fn suspend<R>(foreign: impl FnOnce() -> R) -> R {

@@ -474,6 +474,12 @@ impl NativeVcpu {
                     return Went::On;
                 }
                 ExitCode::Fault => return Went::Out(Exit::Trap(Trap::Memory(frame.body().fault()))),
+                ExitCode::Replay => {
+                    // What ran behind the access may have raised flags that nothing of the guest's did.
+                    hostfp::restore(frame.body_mut().take_step());
+                    self.arrive(native);
+                    return Went::Cold;
+                }
             };
             match next {
                 Some(next) => code = next,

@@ -46,6 +46,8 @@ pub struct Shape<'a> {
     pub modes: &'a [u64],
     /// Which ends may occur; a refused one becomes a jump.
     pub permits_end: fn(&End) -> bool,
+    /// Whether each instruction uses its own values alone, so that a block can be entered at any of them ([`tail`]).
+    pub isolated: bool,
     /// A slot that each block counts down at its start, and where it goes instead when the slot is zero.
     pub fuel: Option<(Slot, Target)>,
 }
@@ -59,6 +61,7 @@ impl Default for Shape<'_> {
             permits: |_| true,
             memory: GuestRange::new(GuestAddr::new(0x10000), 0x1000).expect("a range in the middle"),
             faults: false,
+            isolated: false,
             targets: &[Target(-64), Target(0), Target(64), Target(128)],
             modes: &[0, 1, 2, 3, 4],
             permits_end: |_| true,
@@ -253,6 +256,47 @@ pub fn block(key: BlockKey, seeds: &[u64], shape: &Shape<'_>) -> Block {
     Block { key, bytes: vec![0; len].into(), insts: maker.insts, marks: maker.marks, end }
 }
 
+/// What is left of an [isolated](Shape::isolated) block from its instruction at `offset` on: a block of its own, which goes
+/// where the whole one goes.
+///
+/// # Panics
+/// If no instruction begins at `offset`, or the block is not isolated.
+#[must_use]
+pub fn tail(block: &Block, offset: u16) -> Block {
+    let mark = block.marks.iter().position(|mark| mark.offset == offset).expect("an instruction begins at the offset");
+    let first = block.marks[mark].first;
+    let value = |value: Value| match value {
+        Value::NONE => value,
+        value => Value::new((value.index() as u32).checked_sub(first).expect("the block is isolated")),
+    };
+    let target = |target: Target| Target(target.0 - i64::from(offset));
+    let insts = block.insts[first as usize..].iter().map(|inst| {
+        let shift = if inst.op.info().imm == ImmKind::PcOffset { i64::from(offset) } else { 0 };
+        Inst { args: inst.args.map(value), imm: inst.imm - shift, ..*inst }
+    });
+    let shifted = |mark: &Mark| Mark { first: mark.first - first, offset: mark.offset - offset, ..*mark };
+    Block {
+        key: block.key.at(block.key.pc.offset(i64::from(offset))),
+        bytes: block.bytes[usize::from(offset)..].into(),
+        insts: insts.collect(),
+        marks: block.marks[mark..].iter().map(shifted).collect(),
+        end: match block.end {
+            End::Jump { target: to } => End::Jump { target: target(to) },
+            End::Branch { cond, taken, fall } => {
+                End::Branch { cond: value(cond), taken: target(taken), fall: target(fall) }
+            }
+            End::Call { target: to, ret } => End::Call { target: target(to), ret: target(ret) },
+            End::Indirect { addr } => End::Indirect { addr: value(addr) },
+            End::IndirectCall { addr, ret } => End::IndirectCall { addr: value(addr), ret: target(ret) },
+            End::Return { addr } => End::Return { addr: value(addr) },
+            End::Syscall { next } => End::Syscall { next: target(next) },
+            End::Trap { kind, at, addr } => End::Trap { kind, at: target(at), addr: target(addr) },
+            End::FlushCode { next } => End::FlushCode { next: target(next) },
+            End::ModeChange { next } => End::ModeChange { next: target(next) },
+        },
+    }
+}
+
 struct Maker<'a> {
     shape: &'a Shape<'a>,
     draw: Draw,
@@ -268,6 +312,10 @@ const NONE: Value = Value::NONE;
 
 impl Maker<'_> {
     fn mark(&mut self) {
+        if self.shape.isolated {
+            self.values = Default::default();
+            self.carries.clear();
+        }
         let offset = self.marks.len() as u16 * 4;
         self.marks.push(Mark { first: self.insts.len() as u32, offset, len: 4 });
     }

@@ -38,7 +38,8 @@ pub struct SlotInfo {
 /// Guest memory may change meanwhile. Each byte is read once, so that [`Block::bytes`] are those of which the block was
 /// made: it is by comparing them with memory that the engine finds out whether a block is still right.
 pub trait BlockSource: Send + Sync {
-    /// The block at `key`, read through `memory`.
+    /// The block at `key`, read through `memory`. Any instruction of another block may be asked for: control may come from
+    /// elsewhere, and where compiled code is left in the middle of a block the interpreter goes on there.
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block>;
 
     /// The helpers that blocks name by index.

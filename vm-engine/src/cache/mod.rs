@@ -581,8 +581,8 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
         start: code.address() as usize,
         end: code.address() as usize + made.code.len(),
         pcs: made.pcs.as_slice().into(),
-        // A compare-and-swap is one host instruction, which the host itself takes for a write.
         atomics: made.atomics.clone(),
+        steps_over: made.steps_over.as_slice().into(),
         exit: fault_exit() as usize,
     }
 }

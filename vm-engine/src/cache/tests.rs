@@ -56,6 +56,7 @@ fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Tic
         pcs: vec![(0, GuestAddr::new(pc))],
         guest_len: 1,
         faults: Exact::Pc,
+        steps_over: Vec::new(),
         compile_ns: 0,
     };
     (ticket, region)

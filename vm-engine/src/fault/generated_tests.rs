@@ -107,7 +107,14 @@ fn run_faulting(access: &[u8], operand: u64, memory: &Arc<AddressSpace>) -> (u64
     let access_at = PROLOGUE.len() as u32;
     let pcs = [(0, at(0x1_0000)), (access_at, at(0x1_000c)), (access_at + 1, at(0x1_0010))];
     let exit = leave as *const () as usize;
-    let segment = Segment { start, end: start + code.len(), pcs: pcs.into(), atomics: Box::default(), exit };
+    let segment = Segment {
+        start,
+        end: start + code.len(),
+        pcs: pcs.into(),
+        atomics: Box::default(),
+        steps_over: Box::default(),
+        exit,
+    };
     let registered = register(segment);
     // SAFETY: the code keeps to what `enter` expects: it faults, and the handler leaves by `leave`.
     let exit_code = unsafe { enter(&raw const *frame, body, start, base.wrapping_add(operand)) };

@@ -11,6 +11,8 @@ pub(super) struct Operand {
     pub(super) address: u64,
     /// Whether the instruction writes it.
     pub(super) write: bool,
+    /// Bytes of the whole instruction.
+    pub(super) len: usize,
 }
 
 /// Which table an opcode byte belongs to.
@@ -105,7 +107,23 @@ pub(super) fn decode(code: &[u8], registers: &[u64; 16]) -> Option<Operand> {
     } else if mode == 1 {
         address = address.wrapping_add_signed(i64::from(next()? as i8));
     }
-    Some(Operand { address, write })
+    let immediate = immediate_bytes(map, opcode, modrm >> 3 & 7, operand_size);
+    let len = code.len() - bytes.len() + immediate;
+    (len <= code.len()).then_some(Operand { address, write, len })
+}
+
+/// Bytes after the displacement.
+fn immediate_bytes(map: Map, opcode: u8, reg: u8, operand_size: bool) -> usize {
+    let full = if operand_size { 2 } else { 4 };
+    match (map, opcode) {
+        (Map::OneByte, 0x6b | 0x80 | 0x83 | 0xc0 | 0xc1 | 0xc6) => 1,
+        (Map::OneByte, 0x69 | 0x81 | 0xc7) => full,
+        // TEST; the others of these groups have none.
+        (Map::OneByte, 0xf6) if reg < 2 => 1,
+        (Map::OneByte, 0xf7) if reg < 2 => full,
+        (Map::TwoByte, 0x70..=0x73 | 0xa4 | 0xac | 0xba | 0xc2 | 0xc4..=0xc6) | (Map::ThreeByte3A, _) => 1,
+        _ => 0,
+    }
 }
 
 /// Whether the instruction writes its memory operand; `None` if it is not known to have one. `reg` is the middle field
@@ -164,6 +182,17 @@ mod tests {
         (&[0x48, 0x8b, 0x07], "mov rax, [rdi]", Some((0x7000, false))),
         (&[0x89, 0x47, 0xfc], "mov [rdi-4], eax", Some((0x6ffc, true))),
         (&[0x66, 0x41, 0x89, 0x04, 0x24], "mov [r12], ax", Some((0xc000, true))),
+        (&[0xc6, 0x46, 0x08, 0x05], "mov byte ptr [rsi+8], 5", Some((0x6008, true))),
+        (&[0x66, 0xc7, 0x06, 0x05, 0x00], "mov word ptr [rsi], 5", Some((0x6000, true))),
+        (&[0x48, 0xc7, 0x46, 0x08, 0x05, 0x00, 0x00, 0x00], "mov qword ptr [rsi+8], 5", Some((0x6008, true))),
+        (&[0x48, 0x81, 0x3e, 0x00, 0x10, 0x00, 0x00], "cmp qword ptr [rsi], 0x1000", Some((0x6000, false))),
+        (&[0x48, 0x69, 0x06, 0x00, 0x10, 0x00, 0x00], "imul rax, [rsi], 0x1000", Some((0x6000, false))),
+        (&[0xf6, 0x06, 0x01], "test byte ptr [rsi], 1", Some((0x6000, false))),
+        (&[0x66, 0xf7, 0x06, 0x01, 0x00], "test word ptr [rsi], 1", Some((0x6000, false))),
+        (&[0xf7, 0x06, 0x01, 0x00, 0x00, 0x00], "test dword ptr [rsi], 1", Some((0x6000, false))),
+        (&[0x48, 0x0f, 0xba, 0x26, 0x07], "bt qword ptr [rsi], 7", Some((0x6000, false))),
+        (&[0x66, 0x0f, 0x70, 0x06, 0x1b], "pshufd xmm0, [rsi], 0x1b", Some((0x6000, false))),
+        (&[0x66, 0x0f, 0x3a, 0x16, 0x06, 0x01], "pextrd [rsi], xmm0, 1", Some((0x6000, true))),
         (&[0x41, 0x8a, 0x45, 0x00], "mov al, [r13]", Some((0xd000, false))),
         (&[0x4b, 0x8b, 0x84, 0xca, 0x00, 0x01, 0x00, 0x00], "mov rax, [r10+r9*8+0x100]", Some((0x52100, false))),
         (&[0x48, 0x8b, 0x04, 0x25, 0x00, 0x10, 0x00, 0x00], "mov rax, [0x1000]", Some((0x1000, false))),
@@ -198,16 +227,23 @@ mod tests {
         (&[0x48, 0x8b, 0x05, 0x00, 0x00, 0x00, 0x00], "mov rax, [rip]", None),
         (&[0x48, 0x89, 0xc3], "mov rbx, rax", None),
         (&[0xc3], "ret", None),
-        (&[0x48, 0x8b], "cut short", None),
-        (&[], "nothing", None),
     ];
 
     #[test]
     fn operands() {
         let registers = std::array::from_fn(|number| number as u64 * 0x1000);
         for &(code, text, expected) in CASES {
-            let found = decode(code, &registers).map(|operand| (operand.address, operand.write));
-            assert_eq!(found, expected, "{text}");
+            // Followed by another instruction, which is not taken for a part of it.
+            let found = decode(&[code, &[0x90; 8]].concat(), &registers);
+            assert_eq!(found.map(|operand| (operand.address, operand.write)), expected, "{text}");
+            assert!(found.is_none_or(|operand| operand.len == code.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_unknown() {
+        for code in [&[][..], &[0x48, 0x8b], &[0x48, 0xc7, 0x06, 0x05, 0x00, 0x00]] {
+            assert_eq!(decode(code, &[0; 16]), None);
         }
     }
 

@@ -4,6 +4,7 @@
 //! one that changes, and swap the pointer; an old list is freed once no handler was reading when looked. Handlers take no
 //! lock.
 
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,9 @@ pub(crate) struct Segment {
     /// Guest instructions that read, modify and write in one step, ascending. The host begins some by a plain read, but
     /// what the guest attempted is a write.
     pub(crate) atomics: Box<[GuestAddr]>,
+    /// Offsets in bytes from `start` of code whose accesses are stepped over when they fault: the code sees by the frame that
+    /// they were. Ascending.
+    pub(crate) steps_over: Box<[Range<u32>]>,
     /// Host address of the stub that leaves generated code with [`ExitCode::Fault`](crate::frame::ExitCode::Fault),
     /// entered with the stack pointer that the frame's `entry_sp` holds.
     pub(crate) exit: usize,
@@ -34,6 +38,13 @@ impl Segment {
         let offset = pc.checked_sub(self.start)?;
         let after = self.pcs.partition_point(|(host, _)| *host as usize <= offset);
         self.pcs[..after].last().map(|(_, guest)| *guest)
+    }
+
+    /// Whether an access by the host instruction at `pc` is stepped over.
+    pub(super) fn steps_over(&self, pc: usize) -> bool {
+        let offset = (pc - self.start) as u32;
+        let after = self.steps_over.partition_point(|range| range.start <= offset);
+        self.steps_over[..after].last().is_some_and(|range| offset < range.end)
     }
 
     /// Whether the guest instruction at `pc` reads, modifies and writes in one step.
@@ -169,7 +180,14 @@ mod tests {
 
     fn segment(start: usize) -> Segment {
         let pcs = [(4, GuestAddr::new(0x1000)), (9, GuestAddr::new(0xff8))];
-        Segment { start, end: start + 0x100, pcs: pcs.into(), atomics: Box::default(), exit: 0 }
+        Segment {
+            start,
+            end: start + 0x100,
+            pcs: pcs.into(),
+            atomics: Box::default(),
+            steps_over: Box::default(),
+            exit: 0,
+        }
     }
 
     /// Addresses that no code of this process has.

@@ -37,6 +37,7 @@ pub(crate) mod offset {
         MEMORY_LIMIT = memory_limit;
         SINK = sink;
         ACCESS_FAILED = access_failed;
+        STEPPED_OVER = stepped_over;
         EXECUTED = executed;
         SPILL = spill;
     }

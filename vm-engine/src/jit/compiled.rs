@@ -1,5 +1,7 @@
 //! What compiling a region gives, before it is made executable.
 
+use std::ops::Range;
+
 use vm_core::{BlockKey, GuestAddr, GuestRange};
 use vm_ir::{Block, Op};
 
@@ -72,6 +74,8 @@ pub(crate) struct CompiledRegion {
     pub(crate) counts: bool,
     /// Exactness of the state at faults that it was compiled for.
     pub(crate) faults: Exact,
+    /// Offsets of the code whose accesses the fault handler is to step over, ascending.
+    pub(crate) steps_over: Vec<Range<u32>>,
     /// CPU time spent on it, translation included, in nanoseconds.
     pub(crate) compile_ns: u64,
 }

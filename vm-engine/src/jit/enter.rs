@@ -22,6 +22,7 @@ pub(crate) unsafe fn enter(frame: &Frame, code: CodePtr) -> ExitCode {
         4 => ExitCode::Poll,
         5 => ExitCode::Flush,
         6 => ExitCode::Fault,
+        7 => ExitCode::Replay,
         _ => ExitCode::Continue,
     }
 }

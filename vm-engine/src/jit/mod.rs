@@ -20,6 +20,7 @@ mod tests;
 pub(crate) use enter::{enter, fault_exit, link_stub};
 pub(crate) use runtime::{RuntimeContext, function_table};
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cranelift_codegen::Context;
@@ -82,6 +83,8 @@ pub struct HostCode {
     pub entries: Vec<(u32, GuestAddr)>,
     /// Which compiler made it.
     pub quality: Quality,
+    /// Offsets of the code whose accesses the fault handler is to step over, ascending.
+    pub(crate) steps_over: Vec<Range<u32>>,
 }
 
 /// Shared by all threads that compile for one target.
@@ -144,6 +147,7 @@ impl Jit {
         let is_x86 = triple.architecture == Architecture::X86_64;
         let target = emit::Target {
             frame,
+            steps_over: is_x86,
             is_tso: is_x86 || triple.architecture == Architecture::S390x,
             has_fma: !is_x86 || has("has_fma"),
             keeps_registers: is_x86,
@@ -186,13 +190,25 @@ impl Jit {
             .map_err(|error| CompileError::Codegen { key: plan.entry, reason: format!("{:?}", error.inner) })?;
         let buffer = &compiled.buffer;
         let mut pcs: Vec<(u32, GuestAddr)> = Vec::new();
+        let mut steps_over: Vec<Range<u32>> = Vec::new();
         for span in buffer.get_srclocs_sorted().iter().filter(|span| !span.loc.is_default()) {
-            let pc = emitted.pcs[span.loc.bits() as usize];
+            let emit::Place { pc, steps_over: steps } = emitted.places[span.loc.bits() as usize];
             if pcs.last().is_none_or(|(_, last)| *last != pc) {
                 pcs.push((span.start, pc));
             }
+            match steps_over.last_mut().filter(|last| last.end == span.start) {
+                Some(last) if steps => last.end = span.end,
+                _ if steps => steps_over.push(span.start..span.end),
+                _ => {}
+            }
         }
-        Ok(HostCode { bytes: buffer.data().to_vec(), pcs, entries: Vec::new(), quality: Quality::Optimised })
+        Ok(HostCode {
+            bytes: buffer.data().to_vec(),
+            pcs,
+            entries: Vec::new(),
+            quality: Quality::Optimised,
+            steps_over,
+        })
     }
 
     /// Number of call instructions that are emitted for `plan`.
@@ -216,7 +232,7 @@ impl Jit {
         first_link: u32,
         workspace: &mut Workspace,
     ) -> Result<CompiledRegion, CompileError> {
-        let HostCode { bytes, pcs, entries, quality } = self.compile(plan, first_link, workspace)?;
+        let HostCode { bytes, pcs, entries, quality, steps_over } = self.compile(plan, first_link, workspace)?;
         Ok(CompiledRegion {
             key: plan.entry,
             tier,
@@ -229,6 +245,7 @@ impl Jit {
             entries: entries.into_iter().map(|(offset, pc)| (plan.entry.at(pc), offset)).collect(),
             counts: quality == Quality::Baseline,
             faults: plan.options.faults,
+            steps_over,
             compile_ns: 0,
         })
     }

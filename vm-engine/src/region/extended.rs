@@ -101,7 +101,7 @@ mod tests {
         let again = |ir: &mut IrBuilder| End::Branch { cond: ir.i8(1), taken: Target(0), fall: Target(4) };
         let second = block(HEAD, again, &mut |ir| round.take().unwrap()(ir));
         let plan = RegionPlan::whole(&[first, second], CompileOptions::default()).unwrap();
-        let slots = analyse(&plan, &[]);
+        let slots = analyse(&plan, true, &[]);
         assert_eq!(slots.extended[0], SlotSet::default());
         slots.extended[1].iter().map(Slot::index).filter(|slot| *slot < 8).collect()
     }

@@ -3,10 +3,12 @@
 //! A [`RegionPlan`] is everything that shapes the generated code; compiling is a pure function of it.
 
 mod discover;
+mod exact;
 mod extended;
 mod ssa;
 
 pub(crate) use discover::{Profile, Seen, discover};
+pub(crate) use exact::{AtFaults, Part};
 pub(crate) use extended::extended_values;
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 

@@ -5,8 +5,7 @@ use vm_core::{SLOT_COUNT, Slot};
 use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
 use super::extended::extended_slots;
-use super::{CompileOptions, MemoryMode, RegionPlan};
-use crate::config::Exact;
+use super::{AtFaults, MemoryMode, RegionPlan};
 
 /// A set of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -79,6 +78,8 @@ pub(crate) struct Flow {
     /// A request to stop that is seen at this loop header is better answered behind the block's ops, by a copy of them:
     /// they replace slots that the loop would otherwise carry only to have them for the exit.
     pub(crate) polls_late: bool,
+    /// How the state is complete where an access of the block faults.
+    pub(crate) at_faults: AtFaults,
     /// Number of the region's blocks from which an edge leads here.
     pub(crate) predecessors: usize,
 }
@@ -108,10 +109,11 @@ pub(crate) fn is_raw(block: &Block, value: Value) -> bool {
 }
 
 /// Whether the op at `index` stops for a state that must be complete in memory.
-pub(crate) fn flushes(block: &Block, index: usize, faults: Exact, helpers: &[Helper]) -> bool {
+pub(crate) fn flushes(block: &Block, index: usize, at_faults: AtFaults, helpers: &[Helper]) -> bool {
     let inst = &block.insts[index];
     match inst.op.info().effect {
-        Effect::Reads | Effect::Writes | Effect::ReadsWrites => faults == Exact::Registers,
+        Effect::Reads | Effect::Writes => at_faults == AtFaults::Stored,
+        Effect::ReadsWrites => at_faults != AtFaults::Incomplete,
         Effect::Calls => helpers.get(inst.imm as usize).is_some_and(|helper| helper.effect == HelperEffect::State),
         Effect::Pure
         | Effect::FpFlags
@@ -126,18 +128,18 @@ pub(crate) fn flushes(block: &Block, index: usize, faults: Exact, helpers: &[Hel
 }
 
 /// Whether `op` may leave the region with the slots that are dirty stored. An access to memory that is reached in place
-/// leaves without.
-fn may_leave(op: Op, memory: MemoryMode) -> bool {
+/// leaves without, unless it is replayed.
+fn may_leave(op: Op, memory: MemoryMode, at_faults: AtFaults) -> bool {
     let effect = op.info().effect;
     let is_access = matches!(effect, Effect::Reads | Effect::Writes | Effect::ReadsWrites);
-    effect == Effect::Leaves || is_access && memory != MemoryMode::Direct
+    effect == Effect::Leaves || is_access && (memory != MemoryMode::Direct || at_faults == AtFaults::Replayed)
 }
 
 /// Most ops of a loop header that is copied for polls.
 const MAX_COPIED_OPS: usize = 200;
 
-/// Analyses the slots of `plan`, whose blocks name `helpers`.
-pub(crate) fn analyse(plan: &RegionPlan, helpers: &[Helper]) -> Slots {
+/// Analyses the slots of `plan`, whose blocks name `helpers`, for a host whose fault handler can step over accesses or not.
+pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]) -> Slots {
     let count = plan.blocks.len();
     let order = reverse_post_order(plan);
     let mut place = vec![usize::MAX; count];
@@ -154,7 +156,15 @@ pub(crate) fn analyse(plan: &RegionPlan, helpers: &[Helper]) -> Slots {
             flow[to].is_loop |= place[to] <= place[from];
         }
     }
-    let local: Vec<_> = plan.blocks.iter().map(|here| Local::of(&here.block, &plan.options, helpers)).collect();
+    for (flow, here) in flow.iter_mut().zip(&plan.blocks) {
+        flow.at_faults = AtFaults::of(&here.block, &plan.options, can_step_over);
+    }
+    let local: Vec<_> = plan
+        .blocks
+        .iter()
+        .zip(&flow)
+        .map(|(here, flow)| Local::of(&here.block, plan.options.memory, flow.at_faults, helpers))
+        .collect();
     let mut types: Vec<(Slot, Type)> = local.iter().flat_map(|local| local.types.iter().copied()).collect();
     types.sort_unstable();
     types.dedup();
@@ -193,15 +203,15 @@ struct Local {
 }
 
 impl Local {
-    fn of(block: &Block, options: &CompileOptions, helpers: &[Helper]) -> Self {
+    fn of(block: &Block, memory: MemoryMode, at_faults: AtFaults, helpers: &[Helper]) -> Self {
         let mut local = Self::default();
         for (index, inst) in block.insts.iter().enumerate() {
-            let flushes = flushes(block, index, options.faults, helpers);
+            let flushes = flushes(block, index, at_faults, helpers);
             if flushes {
                 local.flushes = true;
                 local.dirty_after = SlotSet::default();
             }
-            local.leaves_midway |= flushes || may_leave(inst.op, options.memory);
+            local.leaves_midway |= flushes || may_leave(inst.op, memory, at_faults);
             match inst.op {
                 Op::Get => {
                     local.types.push((inst.slot(), inst.ty));
@@ -347,7 +357,7 @@ mod tests {
         let blocks =
             [first, second].map(|block| RegionBlock { block: Arc::new(block), edges: edges.clone(), entered: false });
         let plan = RegionPlan { entry: key(0x100), blocks: blocks.into(), options: CompileOptions::default() };
-        let slots = analyse(&plan, &[]);
+        let slots = analyse(&plan, true, &[]);
         assert_eq!(slots.order, [0, 1]);
         assert!(slots.flow[1].is_loop && !slots.flow[0].is_loop);
         let list = |set: &SlotSet| set.iter().map(Slot::index).collect::<Vec<_>>();
@@ -375,7 +385,7 @@ mod tests {
         ir.set(Slot::new(3), next);
         let end = End::Branch { cond, taken: Target(0), fall: Target(4) };
         let block = Arc::new(ir.finish(end, &[0; 4]));
-        analyse(&RegionPlan::single(block, CompileOptions::default()), &[])
+        analyse(&RegionPlan::single(block, CompileOptions::default()), true, &[])
     }
 
     #[test]

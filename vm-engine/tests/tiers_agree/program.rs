@@ -85,6 +85,12 @@ pub(crate) struct Source {
 
 impl Program for Source {
     fn lifted(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
+        let inside = (key.pc.offset_from(self.ground.code) as u64 % BLOCK_BYTES) as u16;
+        if inside != 0 && inside.is_multiple_of(4) {
+            let whole = self.lifted(key.at(key.pc.offset(-i64::from(inside))), memory);
+            let begins = whole.marks.iter().any(|mark| mark.offset == inside);
+            return if begins { arbitrary::tail(&whole, inside) } else { unmapped(key) };
+        }
         // Read once: another thread may be writing the next program, and a block says of which bytes it was made.
         let mut bytes = [0; BLOCK_BYTES as usize];
         let header = match memory.fetch(key.pc, &mut bytes) {
@@ -106,6 +112,7 @@ impl Program for Source {
             slots: if header.count > 1 { &SLOTS_WITHOUT_FUEL } else { SLOTS },
             memory: self.ground.data_range(),
             faults: header.faults,
+            isolated: true,
             targets: &targets,
             fuel: (header.count > 1).then_some((FUEL, stop)),
             // Programs would hardly get anywhere if as many blocks as not came back.

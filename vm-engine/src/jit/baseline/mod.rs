@@ -50,7 +50,7 @@ pub(super) fn compile(
     let entries = outer.into_iter().map(|(label, pc)| (asm.place(label), pc)).collect();
     *memory = Memory { asm, places };
     result?;
-    Ok(HostCode { bytes: memory.asm.code.clone(), pcs, entries, quality: Quality::Baseline })
+    Ok(HostCode { bytes: memory.asm.code.clone(), pcs, entries, quality: Quality::Baseline, steps_over: Vec::new() })
 }
 
 /// Whether a region for such memory can be compiled here.

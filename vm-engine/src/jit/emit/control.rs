@@ -101,19 +101,19 @@ impl Emitter<'_, '_> {
         self.store_frame(pc, offset::STATE + CpuState::PC_OFFSET as i32);
     }
 
-    fn set_pc(&mut self, pc: GuestAddr) {
+    pub(super) fn set_pc(&mut self, pc: GuestAddr) {
         let pc = self.iconst(types::I64, pc.get() as i64);
         self.store_pc(pc);
     }
 
-    fn leave(&mut self, code: ExitCode) {
+    pub(super) fn leave(&mut self, code: ExitCode) {
         let code = self.iconst(types::I64, code as i64);
         self.ir.ins().return_(&[code]);
     }
 
     /// Leaves with the program counter at the guest instruction that is being emitted.
     pub(super) fn leave_at_instruction(&mut self, code: ExitCode) {
-        let pc = self.pcs.last().copied().unwrap_or(self.block.key.pc);
+        let pc = self.pc();
         self.set_pc(pc);
         self.leave(code);
     }

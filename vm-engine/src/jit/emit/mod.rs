@@ -9,6 +9,7 @@ mod float;
 mod int;
 mod keep;
 mod memory;
+mod replay;
 mod vector;
 
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
@@ -19,13 +20,15 @@ use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
 use crate::jit::runtime::Function;
-use crate::region::{RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
+use crate::region::{AtFaults, RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
 
 /// What the target can do that emission depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     /// Where the frame's address is.
     pub(crate) frame: FrameRegister,
+    /// The host's fault handler can step over an access.
+    pub(crate) steps_over: bool,
     /// Plain loads and stores are ordered as acquire and release.
     pub(crate) is_tso: bool,
     /// Fused multiply-add is one instruction.
@@ -36,11 +39,20 @@ pub(crate) struct Target {
     pub(crate) has_cas128: bool,
 }
 
+/// What a piece of code belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The guest instruction.
+    pub(crate) pc: GuestAddr,
+    /// The fault handler is to step over its accesses.
+    pub(crate) steps_over: bool,
+}
+
 /// What emission gives besides the function.
 #[derive(Debug, Default)]
 pub(crate) struct Emitted {
-    /// Guest addresses that the function's source locations index.
-    pub(crate) pcs: Vec<GuestAddr>,
+    /// What the function's source locations index.
+    pub(crate) places: Vec<Place>,
 }
 
 /// Builds the function of `plan` in `ir`. Links are numbered from `first_link` in the order of [`RegionPlan::links`].
@@ -54,7 +66,7 @@ pub(crate) fn emit(
     first_link: u32,
     ir: FunctionBuilder<'_>,
 ) -> Result<Emitted, CompileError> {
-    let slots = analyse(plan, helpers);
+    let slots = analyse(plan, target.steps_over, helpers);
     let mut emitter = Emitter::new(plan, helpers, target, first_link, &slots, ir);
     emitter.prologue();
     for &index in &slots.order {
@@ -62,13 +74,13 @@ pub(crate) fn emit(
     }
     emitter.keep_flag_effects();
     emitter.ir.seal_all_blocks();
-    let Emitter { ir, pcs, .. } = emitter;
+    let Emitter { ir, places, .. } = emitter;
     ir.finalize(cranelift_codegen::isa::TargetFrontendConfig {
         default_call_conv: cranelift_codegen::isa::CallConv::SystemV,
         pointer_width: target_lexicon::PointerWidth::U64,
         page_size_align_log2: 12,
     });
-    Ok(Emitted { pcs })
+    Ok(Emitted { places })
 }
 
 /// How an IR value is used, beyond the arithmetic that does not look at a NaN's bits.
@@ -117,7 +129,7 @@ struct Emitter<'a, 'b> {
     frame: Option<ClifValue>,
     /// Host address of guest address 0 and the guest's limit, for based memory.
     memory: Option<(ClifValue, ClifValue)>,
-    pcs: Vec<GuestAddr>,
+    places: Vec<Place>,
     /// Instructions whose flags count even if their result does not.
     flag_effects: Vec<ir::Inst>,
     /// The region reads or writes the sticky flags, so comparisons must not be repeated by instruction selection.
@@ -136,6 +148,8 @@ struct Emitter<'a, 'b> {
     extended: Vec<bool>,
     dirty: SlotSet,
     raw_slots: SlotSet,
+    /// Accesses for which the state before them is kept.
+    group: replay::Group,
     /// What is emitted is rarely run.
     is_cold: bool,
 }
@@ -193,7 +207,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             start,
             frame: None,
             memory: None,
-            pcs: Vec::new(),
+            places: Vec::new(),
             flag_effects: Vec::new(),
             reads_flags,
             here: 0,
@@ -205,6 +219,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             extended: Vec::new(),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
+            group: replay::Group::default(),
             is_cold: false,
         }
     }
@@ -264,13 +279,20 @@ impl<'a, 'b> Emitter<'a, 'b> {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 self.locate(block.key.pc.offset(i64::from(mark.offset)));
             }
-            if flushes(block, at, self.plan.options.faults, self.helpers) {
-                let dirty = std::mem::take(&mut self.dirty);
-                self.settle_slots(&dirty);
-                self.store_slots(&dirty);
+            self.before_op(at);
+            if !flushes(block, at, self.slots.flow[self.here].at_faults, self.helpers) {
+                self.inst(at)?;
+                continue;
             }
+            let dirty = std::mem::take(&mut self.dirty);
+            self.settle_slots(&dirty);
+            self.store_slots(&dirty);
+            let pc = self.pc();
+            self.locate_at(Place { pc, steps_over: false });
             self.inst(at)?;
+            self.locate(pc);
         }
+        self.close_group();
         Ok(())
     }
 
@@ -292,10 +314,19 @@ impl<'a, 'b> Emitter<'a, 'b> {
 
     /// Says that what follows belongs to the guest instruction at `pc`.
     fn locate(&mut self, pc: GuestAddr) {
-        if self.pcs.last() != Some(&pc) {
-            self.pcs.push(pc);
+        self.locate_at(Place { pc, steps_over: self.slots.flow[self.here].at_faults == AtFaults::Replayed });
+    }
+
+    fn locate_at(&mut self, place: Place) {
+        if self.places.last() != Some(&place) {
+            self.places.push(place);
         }
-        self.ir.set_srcloc(ir::SourceLoc::new(self.pcs.len() as u32 - 1));
+        self.ir.set_srcloc(ir::SourceLoc::new(self.places.len() as u32 - 1));
+    }
+
+    /// The guest instruction that what is emitted belongs to.
+    fn pc(&self) -> GuestAddr {
+        self.places.last().map_or(self.block.key.pc, |place| place.pc)
     }
 
     fn switch_to(&mut self, block: ir::Block) {

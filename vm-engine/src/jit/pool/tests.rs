@@ -44,6 +44,7 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             counts: false,
             pcs: Vec::new(),
             guest_len: 1,
+            steps_over: Vec::new(),
             faults: Exact::Pc,
             compile_ns: 0,
         };

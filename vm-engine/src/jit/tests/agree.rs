@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use vm_core::{Exit, GuestMemory, GuestRange, Perms, Slot, Trap, TrapKind};
 use vm_ir::arbitrary::{SLOTS, Shape, block as random_block};
-use vm_ir::{BlockSource, Effort, Inst, Op, SlotInfo, Target};
+use vm_ir::{BlockSource, Effort, Inst, Op, Order, SlotInfo, Target, Type, reference};
 use vm_mem::{AddressSpace, MapRequest, Place, Placement};
 
 use super::*;
 use crate::config::{Config, Exact, TierPolicy};
 use crate::hostfp;
-use crate::region::{MemoryMode, RegionBlock, fixed_targets};
+use crate::region::{AtFaults, MemoryMode, RegionBlock, fixed_targets};
 use crate::{Engine, Vcpu};
 
 const CODE: u64 = 0x20_0000;
@@ -153,9 +153,41 @@ fn interpreted(memory: &Memory, blocks: &[Arc<Block>], begin: &CpuState) -> Outc
     (vcpu.state().clone(), trap, memory.contents())
 }
 
+/// Does by definition what a run from `begin` does, and gives its last state and the trap that ended it. The state `from`,
+/// which the run is to be taken up from, has to be one before an access in the last block.
+fn replayed(memory: &Memory, blocks: &[Arc<Block>], begin: &CpuState, from: &CpuState) -> (CpuState, Option<Trap>) {
+    let mut state = begin.clone();
+    loop {
+        let block = blocks.iter().find(|block| block.key.pc == state.pc()).expect("an access is in a block");
+        let mut accesses: Vec<CpuState> = Vec::new();
+        let watch = &mut |act: reference::Act<'_>| accesses.push(act.state.clone());
+        match reference::run(block, &[], &mut state, &*memory.space, watch).left {
+            reference::Left::Go => {}
+            reference::Left::Trap(trap) => {
+                let slots = |state: &CpuState| SLOTS.iter().map(|info| state.get(info.slot)).collect::<Vec<_>>();
+                // Flags may be those of any moment up to the fault.
+                let is_from = |access: &&CpuState| {
+                    access.key() == from.key()
+                        && slots(access) == slots(from)
+                        && access.fp_flags() & !from.fp_flags() == 0
+                        && from.fp_flags() & !state.fp_flags() == 0
+                };
+                assert!(
+                    accesses.iter().any(|access| is_from(&access)),
+                    "{from:?} is none of {accesses:?} before {state:?} in {}",
+                    crate::region::RegionPlan::single(Arc::clone(block), CompileOptions::default())
+                );
+                return (state, Some(trap));
+            }
+            left @ (reference::Left::Syscall | reference::Left::Flush) => panic!("nothing faults before {left:?}"),
+        }
+    }
+}
+
 /// Runs the program in compiled regions. Every few entries, as `random` says, the run is asked to pass its loop.
 fn compiled(
     memory: &Memory,
+    fill: &[u8],
     blocks: &[Arc<Block>],
     begin: &CpuState,
     options: CompileOptions,
@@ -216,6 +248,15 @@ fn compiled(
                 };
                 break Some(Trap::Memory(fault));
             }
+            ExitCode::Replay => {
+                hostfp::restore(rig.body().take_step());
+                let flags = hostfp::raised() | rig.state().fp_flags();
+                rig.state().set_fp_flags(flags);
+                let contents = memory.contents();
+                space.write(memory.start, fill).unwrap();
+                let (state, trap) = replayed(memory, blocks, begin, rig.state());
+                return (state, trap, contents);
+            }
             ExitCode::Poll => assert!(!rig.frame.take_interrupt()),
             ExitCode::Flush => unreachable!("no block ends in it"),
         }
@@ -225,36 +266,45 @@ fn compiled(
     (rig.state().clone(), trap, memory.contents())
 }
 
+/// Random programs run alike.
 fn agree(memory: &Memory, faults: bool, options: CompileOptions) {
     for seed in 0..programs() {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
         let blocks = random_program(&mut random, memory.start, faults);
-        let begin = start(&mut random);
-        let fill: Vec<u8> = (0..MEMORY_LEN).map(|_| random.next() as u8).collect();
-        memory.space.write(memory.start, &fill).unwrap();
-        let expected = interpreted(memory, &blocks, &begin);
-        memory.space.write(memory.start, &fill).unwrap();
-        let found = compiled(memory, &blocks, &begin, options, &mut random);
-        let same = match (options.memory, expected.1, found.1) {
-            (MemoryMode::Direct, Some(Trap::Memory(wanted)), Some(Trap::Memory(got))) => {
-                // The host reports the load that begins a compare-and-swap loop as the read it is, so the direction is
-                // not compared; and without exact registers only the program counter is promised.
-                let state = expected.0 == found.0 || options.faults == Exact::Pc && expected.0.key() == found.0.key();
-                wanted.addr() == got.addr() && state && expected.2 == found.2
-            }
-            (_, wanted, got) => wanted == got && expected.0 == found.0 && expected.2 == found.2,
-        };
-        assert!(
-            same,
-            "program {seed} {options:?}\nexpected {:?} {:?}\nfound {:?} {:?}\nmemory equal: {}\n{}\nfrom {begin:?}",
-            expected.1,
-            expected.0,
-            found.1,
-            found.0,
-            expected.2 == found.2,
-            plan(&blocks, 0, options)
-        );
+        agree_on(memory, &blocks, options, random, &format!("program {seed}"));
     }
+}
+
+/// The program runs alike from a random state.
+fn agree_on(memory: &Memory, blocks: &[Arc<Block>], options: CompileOptions, mut random: Random, name: &str) {
+    let begin = start(&mut random);
+    let fill: Vec<u8> = (0..MEMORY_LEN).map(|_| random.next() as u8).collect();
+    memory.space.write(memory.start, &fill).unwrap();
+    let expected = interpreted(memory, blocks, &begin);
+    memory.space.write(memory.start, &fill).unwrap();
+    let found = compiled(memory, &fill, blocks, &begin, options, &mut random);
+    let same = match (options.memory, expected.1, found.1) {
+        (MemoryMode::Direct, Some(Trap::Memory(wanted)), Some(Trap::Memory(got))) => {
+            // The host reports the load that begins a compare-and-swap loop as the read it is, so the direction is
+            // not compared; and without exact registers only the program counter is promised.
+            let state = expected.0 == found.0 || options.faults == Exact::Pc && expected.0.key() == found.0.key();
+            wanted.addr() == got.addr() && state && expected.2 == found.2
+        }
+        (_, wanted, got) => wanted == got && expected.0 == found.0 && expected.2 == found.2,
+    };
+    assert!(
+        same,
+        "{name} {options:?}\nexpected {:?} {:?}\nfound {:?} {:?}\nbytes of memory that differ: {:x?}\n{}\nfrom {begin:?}",
+        expected.1,
+        expected.0,
+        found.1,
+        found.0,
+        (0..MEMORY_LEN)
+            .filter(|at| expected.2[*at] != found.2[*at])
+            .map(|at| (at, fill[at], expected.2[at], found.2[at]))
+            .collect::<Vec<_>>(),
+        plan(blocks, 0, options)
+    );
 }
 
 /// Number of programs for each test; more by an environment variable.
@@ -273,6 +323,47 @@ fn in_place_with_faults_and_exact_registers() {
     crate::fault::install().unwrap();
     let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
     agree(&Memory::new(Placement::Direct, 0x30_0000), true, options);
+}
+
+/// A store, a load, a store with so much changed between them that they are replayed; each of them faults in turn. What comes
+/// behind the one that does has no effect.
+#[test]
+fn replayed_accesses_fault_in_turn() {
+    crate::fault::install().unwrap();
+    let memory = Memory::new(Placement::Direct, 0xa0_0000);
+    let (good, bad) = (memory.start.get(), memory.start.get() + MEMORY_LEN as u64);
+    for fault in [None, Some(0), Some(1), Some(2)] {
+        let mut ir = IrBuilder::new(key(CODE));
+        let mut pc = 0;
+        let mut change = |ir: &mut IrBuilder| {
+            for (by, slot) in (1..).zip(SLOTS.iter().filter(|info| info.ty == Type::I64).map(|info| info.slot)) {
+                ir.mark(pc, 4);
+                pc += 4;
+                let (value, by) = (ir.get(slot, Type::I64), ir.i64(by));
+                let value = ir.add(value, by);
+                ir.set(slot, value);
+            }
+            ir.mark(pc, 4);
+            pc += 4;
+        };
+        for access in 0..3 {
+            change(&mut ir);
+            let addr = ir.i64(if fault == Some(access) { bad } else { good + 8 * access } as i64);
+            let value = ir.get(SLOTS[0].slot, SLOTS[0].ty);
+            if access == 1 {
+                let loaded = ir.load(SLOTS[0].ty, addr, 0, Order::Plain);
+                ir.set(SLOTS[0].slot, loaded);
+            } else {
+                ir.store(addr, 0, value, Order::Plain);
+            }
+        }
+        change(&mut ir);
+        let bytes = vec![0; pc as usize];
+        let block = Arc::new(ir.finish(End::Syscall { next: Target(i64::from(pc)) }, &bytes));
+        let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
+        assert_eq!(AtFaults::of(&block, &options, true), AtFaults::Replayed);
+        agree_on(&memory, &[block], options, Random(1), &format!("fault of {fault:?}"));
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Rig {
         if let Some(path) = std::env::var_os("TRADUX_TEST_CODE") {
             std::fs::write(path, &region.bytes).unwrap();
         }
+        let atomics = compiled::atomics(plan.blocks.iter().map(|here| &*here.block));
         let (segment, code) = Segment::seal(&[&region.bytes], &self.mapped).unwrap();
         self.segments.push(segment);
         let start = code[0].address() as usize;
@@ -99,7 +100,8 @@ impl Rig {
             start,
             end: start + region.bytes.len(),
             pcs: region.pcs.into(),
-            atomics: Box::default(),
+            atomics,
+            steps_over: region.steps_over.into(),
             exit: fault_exit() as usize,
         }));
         code[0]

@@ -1,0 +1,122 @@
+//! Exact state where an access faults: the ways to have it, and which of them is cheaper for a block.
+
+use vm_core::Slot;
+use vm_ir::{Block, Effect, Op};
+
+use super::ssa::{SlotSet, is_raw};
+use super::{CompileOptions, MemoryMode};
+use crate::config::Exact;
+
+/// How the state in memory becomes complete where an access faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum AtFaults {
+    /// It does not.
+    #[default]
+    Incomplete,
+    /// Everything that is dirty is stored before each access.
+    Stored,
+    /// The host's fault handler steps over the access. Behind each group of accesses the region is left if it did, with
+    /// the state from before the access; the interpreter runs into the fault once more. Read-modify-write accesses are
+    /// stored for.
+    Replayed,
+}
+
+impl AtFaults {
+    /// What `options` ask for `block`, on a host whose fault handler can step over accesses or cannot.
+    pub(crate) fn of(block: &Block, options: &CompileOptions, can_step_over: bool) -> Self {
+        match options.faults {
+            Exact::Pc => Self::Incomplete,
+            Exact::Registers if can_step_over && options.memory != MemoryMode::Checked && replay_is_cheaper(block) => {
+                Self::Replayed
+            }
+            Exact::Registers => Self::Stored,
+        }
+    }
+}
+
+/// What an op is to the group of accesses before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A load: belongs to the group.
+    Load,
+    /// A store: begins a new one.
+    Store,
+    /// Leaves, calls, looks at floating-point flags: the group ends before.
+    End,
+    /// Nothing.
+    None,
+}
+
+impl Part {
+    /// Of `op`.
+    pub(crate) fn of(op: Op) -> Self {
+        match op.info().effect {
+            Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Orders => Self::None,
+            Effect::Reads => Self::Load,
+            Effect::Writes => Self::Store,
+            Effect::ReadsWrites
+            | Effect::ReadsFpFlags
+            | Effect::WritesFpFlags
+            | Effect::WritesMode
+            | Effect::Calls
+            | Effect::Leaves => Self::End,
+        }
+    }
+}
+
+/// What storing a slot costs in host instructions, what it costs if its NaN has to be the guest's first, and what the test
+/// behind a group costs.
+const STORE: usize = 1;
+const RAW_STORE: usize = 3;
+const TEST: usize = 2;
+
+/// Whether the tests behind the groups of `block` cost less than storing what is dirty at each of its accesses.
+fn replay_is_cheaper(block: &Block) -> bool {
+    TEST * groups(block) < STORE * stores(block)
+}
+
+fn groups(block: &Block) -> usize {
+    let (mut count, mut open) = (0, false);
+    for inst in &block.insts {
+        match Part::of(inst.op) {
+            Part::None => {}
+            Part::End => open = false,
+            Part::Load => {
+                count += usize::from(!open);
+                open = true;
+            }
+            Part::Store => {
+                count += 1;
+                open = true;
+            }
+        }
+    }
+    count
+}
+
+/// The cost of storing what `block` has made dirty at each of its accesses, if it runs again and again.
+fn stores(block: &Block) -> usize {
+    let (mut dirty, mut raw) = (SlotSet::default(), SlotSet::default());
+    let mut cost = 0;
+    for round in 0..2 {
+        for inst in &block.insts {
+            match Part::of(inst.op) {
+                Part::Load | Part::Store => {
+                    let weigh = |slot: Slot| if raw.contains(slot) { RAW_STORE } else { STORE };
+                    cost += if round == 0 { 0 } else { dirty.iter().map(weigh).sum() };
+                    dirty = SlotSet::default();
+                }
+                Part::End | Part::None if inst.op == Op::Set => {
+                    dirty.insert(inst.slot());
+                    if is_raw(block, inst.args[0]) {
+                        raw.insert(inst.slot());
+                    } else {
+                        raw.remove(inst.slot());
+                    }
+                }
+                Part::End | Part::None => {}
+            }
+        }
+    }
+    cost
+}
