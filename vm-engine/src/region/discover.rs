@@ -181,8 +181,13 @@ impl Finder<'_> {
         }
     }
 
-    /// Copies the callee in if it is small and comes back.
+    /// Copies the callee in if it is small and comes back. A function that calls itself begins again as a loop does: it
+    /// returns to code that is not in the region.
     fn call(&mut self, index: usize, context: usize, target: GuestAddr, ret: GuestAddr) {
+        if context == 0 && target == self.mode.pc {
+            self.edge(index, context, target);
+            return;
+        }
         if context != 0 || !self.is_small(target) {
             return;
         }
@@ -319,6 +324,18 @@ mod tests {
         assert_eq!(plan.blocks[1].edges, [(GuestAddr::new(0x104), 2)]);
         assert_eq!(plan.blocks[3].edges, [(GuestAddr::new(0x108), 4)]);
         assert_eq!(plan.links(), [GuestAddr::new(0x308)]);
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_a_loop() {
+        let mut program = Program::default();
+        program.add(0x100, |ir| branch(ir, 8), Seen { taken: true, fall: true, ..Seen::default() });
+        program.add(0x104, |_| End::Call { target: Target(-4), ret: Target(4) }, Seen::default());
+        program.add(0x108, |ir| End::Return { addr: ir.constant(Type::I64, 0) }, Seen::default());
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
+        assert_eq!(pcs(&plan), [0x100, 0x104, 0x108]);
+        assert_eq!(plan.blocks[1].edges, [(GuestAddr::new(0x100), 0)]);
+        assert!(plan.links().is_empty());
     }
 
     #[test]
