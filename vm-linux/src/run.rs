@@ -1,6 +1,6 @@
 //! The loop that runs a thread: what becomes of each [`Exit`].
 
-use vm_core::Exit;
+use vm_core::{Access, Exit, GuestMemory as _, MemFault, Trap, TrapKind};
 
 use crate::abi;
 use crate::errno::Errno;
@@ -74,7 +74,7 @@ impl Thread {
             }
             Exit::Trap(trap) => {
                 let pc = self.vcpu.state().pc();
-                let (signal, code, addr) = report(trap, pc.get());
+                let (signal, code, addr) = report(self.explained(trap), pc.get());
                 self.raise(signal, code, addr)?;
             }
             Exit::Interrupted | Exit::BudgetSpent => {}
@@ -85,6 +85,16 @@ impl Thread {
             }
         }
         Ok(())
+    }
+
+    /// A trap of a fetch tells only whether the address is mapped, which it is where a file ends too early.
+    fn explained(&self, trap: Trap) -> Trap {
+        if let Trap::Instruction { kind: TrapKind::FetchUnmapped, addr } = trap
+            && let Err(fault @ MemFault::Unbacked { .. }) = self.space.probe(addr, Access::Execute)
+        {
+            return Trap::Memory(fault);
+        }
+        trap
     }
 
     /// Makes the system call `number` of the generic list.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use vm_core::{GuestRange, Perms};
+use vm_core::GuestRange;
 
 use crate::error::MemError;
 use crate::host::{lock_host, unlock_host};
@@ -27,12 +27,16 @@ impl AddressSpace {
     pub fn lock_all(&self, current: Option<Locking>, future: Option<Locking>) -> Result<(), MemError> {
         let state = self.read_state();
         if let Some(how) = current {
-            for region in state.ground.regions().iter() {
-                let locked = lock_host(self.view().base, region.range, how);
-                // What cannot be accessed cannot be made present, which is no error here.
-                if locked.is_err() && region.perms != Perms::NONE {
-                    self.unlock(state.ground.regions().iter().map(|region| region.range));
-                    return locked;
+            let regions = || state.ground.regions().iter().map(|region| region.range);
+            for range in regions() {
+                let permitted = lock_host(self.view().base, range, Locking::OnFault);
+                if permitted.is_err() {
+                    self.unlock(regions());
+                    return permitted;
+                }
+                if how == Locking::AtOnce {
+                    // What cannot be made present, without access or behind the end of a file, is no error here.
+                    let _ = lock_host(self.view().base, range, how);
                 }
             }
         } else {
