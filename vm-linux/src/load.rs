@@ -134,6 +134,10 @@ impl Loaded {
         let memory = |source| LoadError::Memory { path: found.path(), source };
         let space = AddressSpace::new(placement).map_err(memory)?;
         let program = &found.program;
+        // On x86-64 what can be executed can be read.
+        if matches!(program.image.arch, GuestArch::Riscv64 | GuestArch::Aarch64) {
+            space.hide_code();
+        }
         let bias = map_image(&space, program, Gap::Above(GuestAddr::new(LOAD_ADDRESS))).map_err(memory)?;
         space.set_heap(program.image.span().end().offset(bias));
         let room = StackRoom::find(&space).map_err(memory)?;

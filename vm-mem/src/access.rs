@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestMemory, MemFault, PAGE_SIZE, Perms};
 
-use crate::regions::{Backing, Sharing};
+use crate::regions::{Backing, Sharing, span};
 use crate::space::{AddressSpace, State};
 
 /// Copies bytes from the second address to the first in ascending order until all are copied or the host faults on one;
@@ -117,6 +117,15 @@ fn copy_backed(guarded: Option<GuardedCopy>, side: &mut Side<'_>, done: usize, l
 }
 
 impl State {
+    /// Whether a page with the guest's permissions `perms` permits `access`. Where it can be read on the host, guest loads
+    /// succeed, and so do reads made here.
+    const fn permits(&self, perms: Perms, access: Access) -> bool {
+        match access {
+            Access::Read => self.ground.is_readable(perms),
+            Access::Write | Access::Execute => perms.permit(access),
+        }
+    }
+
     /// Copies until a byte may not be accessed. Returns how many bytes were copied, and what is wrong with the next.
     fn copy(&self, addr: GuestAddr, mut side: Side<'_>, access: Access) -> (usize, Option<MemFault>) {
         let len = side.len();
@@ -128,20 +137,26 @@ impl State {
             let Some(region) = self.ground.regions().get(at) else {
                 return (done, Some(MemFault::Unmapped { addr: at, access }));
             };
-            if !permits(region.perms, access) {
+            if !self.permits(region.perms, access) {
                 return (done, Some(MemFault::Forbidden { addr: at, access }));
             }
             let piece = (len - done).min((region.range.end().get() - at.get()) as usize);
             let host = std::ptr::with_exposed_provenance_mut::<u8>(self.ground.base() + at.get() as usize);
+            let hidden = !self.ground.is_readable(region.perms);
             match region.backing {
-                Backing::Anonymous => {
+                Backing::Anonymous if !hidden => {
                     // SAFETY: the piece lies in a mapped anonymous region that permits the access, and stays so while
                     // `self` is borrowed.
                     unsafe { copy_racing(&mut side, done, piece, host) };
                     done += piece;
                 }
-                Backing::File { .. } => {
-                    let copied = copy_backed(self.guarded_copy, &mut side, done, piece, host);
+                Backing::Anonymous | Backing::File { .. } => {
+                    let mut copy = || copy_backed(self.guarded_copy, &mut side, done, piece, host);
+                    let copied = if hidden {
+                        self.ground.revealed(span(at.get(), at.get() + piece as u64), copy)
+                    } else {
+                        copy()
+                    };
                     done += copied;
                     if copied < piece {
                         return (done, Some(MemFault::Unbacked { addr: at.offset(copied as i64), access }));
@@ -150,15 +165,6 @@ impl State {
             }
         }
         (done, None)
-    }
-}
-
-/// Whether a page with the guest's permissions `perms` permits `access`. Hosts cannot refuse reads of pages that are
-/// written or executed, so guest loads succeed there, and so do reads made here.
-const fn permits(perms: Perms, access: Access) -> bool {
-    match access {
-        Access::Read => perms.contains(Perms::READ) || perms.contains(Perms::WRITE) || perms.contains(Perms::EXECUTE),
-        Access::Write | Access::Execute => perms.permit(access),
     }
 }
 
@@ -172,6 +178,13 @@ impl AddressSpace {
     /// the host raises.
     pub unsafe fn set_guarded_copy(&self, copy: GuardedCopy) {
         self.write_state().guarded_copy = Some(copy);
+    }
+
+    /// Keeps the guest from reading pages that it may execute and neither read nor write, from now on, as kernels of
+    /// riscv64 and aarch64 do. Mappings that exist stay as they are. While such a page is fetched from, which takes a
+    /// few system calls each time, other threads can read it.
+    pub fn hide_code(&self) {
+        self.write_state().ground.hides_code = true;
     }
 
     /// Reads bytes at `addr` until `buf` is full or a byte cannot be read. Returns how many were read, and what is
@@ -222,7 +235,7 @@ impl GuestMemory for AddressSpace {
         let state = self.read_state();
         // Aligned and at most 16 bytes: one region holds all of them.
         let region = state.ground.regions().get(addr).ok_or(MemFault::Unmapped { addr, access })?;
-        if !permits(region.perms, access) {
+        if !state.permits(region.perms, access) {
             return Err(MemFault::Forbidden { addr, access });
         }
         let host = std::ptr::with_exposed_provenance_mut::<u8>(state.ground.base() + addr.get() as usize);
@@ -252,10 +265,13 @@ impl GuestMemory for AddressSpace {
             return self.fetch(addr, &mut [0]).map(drop);
         }
         loop {
-            let perms = self.read_state().ground.regions().get(addr).map(|region| region.perms);
-            match perms {
-                Some(perms) if permits(perms, access) => return Ok(()),
-                Some(_) => return Err(MemFault::Forbidden { addr, access }),
+            let permits = {
+                let state = self.read_state();
+                state.ground.regions().get(addr).map(|region| state.permits(region.perms, access))
+            };
+            match permits {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(MemFault::Forbidden { addr, access }),
                 None if self.grow(addr) => {}
                 None => return Err(MemFault::Unmapped { addr, access }),
             }

@@ -6,12 +6,14 @@
 //! * In a reservation, every page without a region is an inaccessible page made here, but for the ranges in
 //!   `foreign`, which are somebody else's. Without a reservation, pages without a region belong to somebody else.
 //! * Calls that replace or remove host mappings are made for pages that are ours by these two rules.
-//! * No page is mapped executable: what the guest may execute is mapped readable.
+//! * No page is mapped executable: what the guest may execute is mapped readable, or, with `hides_code`, where the guest
+//!   may do nothing else with it, inaccessible but while it is fetched from.
 
 pub(crate) mod shm;
 
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -52,28 +54,6 @@ pub(crate) struct Making<'fd> {
     pub(crate) locked: bool,
 }
 
-/// Host protection for guest permissions. Hosts cannot refuse reads of writable pages, and what is executed is read.
-const fn readable_writable(perms: Perms) -> (bool, bool) {
-    let write = perms.contains(Perms::WRITE);
-    (write || perms.contains(Perms::READ) || perms.contains(Perms::EXECUTE), write)
-}
-
-fn prot(perms: Perms) -> ProtFlags {
-    let (read, write) = readable_writable(perms);
-    let mut flags = ProtFlags::empty();
-    flags.set(ProtFlags::READ, read);
-    flags.set(ProtFlags::WRITE, write);
-    flags
-}
-
-fn mprotect_flags(perms: Perms) -> MprotectFlags {
-    let (read, write) = readable_writable(perms);
-    let mut flags = MprotectFlags::empty();
-    flags.set(MprotectFlags::READ, read);
-    flags.set(MprotectFlags::WRITE, write);
-    flags
-}
-
 const fn refused(call: &'static str, errno: Errno) -> MemError {
     MemError::Host { call, errno: errno.raw_os_error() }
 }
@@ -91,6 +71,10 @@ pub(crate) struct Ground {
     /// Ranges of others below the limit, in ascending order: all that are known without a reservation; with one, pages
     /// that somebody else's mapping took while one of ours was being moved.
     foreign: Vec<GuestRange>,
+    /// Whether pages that may be executed and nothing else are kept from being read.
+    pub(crate) hides_code: bool,
+    /// Held by who has made such pages readable for a moment.
+    revealing: Mutex<()>,
 }
 
 impl Ground {
@@ -115,7 +99,15 @@ impl Ground {
                 (base as usize, size, Some(total))
             }
         };
-        Ok(Self { base, limit, reservation, regions: RegionMap::new(), foreign: Vec::new() })
+        Ok(Self {
+            base,
+            limit,
+            reservation,
+            regions: RegionMap::new(),
+            foreign: Vec::new(),
+            hides_code: false,
+            revealing: Mutex::new(()),
+        })
     }
 
     /// Host address of guest address 0.
@@ -131,6 +123,19 @@ impl Ground {
     /// What is mapped.
     pub(crate) const fn regions(&self) -> &RegionMap {
         &self.regions
+    }
+
+    /// Whether pages with these permissions can be read. Hosts cannot refuse reads of writable pages.
+    pub(crate) const fn is_readable(&self, perms: Perms) -> bool {
+        let executable = perms.contains(Perms::EXECUTE) && !self.hides_code;
+        perms.contains(Perms::READ) || perms.contains(Perms::WRITE) || executable
+    }
+
+    fn prot(&self, perms: Perms) -> ProtFlags {
+        let mut flags = ProtFlags::empty();
+        flags.set(ProtFlags::READ, self.is_readable(perms));
+        flags.set(ProtFlags::WRITE, perms.contains(Perms::WRITE));
+        flags
     }
 
     /// Ranges of others that no mapping can use.
@@ -282,7 +287,7 @@ impl Ground {
                 return Err(MemError::Invalid { reason: "a file mapping, and no other, has a descriptor" });
             }
         };
-        let prot = prot(region.perms);
+        let prot = self.prot(region.perms);
         if in_the_way.is_none() && self.reservation.is_none() {
             // SAFETY: `FIXED_NOREPLACE`.
             unsafe { self.place(range, prot, flags | MapFlags::FIXED_NOREPLACE, file) }
@@ -322,11 +327,29 @@ impl Ground {
         let pieces: Vec<Region> = self.regions.within(mapped).collect();
         for piece in pieces {
             let (addr, len) = self.host(piece.range);
+            let flags = MprotectFlags::from_bits_retain(self.prot(perms).bits());
             // SAFETY: the piece is of a region, to which no Rust reference exists.
-            unsafe { mm::mprotect(addr, len, mprotect_flags(perms)) }.map_err(|errno| refused("mprotect", errno))?;
+            unsafe { mm::mprotect(addr, len, flags) }.map_err(|errno| refused("mprotect", errno))?;
             self.regions.set_perms(piece.range, perms);
         }
         hole.map_or(Ok(()), |hole| Err(MemError::Unmapped { addr: hole.start() }))
+    }
+
+    /// Has `look` look at `range`, which lies in a region that cannot be read, while the host can read it. Gives 0 if the
+    /// host does not let it be read.
+    pub(crate) fn revealed(&self, range: GuestRange, look: impl FnOnce() -> usize) -> usize {
+        let start = range.start().get() / PAGE_SIZE * PAGE_SIZE;
+        let (addr, len) = self.host(span(start, range.end().get().next_multiple_of(PAGE_SIZE)));
+        // Not through `/proc/self/mem`: a descriptor, however short its life, is one that the guest's threads see.
+        let _one_at_a_time = self.revealing.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the pages are of a region, to which no Rust reference exists.
+        if unsafe { mm::mprotect(addr, len, MprotectFlags::READ) }.is_err() {
+            return 0;
+        }
+        let seen = look();
+        // SAFETY: as above. A failure leaves pages that the guest can read.
+        let _ = unsafe { mm::mprotect(addr, len, MprotectFlags::empty()) };
+        seen
     }
 
     /// Passes advice on for every mapped page of `range`. Advice that changes what memory holds is not for a range of
@@ -441,7 +464,7 @@ impl Ground {
                     let tail = span(new.start().get() + kept as u64, new.end().get());
                     let flags = MapFlags::PRIVATE | MapFlags::FIXED;
                     // SAFETY: the pages of `new` are ours.
-                    unsafe { self.place(tail, prot(region.perms), flags, None) }.map_err(failed)?;
+                    unsafe { self.place(tail, self.prot(region.perms), flags, None) }.map_err(failed)?;
                 }
                 return Ok(());
             }

@@ -25,7 +25,8 @@
 //!
 //! Rules that hold throughout:
 //!
-//! * No host page that is guest memory is ever executable: what the guest may execute is readable on the host.
+//! * No host page that is guest memory is ever executable: what the guest may execute is readable on the host, unless it
+//!   may do nothing else ([`AddressSpace::hide_code`]).
 //! * Nothing outside the guest's own mappings is replaced, unmapped or protected.
 //! * Guest threads race with every access made here, so no Rust reference to guest memory exists.
 #![deny(unsafe_code)]

@@ -176,7 +176,7 @@ pub(crate) struct State {
 ///
 /// Shared by all guest threads. Addresses are guest addresses throughout. Permissions are those of the guest; on the
 /// host, pages that the guest may write or execute can be read too, and so they can by the guest, as on most
-/// processors.
+/// processors; [`AddressSpace::hide_code`] makes an exception.
 ///
 /// Dropping it unmaps everything: no guest code may run on it then.
 #[derive(Debug)]

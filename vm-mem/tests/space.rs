@@ -449,6 +449,27 @@ fn growing_mappings_keep_a_guard_and_a_limit() {
 }
 
 #[test]
+fn code_can_be_kept_from_being_read() {
+    let space = reserved();
+    let code = space.map(MapRequest::anonymous(2 * PAGE_SIZE, RW)).unwrap();
+    space.write(code, b"code").unwrap();
+    space.protect(code, PAGE_SIZE, Perms::EXECUTE).unwrap();
+    assert_eq!(space.read(code, &mut [0; 4]), Ok(()));
+    space.hide_code();
+    space.protect(code, PAGE_SIZE, Perms::EXECUTE).unwrap();
+    let mut fetched = [0; 4];
+    assert_eq!(space.fetch(code, &mut fetched), Ok(4));
+    assert_eq!(&fetched, b"code");
+    let forbidden = MemFault::Forbidden { addr: code, access: Access::Read };
+    assert_eq!(space.read(code, &mut fetched), Err(forbidden));
+    assert_eq!(space.probe(code, Access::Read), Err(forbidden));
+    let next = code.offset(PAGE_SIZE as i64 - 2);
+    assert_eq!(space.fetch(next, &mut fetched), Ok(2), "the next page is not executable");
+    space.protect(code, PAGE_SIZE, Perms::READ | Perms::EXECUTE).unwrap();
+    assert_eq!(space.read(code, &mut fetched), Ok(()));
+}
+
+#[test]
 fn what_a_child_is_to_be_without_is_forgotten_there() {
     let space = reserved();
     let pages = space.map(MapRequest::anonymous(4 * PAGE_SIZE, RW)).unwrap();

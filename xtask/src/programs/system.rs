@@ -98,6 +98,7 @@ system! {
     "map_stack", not_qemu: NO_EXEC;
     "map_memfd";
     "efault", not_qemu: "qemu-user looks at some buffers before descriptors";
+    "map_code", not_qemu: "qemu-user lets code be read";
     "code_rewrite";
     "code_aliases", not_qemu: "qemu-user does not see code that is written through another mapping";
     "code_threads";
