@@ -1,6 +1,6 @@
 /* clone without CLONE_VM shares what its flags say with a copy of the process: descriptors, the working directory, what
- * semaphores are to be given back, the parent; any number is taken for the signal of its end. Flags that exclude each other
- * give EINVAL, namespaces EPERM without a privilege. clone(2). */
+ * semaphores are to be given back, the parent; CLONE_VFORK makes the parent wait; any number is taken for the signal of
+ * its end. Flags that exclude each other give EINVAL, namespaces EPERM without a privilege. clone(2). */
 #include "../lib/sys.h"
 #include <linux/sched.h>
 #include <sys/sem.h>
@@ -116,6 +116,81 @@ static void signals(void) {
     CHECK(ends_with(pid, 8) && chld == 1);
 }
 
+/* The parent waits until the copy has executed a program or ended, and for no longer. */
+static void awaited(void) {
+    page->pid = 0;
+    pid_t pid = copy(CLONE_VFORK | SIGCHLD);
+    if (pid == 0) {
+        sleep_ms(50);
+        page->pid = getpid();
+        _exit(9);
+    }
+    CHECK(page->pid == pid && ends_with(pid, 9));
+    int input[2], output[2];
+    CHECK(pipe(input) == 0 && pipe(output) == 0);
+    page->pid = 0;
+    pid = copy(CLONE_VFORK | SIGCHLD);
+    if (pid == 0) {
+        execl("/nowhere/at-all", "x", (char *)NULL);
+        sleep_ms(50);
+        page->pid = getpid();
+        dup2(input[0], 0);
+        dup2(output[1], 1);
+        execl("/proc/self/exe", "clone_flags", "answers", (char *)NULL);
+        _exit(10);
+    }
+    char answer = 0;
+    CHECK(page->pid == pid && waitpid(pid, NULL, WNOHANG) == 0);
+    CHECK(write(input[1], "a", 1) == 1 && read(output[0], &answer, 1) == 1 && answer == 'a' && ends_with(pid, 11));
+}
+
+static int gate[2];
+static atomic_int returned;
+
+static void *waits(void *unused) {
+    (void)unused;
+    pid_t pid = copy(CLONE_VFORK | SIGCHLD);
+    if (pid == 0) {
+        char text;
+        page->pid = getpid();
+        _exit(read(gate[0], &text, 1) == 1 ? 13 : 14);
+    }
+    returned = 1;
+    return ends_with(pid, 13) ? page : NULL;
+}
+
+static void *nothing(void *argument) {
+    return argument;
+}
+
+/* Threads of a parent that waits. */
+static void others_go_on(void) {
+    pthread_t thread, other;
+    void *result = NULL;
+    page->pid = 0;
+    CHECK(pipe(gate) == 0 && pthread_create(&thread, NULL, waits, NULL) == 0);
+    while (!page->pid) sched_yield();
+    void *place = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(place != MAP_FAILED && munmap(place, PAGE) == 0);
+    CHECK(pthread_create(&other, NULL, nothing, page) == 0 && pthread_join(other, &result) == 0 && result == page);
+    CHECK(!returned && write(gate[1], "x", 1) == 1);
+    CHECK(pthread_join(thread, &result) == 0 && result == page && returned);
+}
+
+/* And end the process. */
+static void leaves(void) {
+    pthread_t thread;
+    page->pid = 0;
+    if (pthread_create(&thread, NULL, waits, NULL) != 0) _exit(1);
+    while (!page->pid) sched_yield();
+    _exit(15);
+}
+
+static int answers(void) {
+    char text;
+    return read(0, &text, 1) == 1 && write(1, &text, 1) == 1 ? 11 : 12;
+}
+
 static void refused(void) {
     static const uint64_t wrong[] = {CLONE_NEWNS | CLONE_FS, CLONE_NEWUSER | CLONE_FS, CLONE_SIGHAND | CLONE_NEWUTS, CLONE_THREAD | CLONE_NEWUTS,
                                      CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWPID, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER,
@@ -134,13 +209,18 @@ static void refused(void) {
     CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EINVAL));
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    (void)argv;
+    if (argc > 1) return answers();
     begin();
     page = shared_memory(PAGE);
     descriptors();
     directory();
     undone();
     parents();
+    awaited();
+    others_go_on();
+    CHECK(exits_with(child(leaves), 15) && write(gate[1], "x", 1) == 1);
     signals();
     CHECK(exits_with(child(refused), 0));
     return finish("clone_flags");

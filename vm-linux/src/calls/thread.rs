@@ -193,6 +193,7 @@ fn thread(t: &Thread, child: &Child) -> Result<i32, Errno> {
 /// A process with a copy of this one's memory.
 fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<Forked, Stop> {
     let flags = args.exit_signal | args.flags & (CLONE_PARENT | CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_IO);
+    let awaited = if args.flags & CLONE_VFORK != 0 { Some(host::Departure::new()?) } else { None };
     let forked = {
         let kernel = Arc::clone(&t.kernel);
         // In the order in which they are ever taken together.
@@ -209,14 +210,19 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
         drop(frozen);
         match forked {
             Ok(Forked::Child) => engine.child(),
-            Ok(Forked::Parent(_)) | Err(_) => {
-                host::signal::set_mask(mask);
-                engine.parent();
-            }
+            Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
         }
         drop(changes);
-        if matches!(forked, Ok(Forked::Child)) {
-            kernel.space.after_fork();
+        match (forked, awaited) {
+            (Ok(Forked::Child), awaited) => {
+                kernel.space.after_fork();
+                awaited.inspect(host::Departure::wait_until_awaited);
+            }
+            (Ok(Forked::Parent(pid)), Some(awaited)) => awaited.wait_for(pid),
+            (Ok(Forked::Parent(_)), None) | (Err(_), _) => {}
+        }
+        if !matches!(forked, Ok(Forked::Child)) {
+            host::signal::set_mask(mask);
         }
         forked?
     };

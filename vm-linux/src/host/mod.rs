@@ -15,8 +15,8 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd};
 
 pub(crate) use process::{
-    Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id, set_robust_list,
-    sharing_process, show_in_proc, thread_id,
+    Departure, Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id,
+    set_robust_list, sharing_process, show_in_proc, thread_id,
 };
 pub(crate) use shared::SharedWords;
 pub use signal::die_by;

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::ptr::null;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::ptr::{NonNull, null};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use vm_engine::threads;
 
@@ -166,6 +167,70 @@ pub(crate) fn clone_process(flags: u64) -> Result<Forked, Errno> {
         -1 => Err(io::Error::last_os_error().into()),
         0 => Ok(Forked::Child),
         pid => Ok(Forked::Parent(pid as i32)),
+    }
+}
+
+/// How a process waits for a copy of itself to execute a program or to end (`CLONE_VFORK`), without holding what it holds
+/// while it makes the copy: as one waits for a lock that gives way to the next when its owner does either. The lock is a word
+/// that both see.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    word: NonNull<AtomicU32>,
+    parent: i32,
+}
+
+impl Departure {
+    /// # Errors
+    /// The kernel's error number.
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping, placed by the kernel where nothing is.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), size_of::<AtomicU32>(), access, flags, -1, 0) };
+        let word = NonNull::new(page.cast()).filter(|_| page != libc::MAP_FAILED).ok_or(Errno::ENOMEM)?;
+        Ok(Self { word, parent: thread_id() })
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: the mapping lives as long as this, and holds zeros first.
+        unsafe { self.word.as_ref() }
+    }
+
+    fn futex(&self, operation: i32) -> io::Result<()> {
+        // SAFETY: the word lives for the call.
+        match unsafe { libc::syscall(libc::SYS_futex, self.word.as_ptr(), operation, 0, null::<u64>()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// For the parent: returns when `child`, whom the word names as owner, has left.
+    pub(crate) fn wait_for(&self, child: i32) {
+        self.word().store(child as u32, Ordering::Release);
+        while let Err(error) = self.futex(libc::FUTEX_LOCK_PI) {
+            if error.raw_os_error() != Some(libc::EAGAIN) {
+                // It has left, or there are no such locks here; then it must not wait for long.
+                self.word().fetch_or(libc::FUTEX_WAITERS, Ordering::Release);
+                return;
+            }
+        }
+    }
+
+    /// For the child: returns when the parent waits, before which it may not leave.
+    pub(crate) fn wait_until_awaited(&self) {
+        while self.word().load(Ordering::Acquire) & libc::FUTEX_WAITERS == 0 && is_thread_alive(self.parent) {
+            thread::sleep(Duration::from_micros(50));
+        }
+        // The kernel says that somebody waits a little before it holds the owner to it. It refuses to give the lock to
+        // who has it, when it is done with the other.
+        let _ = self.futex(libc::FUTEX_TRYLOCK_PI);
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new`, and no reference to it outlives this.
+        unsafe { libc::munmap(self.word.as_ptr().cast(), size_of::<AtomicU32>()) };
     }
 }
 
