@@ -491,6 +491,23 @@ fn soft_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     limit.filter(|limit| *limit != libc::RLIM_INFINITY)
 }
 
+/// Makes something while the soft limit on the number of descriptors is at least `least`, if the hard limit is. The limit is
+/// set back afterwards: no other thread may set it meanwhile.
+pub(crate) fn with_descriptors<T>(least: u64, make: impl FnOnce() -> T) -> T {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit is written to memory of the right type.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    let wider = libc::rlimit { rlim_cur: least.min(limit.rlim_max), ..limit };
+    // SAFETY: only reads what it is given, here and below.
+    let is_wider = limit.rlim_cur < wider.rlim_cur && unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &wider) } == 0;
+    let made = make();
+    if is_wider {
+        // SAFETY: as above.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    }
+    made
+}
+
 /// 16 random bytes.
 pub(crate) fn random_bytes() -> Result<[u8; 16], Errno> {
     let mut bytes = [0; 16];

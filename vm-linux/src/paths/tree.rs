@@ -49,7 +49,9 @@ impl Tree {
         // Whether the kernel has the call at all.
         close(open_scoped(low.fd(), c"/", how, SCOPE)?);
         let path = path.as_os_str().as_bytes().strip_suffix(b"/").unwrap_or(path.as_os_str().as_bytes()).to_vec();
-        Ok(Self { fd: AtomicU64::new(raise(low.fd())?), path })
+        // A program that lowers its limit may look at every number below it.
+        let fd = host::with_descriptors(HIGHEST + 1, || raise(low.fd()))?;
+        Ok(Self { fd: AtomicU64::new(fd), path })
     }
 
     /// The directory's descriptor.

@@ -150,6 +150,30 @@ fn the_roots_descriptor_is_out_of_reach() {
     std::env::set_current_dir("/").unwrap();
 }
 
+/// Nor is it among those that a program comes by whose limit is low.
+#[test]
+fn a_low_limit_does_not_bring_the_roots_descriptor_down() {
+    let _alone = crate::alone();
+    let root = root();
+    let mut limited = Guest::free();
+    let (before, low) = (limited.room(16), limited.room(16));
+    let of_descriptors = libc::RLIMIT_NOFILE.into();
+    limited.call("prlimit64", &[0, of_descriptors, 0, before]).unwrap();
+    let hard = limited.bytes(before + 8, 8);
+    limited.put(low, &[64u64.to_le_bytes().as_slice(), &hard].concat());
+    limited.call("prlimit64", &[0, of_descriptors, low, 0]).unwrap();
+    let mut g = Guest::in_root(&root);
+    let inode = std::fs::metadata(&root).unwrap().ino();
+    for fd in 0..64 {
+        let found = g.status(fd, "", libc::AT_EMPTY_PATH).map(|status| status.1);
+        assert_ne!(found, Ok(inode), "{fd}");
+        g.clear();
+    }
+    assert!(g.open(CWD, "/etc/issue", 0).unwrap() < 64);
+    limited.call("prlimit64", &[0, of_descriptors, before, 0]).unwrap();
+    std::env::set_current_dir("/").unwrap();
+}
+
 /// A guest that is not confined sees itself too, by whatever name.
 #[test]
 fn a_process_sees_itself_and_not_the_emulator() {
