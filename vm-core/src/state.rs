@@ -24,6 +24,7 @@ impl Slot {
     ///
     /// # Panics
     /// If `index` is not below [`SLOT_COUNT`].
+    #[inline]
     #[must_use]
     pub const fn new(index: u16) -> Self {
         assert!((index as usize) < SLOT_COUNT, "slot index out of range");

@@ -304,6 +304,8 @@ impl Engine {
     }
 
     /// Replaces cache number `number` by an empty one, unless that has been done.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn restart_cache(&self, number: u64) {
         let mut caches = self.caches();
         if self.cache_number.load(Ordering::Relaxed) != number {
@@ -403,7 +405,7 @@ pub struct Vcpu {
     /// Says what it does.
     pub(crate) meter: Arc<Meter>,
     pub(crate) cache_number: u64,
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<Box<Held>>,
 }
 
 impl Vcpu {

@@ -302,7 +302,7 @@ pub(crate) struct NativeVcpu {
     other_modes: HashMap<Mode, Box<[JumpEntry]>>,
     /// Unlinked links by which code was left, with the places that they lead to: so that leaving by one again takes no
     /// lock. A number is given to another link only after this vCPU has passed a safepoint, which empties this.
-    links: Box<[Option<(u32, BlockKey)>; KNOWN_LINKS]>,
+    links: Vec<Option<(u32, BlockKey)>>,
 }
 
 /// Links that a vCPU remembers, a power of two.
@@ -323,7 +323,7 @@ impl NativeVcpu {
             jump_cache: Box::default(),
             mode: None,
             other_modes: HashMap::new(),
-            links: Box::new([None; KNOWN_LINKS]),
+            links: Vec::new(),
         }
     }
 
@@ -334,7 +334,7 @@ impl NativeVcpu {
             self.epoch = epoch;
             self.jump_cache.fill(JumpEntry::EMPTY);
             self.other_modes.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
-            self.links.fill(None);
+            self.links.clear();
         }
     }
 
@@ -383,11 +383,14 @@ impl NativeVcpu {
         meter: &Meter,
         is_cold: &dyn Fn(BlockKey) -> bool,
     ) -> Went {
-        native.promote(engine);
+        if native.cache.has_due() {
+            native.promote(engine);
+        }
         self.arrive(native);
         let key = frame.state().key();
-        self.choose_jump_cache(frame);
-        let code = match self.recall(key.pc).or_else(|| native.cache.lookup(key)) {
+        // A jump cache is made when there is code to run.
+        let known = if self.mode == Some(key.mode) { self.recall(key.pc) } else { None };
+        let code = match known.or_else(|| native.cache.lookup(key)) {
             Some(code) => code,
             None if !engine.config.tier.compiles_first() => return Went::Nowhere,
             None => {
@@ -406,6 +409,7 @@ impl NativeVcpu {
                 }
             }
         };
+        self.choose_jump_cache(frame);
         self.remember(key.pc, code);
         hostfp::begin(frame.state().fp_flags());
         let went = self.follow(engine, native, frame, meter, code, is_cold);
@@ -453,6 +457,9 @@ impl NativeVcpu {
                     // Before the safepoint: afterwards the number may be another region's.
                     let number = value as u32;
                     let slot = number as usize & (KNOWN_LINKS - 1);
+                    if self.links.is_empty() {
+                        self.links.resize(KNOWN_LINKS, None);
+                    }
                     let known = self.links[slot].filter(|(known, target)| *known == number && is_cold(*target));
                     let target = known.map_or_else(|| native.link(number), |(_, target)| target);
                     self.links[slot] = Some((number, target));

@@ -44,7 +44,7 @@ impl Vcpu {
 
     fn run_loop(&mut self, budget: u64) -> Exit {
         // A run may be as short as the way to the next system call: counting references anew for each would cost as much.
-        let mut held = self.held.take().unwrap_or_else(|| Held::of(self));
+        let mut held = self.held.take().unwrap_or_else(|| Box::new(Held::of(self)));
         let exit = self.run_held(&mut held, budget);
         self.held = Some(held);
         exit
@@ -200,7 +200,9 @@ impl Vcpu {
         }
     }
 
-    /// The interpreter's block at `key`, translated if need be.
+    /// The interpreter's block at `key`, translated if need be. Out of line, for what it takes on the stack every run
+    /// would take.
+    #[inline(never)]
     fn find(&mut self, cache: &Tier0Cache, key: BlockKey, generation: u32) -> Found {
         self.local.lookups += 1;
         if let Some(id) = cache.find(key) {

@@ -42,6 +42,7 @@ use crate::table::{DecodeError, Group, Table};
 ///
 /// # Panics
 /// If `n` is 0, which is no slot, or above 31.
+#[inline]
 #[must_use]
 pub const fn x(n: u8) -> Slot {
     assert!(n != 0 && n < 32, "x1 to x31 are slots");
@@ -52,6 +53,7 @@ pub const fn x(n: u8) -> Slot {
 ///
 /// # Panics
 /// If `n` is above 31.
+#[inline]
 #[must_use]
 pub const fn f(n: u8) -> Slot {
     assert!(n < 32, "f0 to f31 are slots");

@@ -270,9 +270,15 @@ impl TieredCodeCache {
         Some(entry.code)
     }
 
+    /// Whether [`TieredCodeCache::take_due`] has something to give.
+    #[inline]
+    pub(crate) fn has_due(&self) -> bool {
+        self.has_due.load(Ordering::Relaxed)
+    }
+
     /// Keys of regions that have come to deserve the second tier since the last call.
     pub(crate) fn take_due(&self) -> Vec<BlockKey> {
-        if !self.has_due.load(Ordering::Relaxed) || !self.has_due.swap(false, Ordering::Acquire) {
+        if !self.has_due.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
         std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner))

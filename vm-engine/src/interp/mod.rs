@@ -99,7 +99,9 @@ impl Interpreter {
         self.targets.cache()
     }
 
-    /// Goes over to another cache of blocks.
+    /// Goes over to another cache of blocks. Out of line, as it is seldom asked for and long.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn change_cache(&mut self, cache: Arc<Tier0Cache>) {
         self.targets = Targets::new(cache);
     }

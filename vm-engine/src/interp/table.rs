@@ -63,6 +63,12 @@ struct Lead {
     next: u32,
 }
 
+/// Places for `N` values, made where they stay: an array on the stack would touch as much memory again.
+fn empty<T, const N: usize>() -> Box<[OnceLock<T>; N]> {
+    let places: Box<[OnceLock<T>]> = (0..N).map(|_| OnceLock::new()).collect();
+    places.try_into().unwrap_or_else(|_| unreachable!("as many as asked for"))
+}
+
 impl Tier0Cache {
     /// Blocks that a cache can hold.
     pub(crate) const CAPACITY: u32 = (CHUNK * CHUNKS) as u32;
@@ -70,7 +76,7 @@ impl Tier0Cache {
     pub(crate) fn new() -> Self {
         Self {
             buckets: [const { OnceLock::new() }; BUCKET_GROUPS],
-            chunks: Box::new([const { OnceLock::new() }; CHUNKS]),
+            chunks: empty(),
             len: AtomicU32::new(0),
             guest_instructions: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
@@ -153,7 +159,7 @@ impl Tier0Cache {
         }
         let id = BlockId(self.len.load(Ordering::Relaxed));
         let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
-        let chunk = chunk.get_or_init(|| Box::new([const { OnceLock::new() }; CHUNK]));
+        let chunk = chunk.get_or_init(empty);
         let key = block.key;
         if let Ok(range) = GuestRange::new(key.pc, block.bytes().len() as u64) {
             for page in range.pages() {

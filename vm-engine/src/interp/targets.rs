@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vm_core::{GuestAddr, Mode};
 
 use super::block::BlockId;
-use super::body::{BodyRef, Head};
+use super::body::BodyRef;
 use super::table::Tier0Cache;
 
 /// Number of entries, a power of two.
@@ -19,25 +19,17 @@ pub(super) struct Targets {
     entries: Box<[Entry; LEN]>,
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    pc: u64,
-    /// Null, or the body of a block of the cache.
-    body: *const Head,
-    id: BlockId,
-}
-
-// SAFETY: the pointers are used as shared references to blocks, which any thread may have.
-unsafe impl Send for Targets {}
-// SAFETY: as above.
-unsafe impl Sync for Targets {}
+/// Complement of a block's address, and where its body is. Zeros are an entry without a block, so that a table begins as
+/// memory that nobody has touched.
+type Entry = [u64; 2];
 
 impl Targets {
-    const EMPTY: Entry = Entry { pc: u64::MAX, body: ptr::null(), id: BlockId::NONE };
+    const EMPTY: Entry = [0; 2];
 
     /// None yet, of blocks of `cache`.
     pub(super) fn new(cache: Arc<Tier0Cache>) -> Self {
-        Self { cache, mode: Mode::default(), entries: Box::new([Self::EMPTY; LEN]) }
+        let entries = vec![Self::EMPTY; LEN].into_boxed_slice().try_into();
+        Self { cache, mode: Mode::default(), entries: entries.unwrap_or_else(|_| unreachable!("of this length")) }
     }
 
     /// The cache of the blocks.
@@ -60,7 +52,8 @@ impl Targets {
     /// Remembers that the block with number `id` is at `pc`.
     pub(super) fn remember(&mut self, pc: GuestAddr, id: BlockId) {
         if let Some(block) = self.cache.get(id) {
-            self.entries[Self::index(pc.get())] = Entry { pc: pc.get(), body: block.body.get().into_raw(), id };
+            let body = block.body.get().into_raw().expose_provenance();
+            self.entries[Self::index(pc.get())] = [!pc.get(), body as u64];
         }
     }
 
@@ -69,20 +62,21 @@ impl Targets {
         if self.mode != mode {
             return None;
         }
-        let (compared, left) = self.find(pc.get())?.head().entry();
-        (compared == generation && left > 0).then(|| self.entries[Self::index(pc.get())].id)
+        let head = self.find(pc.get())?.head();
+        let (compared, left) = head.entry();
+        (compared == generation && left > 0).then(|| head.id())
     }
 
     /// The body of the block at `pc`, if it is remembered and not retired.
     #[inline(always)]
     pub(super) fn find(&self, pc: u64) -> Option<BodyRef<'_>> {
-        let entry = self.entries[Self::index(pc)];
-        if entry.pc != pc {
+        let [key, body] = self.entries[Self::index(pc)];
+        if key != !pc {
             return None;
         }
         // SAFETY: `remember` got the body from a block of the cache, which neither moves nor drops a block while it lives,
         // and it lives as long as this.
-        let body = unsafe { BodyRef::from_raw(entry.body) }?;
+        let body = unsafe { BodyRef::from_raw(ptr::with_exposed_provenance(body as usize)) }?;
         (!body.head().is_dead()).then_some(body)
     }
 }
