@@ -1,7 +1,7 @@
 //! [`CodeWatch`]: which pages hold translated code, and which of them have changed since somebody asked.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_core::{GuestAddr, GuestRange, PAGE_SIZE};
@@ -15,6 +15,8 @@ pub struct CodeWatch {
     pages: Mutex<Pages>,
     /// Whether `Pages::watched` holds anything, readable without the lock.
     watching: AtomicBool,
+    /// Which pages it may hold, readable without the lock: a bit for all those whose number has this remainder.
+    hints: Hints,
     generation: AtomicU64,
     /// Generation up to which every report has been passed on.
     settled: AtomicU64,
@@ -26,6 +28,45 @@ pub struct CodeWatch {
 struct Pages {
     watched: BTreeSet<u64>,
     changed: BTreeSet<u64>,
+}
+
+/// Pages that were ever watched, and some that were not.
+#[derive(Debug)]
+struct Hints([AtomicU64; 64]);
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; 64])
+    }
+}
+
+impl Hints {
+    const BITS: u64 = 64 * 64;
+
+    fn place(&self, page: u64) -> (&AtomicU64, u64) {
+        let bit = page % Self::BITS;
+        (&self.0[(bit / 64) as usize], 1 << (bit % 64))
+    }
+
+    /// Notes a page, before its bytes are read.
+    fn add(&self, page: u64) {
+        let (word, bit) = self.place(page);
+        word.fetch_or(bit, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether a page from `first` to `last`, which have been written, may have been noted before.
+    fn may_hold(&self, first: u64, last: u64) -> bool {
+        /// Longer ranges are worth a look at what is known for certain.
+        const FEW: u64 = 16;
+        // Either this sees the note, or who makes it reads what was written.
+        fence(Ordering::SeqCst);
+        let is_noted = |page| {
+            let (word, bit) = self.place(page);
+            word.load(Ordering::Relaxed) & bit != 0
+        };
+        last - first >= FEW || (first..=last).any(is_noted)
+    }
 }
 
 impl CodeWatch {
@@ -44,6 +85,7 @@ impl CodeWatch {
     pub fn watch(&self, page: GuestAddr) {
         self.pages().watched.insert(page.get() / PAGE_SIZE);
         self.watching.store(true, Ordering::Release);
+        self.hints.add(page.get() / PAGE_SIZE);
     }
 
     /// Whether code was translated from the page that holds `page` and no change to it was reported since.
@@ -59,6 +101,9 @@ impl CodeWatch {
             return;
         }
         let (first, last) = (range.start().get() / PAGE_SIZE, (range.end().get() - 1) / PAGE_SIZE);
+        if !self.hints.may_hold(first, last) {
+            return;
+        }
         let mut pages = self.pages();
         let hit: Vec<u64> = pages.watched.range(first..=last).copied().collect();
         if hit.is_empty() {
@@ -73,6 +118,7 @@ impl CodeWatch {
     }
 
     /// A number that grows with every report that hit a watched page.
+    #[inline]
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
@@ -82,6 +128,7 @@ impl CodeWatch {
     /// report made before it has been passed on, by this call or by that of another thread, and `forget` has returned.
     ///
     /// `forget` must not call this function.
+    #[inline]
     pub fn settle(&self, mut forget: impl FnMut(GuestRange)) {
         if self.settled.load(Ordering::Acquire) >= self.generation() {
             return;
