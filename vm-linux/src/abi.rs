@@ -14,10 +14,16 @@ const THREAD_POINTER: u8 = 4;
 /// `AT_MINSIGSTKSZ`: a signal frame, which holds `siginfo` (128 bytes) and `ucontext` (960).
 pub(crate) const MIN_SIGNAL_STACK: u64 = 128 + 960;
 
-/// Number and arguments of the system call that the guest has just made.
-pub(crate) fn system_call(state: &CpuState) -> (u64, [u64; 6]) {
-    let args = std::array::from_fn(|index| state.get(x(FIRST_ARGUMENT + index as u8)));
-    (state.get(x(NUMBER)), args)
+/// Number of the system call that the guest has just made.
+#[inline]
+pub(crate) fn number(state: &CpuState) -> u64 {
+    state.get(x(NUMBER))
+}
+
+/// Its arguments.
+#[inline]
+pub(crate) fn arguments(state: &CpuState) -> [u64; 6] {
+    std::array::from_fn(|index| state.get(x(FIRST_ARGUMENT + index as u8)))
 }
 
 /// Bytes of the instruction that makes a system call.

@@ -191,7 +191,21 @@ impl Kernel {
     }
 
     /// Hands a call to the host's kernel, its pointers and names translated as its shapes say.
+    #[inline]
     pub(crate) fn pass(&self, call: &'static HostCall, args: &Args) -> SysResult {
+        if call.has_strings() {
+            return self.pass_names(call, args);
+        }
+        let user = self.user();
+        let pointer = |shape: Shape, addr: u64| match shape {
+            Shape::Range(_) => user.range(addr, shape.len(&args.0)),
+            _ => user.pointer(addr, shape.len(&args.0)),
+        };
+        Ok(host::wait_as(call, &args.0, pointer)?)
+    }
+
+    /// The same for a call that is given names or other strings.
+    fn pass_names(&self, call: &'static HostCall, args: &Args) -> SysResult {
         let mut call = call;
         let shapes = call.shapes();
         let mut strings: [Option<CString>; 6] = Default::default();

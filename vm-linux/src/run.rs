@@ -7,7 +7,7 @@ use crate::errno::Errno;
 use crate::kernel::{Args, Stop, SysResult};
 use crate::process::{Process, Status};
 use crate::signal::report;
-use crate::table::{self, Action};
+use crate::table::{self, Action, Row};
 use crate::thread::{End, Thread};
 
 impl Process {
@@ -24,7 +24,7 @@ impl Process {
     /// # Errors
     /// How the process ended, if the call ends it.
     pub fn system_call(&mut self, number: u64, args: [u64; 6]) -> Result<u64, Status> {
-        match self.main.system_call(number, args) {
+        match self.main.system_call(number, &Args(args)) {
             Ok(value) => Ok(value),
             Err(Stop::Error(errno)) => Ok(errno.as_return()),
             Err(Stop::Resume) => Ok(0),
@@ -64,8 +64,8 @@ impl Thread {
         }
         match self.vcpu.run() {
             Exit::Syscall => {
-                let (number, args) = abi::system_call(self.vcpu.state());
-                match self.system_call(number, args) {
+                let args = Args(abi::arguments(self.vcpu.state()));
+                match self.system_call(abi::number(self.vcpu.state()), &args) {
                     Ok(value) => abi::set_result(self.vcpu.state_mut(), value),
                     Err(Stop::Error(Errno::NOT_MADE)) => abi::repeat_system_call(self.vcpu.state_mut()),
                     Err(Stop::Error(errno)) => abi::set_result(self.vcpu.state_mut(), errno.as_return()),
@@ -98,24 +98,35 @@ impl Thread {
     }
 
     /// Makes the system call `number` of the generic list.
-    fn system_call(&mut self, number: u64, args: [u64; 6]) -> SysResult {
+    fn system_call(&mut self, number: u64, args: &Args) -> SysResult {
         let row = table::by_generic_number(number);
-        let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args, self.user()));
-        let result = match row {
+        let result = if self.tracer.is_some() { self.traced(row, number, args) } else { self.answer(row, args) };
+        self.forget_changed_code();
+        result
+    }
+
+    /// Does what the row of a call says.
+    #[inline]
+    fn answer(&mut self, row: Option<&'static Row>, args: &Args) -> SysResult {
+        match row.map(|row| &row.action) {
+            Some(Action::Own(handler, _)) => handler(self, args),
+            Some(Action::Pass(call)) => self.pass(call, args),
+            Some(Action::Refuse(errno)) => Err((*errno).into()),
             None => Err(Errno::ENOSYS.into()),
-            Some(row) => match &row.action {
-                Action::Own(handler, _) => handler(self, &Args(args)),
-                Action::Pass(call) => self.pass(call, &Args(args)),
-                Action::Refuse(errno) => Err((*errno).into()),
-            },
-        };
+        }
+    }
+
+    /// The same, shown in the trace.
+    #[cold]
+    fn traced(&mut self, row: Option<&'static Row>, number: u64, args: &Args) -> SysResult {
+        let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args.0, self.user()));
+        let result = self.answer(row, args);
         if let (Some(tracer), Some(entered)) = (&self.tracer, entered) {
-            tracer.leave(&entered, row, number, &args, result, self.user());
+            tracer.leave(&entered, row, number, &args.0, result, self.user());
             if let Err(Stop::Kill(signal)) = result {
                 tracer.suicide(row, signal);
             }
         }
-        self.forget_changed_code();
         result
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::calls::{
     descriptor, dir, exec, file, futex, handle, info, ioctl, ipc, mem, net, placement, poll, privilege, proc, sched,
-    signal, thread,
+    signal, thread, time,
 };
 use crate::errno::Errno;
 use crate::host::{self, HostCall};
@@ -200,7 +200,7 @@ static ROWS: &[Row] = &[
     row("timer_settime", 110, 223, Pass(&host::TIMER_SETTIME), Full),
     row("timer_delete", 111, 226, Pass(&host::TIMER_DELETE), Full),
     row("clock_settime", 112, 227, Pass(&host::CLOCK_SETTIME), Full),
-    row("clock_gettime", 113, 228, Pass(&host::CLOCK_GETTIME), Full),
+    row("clock_gettime", 113, 228, Own(time::clock_gettime, &[One(&n::CLOCK), Put(Timespec)]), Full),
     row("clock_getres", 114, 229, Pass(&host::CLOCK_GETRES), Full),
     row("clock_nanosleep", 115, 230, Pass(&host::CLOCK_NANOSLEEP), Full),
     row("syslog", 116, 103, Pass(&host::SYSLOG), Full),
@@ -256,7 +256,7 @@ static ROWS: &[Row] = &[
     row("umask", 166, 95, Pass(&host::UMASK), Full),
     row("prctl", 167, 157, Own(proc::prctl, &[One(&n::PRCTL), Hex, Hex, Hex, Hex]), Partial("names, death signals, dumpability and no-new-privileges")),
     row("getcpu", 168, 309, Pass(&host::GETCPU), Full),
-    row("gettimeofday", 169, 96, Pass(&host::GETTIMEOFDAY), Full),
+    row("gettimeofday", 169, 96, Own(time::gettimeofday, host::GETTIMEOFDAY.shapes()), Full),
     row("settimeofday", 170, 164, Pass(&host::SETTIMEOFDAY), Full),
     row("adjtimex", 171, 159, Pass(&host::ADJTIMEX), Full),
     row("getpid", 172, 39, Pass(&host::GETPID), Full),

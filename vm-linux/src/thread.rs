@@ -34,8 +34,10 @@ pub(crate) struct Thread {
     pub(crate) vcpu: Vcpu,
     pub(crate) signals: ThreadSignals,
     pub(crate) mailbox: Arc<Mailbox>,
-    /// Its number, on the host as in the guest. Zero until it runs.
+    /// Its number, on the host as in the guest; zero until it runs, but for a process's first thread.
     pub(crate) tid: i32,
+    /// That of its process.
+    pub(crate) pid: i32,
     /// Address that is cleared when the thread ends; zero for none.
     pub(crate) clear_child_tid: u64,
     /// Head of its list of robust futexes; zero for none.
@@ -91,7 +93,8 @@ impl ChildNumbers {
 impl Thread {
     /// The first thread of a process. Runs with the mask of the host thread that calls [`Thread::run`].
     pub(crate) fn first(kernel: Arc<Kernel>, vcpu: Vcpu) -> Self {
-        Self::new(kernel, vcpu, ThreadSignals::new(signal::mask()))
+        let thread = Self::new(kernel, vcpu, ThreadSignals::new(signal::mask()));
+        Self { pid: process_id(), tid: thread_id(), ..thread }
     }
 
     /// Takes over what the program before this one left of signals.
@@ -110,6 +113,7 @@ impl Thread {
             vcpu,
             signals,
             tid: 0,
+            pid: 0,
             clear_child_tid: 0,
             robust_list: 0,
             forked: false,
@@ -156,6 +160,7 @@ impl Thread {
     /// Makes the calling host thread the one that runs this thread.
     fn settle(&mut self) {
         self.tid = thread_id();
+        self.pid = process_id();
         self.kernel.threads.registry().live.insert(self.tid, Arc::clone(&self.mailbox));
         signal::receive(Some(&self.mailbox));
         // Without an alternate stack only a fault on an exhausted host stack would go unhandled.
@@ -241,7 +246,8 @@ impl Thread {
     /// Makes this thread the only one of a process that has just been forked.
     pub(crate) fn become_only_thread(&mut self) {
         self.forked = true;
-        self.tid = process_id();
+        self.pid = process_id();
+        self.tid = self.pid;
         // A signal that arrived before is the parent's.
         self.mailbox.clear();
         self.set_mask(self.signals.mask);

@@ -38,10 +38,25 @@ impl User<'_> {
     /// `EFAULT` if one of them cannot be read.
     pub(crate) fn bytes(self, addr: u64, len: usize) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0; len];
-        match self.0.copy_in(GuestAddr::new(addr), &mut bytes) {
-            (_, None) => Ok(bytes),
+        self.fill(addr, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Copies as many bytes in as `bytes` holds.
+    ///
+    /// # Errors
+    /// `EFAULT` if one of them cannot be read.
+    pub(crate) fn fill(self, addr: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+        match self.0.copy_in(GuestAddr::new(addr), bytes) {
+            (_, None) => Ok(()),
             (_, Some(_)) => Err(Errno::EFAULT),
         }
+    }
+
+    /// Whether the string at `addr` can be read and is empty.
+    pub(crate) fn is_empty_string(self, addr: u64) -> bool {
+        let mut first = [1];
+        self.fill(addr, &mut first).is_ok() && first == [0]
     }
 
     /// Copies up to `len` bytes in, as many as can be read.
@@ -68,7 +83,7 @@ impl User<'_> {
     /// # Errors
     /// `EFAULT`.
     pub(crate) fn get<T: Layout>(self, addr: u64) -> Result<T, Errno> {
-        Ok(T::decode(&self.bytes(addr, T::SIZE)?))
+        T::read(|bytes| self.fill(addr, bytes))
     }
 
     /// Copies a structure out.
@@ -76,7 +91,7 @@ impl User<'_> {
     /// # Errors
     /// `EFAULT`.
     pub(crate) fn put<T: Layout>(self, addr: u64, value: &T) -> Result<(), Errno> {
-        self.put_bytes(addr, &value.encode())
+        value.lend(|bytes| self.put_bytes(addr, bytes))
     }
 
     /// Copies in a string of at most `max` bytes, its end included.
@@ -84,21 +99,24 @@ impl User<'_> {
     /// # Errors
     /// `EFAULT` if it cannot be read to its end, `ENAMETOOLONG` if it has none within `max` bytes.
     pub(crate) fn string(self, addr: u64, max: usize) -> Result<CString, Errno> {
+        const STEP: usize = 256;
         let mut text = Vec::new();
+        let mut room = [0; STEP];
         while text.len() < max {
             let at = addr.wrapping_add(text.len() as u64);
             // Up to the end of a page: what follows a string need not be mapped.
-            let step = (256 - (at % 256) as usize).min(max - text.len());
-            let mut part = self.some_bytes(at, step);
+            let step = (STEP - at as usize % STEP).min(max - text.len());
+            let (count, _) = self.0.copy_in(GuestAddr::new(at), &mut room[..step]);
+            let part = &room[..count];
             if let Some(end) = part.iter().position(|byte| *byte == 0) {
-                part.truncate(end);
-                text.append(&mut part);
-                return CString::new(text).map_err(|_| Errno::EFAULT);
+                text.reserve_exact(end + 1);
+                text.extend_from_slice(&part[..=end]);
+                return CString::from_vec_with_nul(text).map_err(|_| Errno::EFAULT);
             }
-            if part.len() < step {
+            if count < step {
                 return Err(Errno::EFAULT);
             }
-            text.append(&mut part);
+            text.extend_from_slice(part);
         }
         Err(Errno::ENAMETOOLONG)
     }

@@ -31,19 +31,20 @@ pub(crate) fn status_of(fd: u64) -> Result<Statx, Errno> {
 }
 
 /// The status of an open file, as the guest is to see it.
-fn shown(t: &Thread, fd: u64) -> Result<Vec<u8>, Errno> {
-    let status = status_of(fd)?;
-    Ok(Stat::encode_from(&procfs::shown_status(t, fd, status)))
+fn shown(t: &Thread, fd: i32) -> Result<Stat, Errno> {
+    let status = host::status_of(fd)?;
+    // One without a name may stand for a file of `/proc`.
+    if status.st_nlink != 0 {
+        return Ok(Stat::from(&status));
+    }
+    let fd = fd as u64;
+    Ok(Stat::from(&procfs::shown_status(t, fd, status_of(fd)?)))
 }
 
 /// `fstat(fd, buffer)`.
 pub(crate) fn fstat(t: &mut Thread, a: &Args) -> SysResult {
-    let fd = a.int(0);
-    if fd < 0 {
-        return Err(Errno::EBADF.into());
-    }
-    let stat = shown(t, fd as u64)?;
-    t.user().put_bytes(a.raw(1), &stat)?;
+    let stat = shown(t, a.int(0))?;
+    t.user().put(a.raw(1), &stat)?;
     Ok(0)
 }
 
@@ -55,19 +56,20 @@ pub(crate) fn newfstatat(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let empty = flags & libc::AT_EMPTY_PATH as u32 != 0;
-    let path = if a.raw(1) == 0 && empty { CString::default() } else { t.user().string(a.raw(1), PATH_MAX)? };
-    let stat = if path.is_empty() && empty && a.int(0) >= 0 {
-        shown(t, a.int(0) as u64)?
+    let unnamed = empty && (a.raw(1) == 0 || t.user().is_empty_string(a.raw(1)));
+    let stat = if unnamed && a.int(0) >= 0 {
+        shown(t, a.int(0))?
     } else {
+        let path = if unnamed { CString::default() } else { t.user().string(a.raw(1), PATH_MAX)? };
         let last = if flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0 { Last::Follow } else { Last::Itself };
         let at = t.at(a.raw(0), path, last)?;
         let status = match at.file() {
-            Some(file) => status_of(file),
-            None => status(at.dirfd, &at.name, flags.into()),
+            Some(file) => host::status_of(file as i32),
+            None => host::status_at(at.dirfd as i32, &at.name, flags),
         };
-        Stat::encode_from(&status?)
+        Stat::from(&status?)
     };
-    t.user().put_bytes(a.raw(2), &stat)?;
+    t.user().put(a.raw(2), &stat)?;
     Ok(0)
 }
 

@@ -3,7 +3,7 @@
 use crate::errno::Errno;
 use crate::host::{self, Arg, HostCall};
 use crate::kernel::{Args, SysResult};
-use crate::layout::{IoVec, Layout, OpenHow};
+use crate::layout::{Field, IoVec, Layout, OpenHow};
 use crate::paths::from_openat;
 use crate::thread::Thread;
 use crate::user::PATH_MAX;
@@ -70,25 +70,32 @@ pub(crate) fn openat2(t: &mut Thread, a: &Args) -> SysResult {
 /// Passes a call whose second and third arguments are an array of buffers and its length.
 fn vector(t: &Thread, a: &Args, call: &HostCall) -> SysResult {
     /// `UIO_MAXIOV`.
-    const MAX: u64 = 1024;
-    let count = a.raw(2);
-    let array = if count <= MAX { t.user().bytes(a.raw(1), count as usize * IoVec::SIZE).ok() } else { None };
-    let mut host_array: Vec<u8> = array
-        .iter()
-        .flat_map(|bytes| bytes.chunks_exact(IoVec::SIZE))
-        .flat_map(|bytes| {
-            let one = IoVec::decode(bytes);
-            IoVec { base: t.user().pointer(one.base, one.len).get(), len: one.len }.encode()
-        })
-        .collect();
+    const MAX: usize = 1024;
+    /// An array up to this length needs no memory of its own.
+    const FEW: usize = 8;
+    let count = usize::try_from(a.raw(2)).unwrap_or(usize::MAX);
+    let (mut few, mut many) = ([0; FEW * IoVec::SIZE], Vec::new());
+    let array = match count {
+        0..=FEW => &mut few[..count * IoVec::SIZE],
+        _ if count <= MAX => {
+            many.resize(count * IoVec::SIZE, 0);
+            &mut many[..]
+        }
+        _ => &mut [],
+    };
+    let readable = count <= MAX && t.user().fill(a.raw(1), array).is_ok();
+    for bytes in array.chunks_exact_mut(IoVec::SIZE) {
+        let one = IoVec::decode(bytes);
+        IoVec { base: t.user().pointer(one.base, one.len).get(), len: one.len }.put(bytes);
+    }
     let mut list = [const { Arg::Int(0) }; 6];
     for (index, arg) in list.iter_mut().enumerate() {
         *arg = Arg::Int(a.raw(index));
     }
-    list[1] = match array {
-        Some(_) => Arg::Bytes(&mut host_array),
+    list[1] = match readable {
+        true => Arg::Bytes(array),
         // The host's kernel finds the mistake, after those in arguments that it looks at before.
-        None => Arg::Guest(t.user().pointer(u64::MAX, 1)),
+        false => Arg::Guest(t.user().pointer(u64::MAX, 1)),
     };
     Ok(host::wait(call, &mut list[..call.shapes().len()])?)
 }

@@ -22,3 +22,4 @@ pub(crate) mod procfs;
 pub(crate) mod sched;
 pub(crate) mod signal;
 pub(crate) mod thread;
+pub(crate) mod time;

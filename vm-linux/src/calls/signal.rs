@@ -3,7 +3,7 @@
 use super::procfs;
 use crate::errno::Errno;
 use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, bit};
-use crate::host::{self, Arg, process_id, thread_id};
+use crate::host::{self, Arg};
 use crate::kernel::{Args, Stop, SysResult};
 use crate::layout::riscv64::{SigAction, StackT};
 use crate::signal::{SIG_DFL, host_set, kills_by_default};
@@ -17,7 +17,9 @@ pub(crate) fn set_at(t: &Thread, addr: u64, size: u64) -> Result<u64, Errno> {
     if size != 8 {
         return Err(Errno::EINVAL);
     }
-    Ok(u64::from_le_bytes(t.user().bytes(addr, 8)?.try_into().map_err(|_| Errno::EFAULT)?))
+    let mut set = [0; 8];
+    t.user().fill(addr, &mut set)?;
+    Ok(u64::from_le_bytes(set))
 }
 
 /// Makes a call that waits under the mask `set`, if there is one, which `wait` gets as the host is to have it.
@@ -154,14 +156,14 @@ fn send(t: &Thread, to_self: bool, signal: i32, send: impl FnOnce() -> SysResult
 
 /// `kill(process, signal)`.
 pub(crate) fn kill(t: &mut Thread, a: &Args) -> SysResult {
-    let alone = t.kernel.threads.registry().live.len() <= 1;
-    send(t, a.int(0) == process_id() && alone, a.int(1), || t.pass(&host::KILL, a))
+    let to_self = a.int(0) == t.pid && t.kernel.threads.registry().live.len() <= 1;
+    send(t, to_self, a.int(1), || t.pass(&host::KILL, a))
 }
 
 /// Whether `tid` is a thread of this process on the host that the guest has not: one of the emulator's, or one that has
 /// ended for the guest and is about to on the host.
 fn is_unknown_thread(t: &Thread, tid: i32) -> bool {
-    tid > 0 && !t.is_guest_thread(tid) && procfs::is_thread(tid)
+    tid > 0 && tid != t.tid && !t.is_guest_thread(tid) && procfs::is_thread(tid)
 }
 
 /// `tkill(thread, signal)`.
@@ -169,15 +171,16 @@ pub(crate) fn tkill(t: &mut Thread, a: &Args) -> SysResult {
     if is_unknown_thread(t, a.int(0)) {
         return Err(Errno::ESRCH.into());
     }
-    send(t, a.int(0) == thread_id(), a.int(1), || t.pass(&host::TKILL, a))
+    send(t, a.int(0) == t.tid, a.int(1), || t.pass(&host::TKILL, a))
 }
 
 /// `tgkill(process, thread, signal)`.
 pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
-    if a.int(0) == process_id() && is_unknown_thread(t, a.int(1)) {
+    let own = a.int(0) == t.pid;
+    if own && is_unknown_thread(t, a.int(1)) {
         return Err(Errno::ESRCH.into());
     }
-    let to_self = a.int(0) == process_id() && a.int(1) == thread_id();
+    let to_self = own && a.int(1) == t.tid;
     send(t, to_self, a.int(2), || t.pass(&host::TGKILL, a))
 }
 
@@ -185,7 +188,7 @@ pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
 pub(crate) fn rt_tgsigqueueinfo(t: &mut Thread, a: &Args) -> SysResult {
     // The kernel copies the record before it looks for the thread.
     t.user().bytes(a.raw(3), 128)?;
-    if a.int(0) == process_id() && is_unknown_thread(t, a.int(1)) {
+    if a.int(0) == t.pid && is_unknown_thread(t, a.int(1)) {
         return Err(Errno::ESRCH.into());
     }
     t.pass(&host::RT_TGSIGQUEUEINFO, a)

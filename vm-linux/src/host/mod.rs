@@ -31,12 +31,31 @@ use crate::trace::record::Record;
 pub(crate) struct HostCall {
     number: libc::c_long,
     shapes: &'static [Shape],
+    /// Which arguments are pointers, a bit each.
+    pointers: u8,
+    has_strings: bool,
 }
 
 impl HostCall {
+    const fn new(number: libc::c_long, shapes: &'static [Shape]) -> Self {
+        let (mut pointers, mut has_strings) = (0, false);
+        let mut index = 0;
+        while index < shapes.len() {
+            pointers |= (shapes[index].is_pointer() as u8) << index;
+            has_strings |= shapes[index].is_string();
+            index += 1;
+        }
+        Self { number, shapes, pointers, has_strings }
+    }
+
     /// What its arguments are.
     pub(crate) const fn shapes(&self) -> &'static [Shape] {
         self.shapes
+    }
+
+    /// Whether names or other strings are among them.
+    pub(crate) const fn has_strings(&self) -> bool {
+        self.has_strings
     }
 }
 
@@ -85,7 +104,7 @@ macro_rules! host_calls {
     ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt;)*) => { $(
         #[doc = concat!("`", stringify!($number), "`.")]
         $(#[$meta])*
-        pub(crate) static $name: HostCall = HostCall { number: host_calls!(@ $number), shapes: &$shapes };
+        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes);
     )* };
     // A number that the C library has no name for yet; those from 424 on are one on all architectures.
     (@ $number:literal) => { $number };
@@ -213,7 +232,6 @@ host_calls! {
     FUTEX2_REQUEUE = 456 [Ptr(48), Hex, Int, Int];
 
     // Time.
-    CLOCK_GETTIME = SYS_clock_gettime [One(&n::CLOCK), Put(Timespec)];
     CLOCK_SETTIME = SYS_clock_settime [One(&n::CLOCK), Get(Timespec)];
     CLOCK_GETRES = SYS_clock_getres [One(&n::CLOCK), Put(Timespec)];
     CLOCK_NANOSLEEP = SYS_clock_nanosleep [One(&n::CLOCK), Flags(&n::TIMER), Get(Timespec), Put(Timespec)];
@@ -379,8 +397,40 @@ pub(crate) fn call(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> 
 pub(crate) fn wait(call: &HostCall, args: &mut [Arg<'_>]) -> Result<u64, Errno> {
     let numbers = numbers(call, args);
     // SAFETY: see `numbers`.
-    let result = unsafe { stub::system_call(call.number, &numbers, signal::stop_word()) };
-    if (-4095..0).contains(&result) { Err(Errno::new(-result as i32)) } else { Ok(result as u64) }
+    result(unsafe { stub::system_call(call.number, &numbers, signal::stop_word()) })
+}
+
+/// The same for the arguments `args` as the guest gave them, of which `pointer` gives the pointers.
+///
+/// # Errors
+/// As [`wait`].
+///
+/// # Panics
+/// If strings are among the arguments.
+#[inline]
+pub(crate) fn wait_as(
+    call: &HostCall,
+    args: &[u64; 6],
+    pointer: impl Fn(Shape, u64) -> GuestPtr,
+) -> Result<u64, Errno> {
+    assert!(!call.has_strings, "{call:?}");
+    let mut numbers = [0; 6];
+    let count = call.shapes.len();
+    numbers[..count].copy_from_slice(&args[..count]);
+    let mut rest = call.pointers;
+    while rest != 0 {
+        let index = rest.trailing_zeros() as usize;
+        numbers[index] = pointer(call.shapes[index], args[index]).0;
+        rest &= rest - 1;
+    }
+    // SAFETY: as `numbers` says: every pointer is guest memory.
+    result(unsafe { stub::system_call(call.number, &numbers, signal::stop_word()) })
+}
+
+/// What the kernel returned, or the stub.
+#[inline]
+fn result(value: i64) -> Result<u64, Errno> {
+    if (-4095..0).contains(&value) { Err(Errno::new(-value as i32)) } else { Ok(value as u64) }
 }
 
 /// The arguments as the kernel takes them. A call with them is sound:
@@ -416,6 +466,47 @@ fn numbers(call: &HostCall, args: &mut [Arg<'_>]) -> [u64; 6] {
         }
     }
     numbers
+}
+
+/// What the clock of this number says, in seconds and nanoseconds.
+///
+/// # Errors
+/// `EINVAL` if there is no such clock.
+pub(crate) fn clock(number: i32) -> Result<[u64; 2], Errno> {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is written to memory of the right type.
+    match unsafe { libc::clock_gettime(number, &raw mut now) } {
+        0 => Ok([now.tv_sec as u64, now.tv_nsec as u64]),
+        _ => Err(io::Error::last_os_error().into()),
+    }
+}
+
+/// The status of an open file.
+///
+/// # Errors
+/// As `fstat(2)`.
+pub(crate) fn status_of(fd: i32) -> Result<libc::stat, Errno> {
+    // SAFETY: all-zero bits are a valid status.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the status is written to memory of the right type.
+    match unsafe { libc::syscall(libc::SYS_fstat, fd, &raw mut status) } {
+        0 => Ok(status),
+        _ => Err(io::Error::last_os_error().into()),
+    }
+}
+
+/// The status of the file `name` seen from `dirfd`.
+///
+/// # Errors
+/// As `fstatat(2)`.
+pub(crate) fn status_at(dirfd: i32, name: &CStr, flags: u32) -> Result<libc::stat, Errno> {
+    // SAFETY: all-zero bits are a valid status.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the name ends with a zero, and the status is written to memory of the right type.
+    match unsafe { libc::syscall(libc::SYS_newfstatat, dirfd, name.as_ptr(), &raw mut status, flags) } {
+        0 => Ok(status),
+        _ => Err(io::Error::last_os_error().into()),
+    }
 }
 
 /// Lets `space` read mapped files in place, with faults recovered by the handlers that an engine has installed.

@@ -107,10 +107,14 @@ impl Mailbox {
         self.stop.load(Ordering::Acquire) != 0
     }
 
+    /// Whether a signal has arrived.
+    pub(crate) fn has_signal(&self) -> bool {
+        self.stop.load(Ordering::Acquire) & ARRIVED != 0
+    }
+
     /// Takes the signal that has arrived. All signals stay blocked until the thread sets its mask again.
     pub(crate) fn take_signal(&self) -> Option<SigInfo> {
-        let arrived = self.stop.load(Ordering::Acquire) & ARRIVED != 0;
-        arrived.then(|| {
+        self.has_signal().then(|| {
             let info = self.info.load();
             self.stop.fetch_and(!ARRIVED, Ordering::AcqRel);
             info

@@ -11,8 +11,19 @@ pub(crate) trait Layout: Sized {
     /// Size in bytes, trailing padding included.
     const SIZE: usize;
 
-    /// The structure's bytes; padding is zero.
-    fn encode(&self) -> Vec<u8>;
+    /// Lends the structure's bytes; padding is zero.
+    fn lend<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R;
+
+    /// The structure's bytes.
+    fn encode(&self) -> Vec<u8> {
+        self.lend(<[u8]>::to_vec)
+    }
+
+    /// Reads a structure from the [`Layout::SIZE`] bytes that `fill` puts into what it is lent.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    fn read<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E>;
 
     /// Reads a structure from its first [`Layout::SIZE`] bytes.
     ///
@@ -74,10 +85,16 @@ macro_rules! layout {
         impl $crate::layout::Layout for $name {
             const SIZE: usize = size_of::<Self>();
 
-            fn encode(&self) -> Vec<u8> {
-                let mut out = vec![0; Self::SIZE];
-                $($crate::layout::Field::put(&self.$field, &mut out[std::mem::offset_of!(Self, $field)..]);)*
-                out
+            fn lend<R>(&self, to: impl FnOnce(&[u8]) -> R) -> R {
+                let mut out = [0; size_of::<Self>()];
+                $crate::layout::Field::put(self, &mut out);
+                to(&out)
+            }
+
+            fn read<E>(fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+                let mut bytes = [0; size_of::<Self>()];
+                fill(&mut bytes)?;
+                Ok(<Self as $crate::layout::Layout>::decode(&bytes))
             }
 
             fn decode(bytes: &[u8]) -> Self {
@@ -87,8 +104,7 @@ macro_rules! layout {
 
         impl $crate::layout::Field for $name {
             fn put(&self, out: &mut [u8]) {
-                let bytes = $crate::layout::Layout::encode(self);
-                out[..bytes.len()].copy_from_slice(&bytes);
+                $($crate::layout::Field::put(&self.$field, &mut out[std::mem::offset_of!(Self, $field)..]);)*
             }
 
             fn take(bytes: &[u8]) -> Self {

@@ -1,6 +1,6 @@
 //! Structures as riscv64 Linux has them (`asm-generic`), where handlers build or read them.
 
-use super::{Layout, Statx, layout};
+use super::{Statx, layout};
 
 layout! {
     /// `struct stat` (`asm-generic/stat.h`), which x86-64 lays out in its own way.
@@ -115,10 +115,28 @@ impl From<&Statx> for Stat {
     }
 }
 
-impl Stat {
-    /// The structure's bytes as a program expects them from `statx` results of the host.
-    pub(crate) fn encode_from(from: &Statx) -> Vec<u8> {
-        Self::from(from).encode()
+impl From<&libc::stat> for Stat {
+    /// Device numbers are packed alike on all 64-bit hosts.
+    fn from(from: &libc::stat) -> Self {
+        Self {
+            dev: from.st_dev,
+            ino: from.st_ino,
+            mode: from.st_mode,
+            nlink: from.st_nlink as u32,
+            uid: from.st_uid,
+            gid: from.st_gid,
+            rdev: from.st_rdev,
+            size: from.st_size,
+            blksize: from.st_blksize as i32,
+            blocks: from.st_blocks,
+            atime: from.st_atime,
+            atime_nsec: from.st_atime_nsec as u64,
+            mtime: from.st_mtime,
+            mtime_nsec: from.st_mtime_nsec as u64,
+            ctime: from.st_ctime,
+            ctime_nsec: from.st_ctime_nsec as u64,
+            ..Self::default()
+        }
     }
 }
 
@@ -127,6 +145,7 @@ mod tests {
     use std::mem::offset_of;
 
     use super::*;
+    use crate::layout::Layout;
 
     /// Offsets from `offsetof` compiled by riscv64-linux-gnu-gcc.
     #[test]

@@ -67,9 +67,8 @@ pub(crate) fn push(
         },
         ..UContext::default()
     };
-    let mut bytes = info.to_vec();
-    bytes.extend(context.encode());
-    User(space).put_bytes(frame, &bytes)?;
+    User(space).put_bytes(frame, info)?;
+    User(space).put(frame + INFO, &context)?;
     state.set(x(RETURN_ADDRESS), handler.restorer.get());
     state.set(x(STACK_POINTER), frame);
     state.set(x(FIRST_ARGUMENT), handler.signal as i64 as u64);

@@ -59,7 +59,7 @@ impl Actions {
             if ignored & bit(signal) != 0 {
                 table.actions[signal as usize - 1] = Some(SigAction { handler: SIG_IGN, ..SigAction::default() });
             }
-            let is_shown = host::disposition(signal) == Disposition::Default && table.shows(signal);
+            let is_shown = table.shows(signal) && host::disposition(signal) == Disposition::Default;
             if SYNCHRONOUS.contains(&signal) || is_shown {
                 host::set_disposition(signal, Disposition::Handle, 0);
             }
@@ -243,6 +243,9 @@ impl Thread {
     /// # Errors
     /// [`Errno::NOT_MADE`].
     pub(crate) fn try_set_mask(&mut self, mask: u64) -> Result<(), Errno> {
+        if mask & !UNBLOCKABLE == self.signals.mask {
+            return Ok(());
+        }
         host::try_set_mask(mask & !UNBLOCKABLE)?;
         self.note_mask(mask);
         Ok(())
@@ -262,8 +265,11 @@ impl Thread {
     /// [`Stop::Kill`].
     pub(crate) fn deliver(&mut self) -> Result<(), Stop> {
         while self.mailbox.is_stopped() {
-            // What arrives from here on stays with the host until the frames are built.
-            host::set_mask(u64::MAX);
+            // What arrives from here on stays with the host until the frames are built. A signal's handler has left
+            // everything blocked.
+            if !self.mailbox.has_signal() {
+                host::set_mask(u64::MAX);
+            }
             self.mailbox.take_kick();
             if let Some(info) = self.mailbox.take_signal() {
                 self.handle(&info)?;
