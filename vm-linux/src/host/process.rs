@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr::{NonNull, null};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -118,11 +119,15 @@ pub(crate) struct Shown<'a> {
 pub(crate) fn show_in_proc(parts: &Shown<'_>) {
     const PR_SET_MM: i32 = 35;
     const PR_SET_MM_MAP: u64 = 14;
-    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Field 47 of all, counted from the third one, behind the name.
-    let heap = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(44)?.parse().ok());
-    let (true, Some(heap)) = (alone, heap) else { return };
+    /// Fields of `/proc/PID/stat` behind the name, counted from the third field of all: threads, and where the heap begins.
+    const THREADS: usize = 20 - 3;
+    const HEAP: usize = 47 - 3;
+    let mut stat = [0; 1024];
+    let len = File::open("/proc/self/stat").and_then(|mut file| file.read(&mut stat)).unwrap_or(0);
+    let fields = stat[..len].rsplit(|byte| *byte == b')').next().unwrap_or_default();
+    let fields: Vec<&[u8]> = fields.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).collect();
+    let number = |index: usize| str::from_utf8(fields.get(index)?).ok()?.parse::<u64>().ok();
+    let (Some(1), Some(heap)) = (number(THREADS), number(HEAP)) else { return };
     // SAFETY: asks where the heap ends.
     let end = unsafe { libc::syscall(libc::SYS_brk, 0) } as u64;
     let Shown { code, data, stack, args, env, auxv } = *parts;
