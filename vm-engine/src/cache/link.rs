@@ -1,25 +1,31 @@
 //! Links: the words through which the direct exits of regions jump, and who jumps to whom.
 //! A region of baseline code has one word more, in which it counts down how often it is entered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
+use foldhash::fast::RandomState;
 use vm_core::BlockKey;
 
 use crate::jit::code::CodePtr;
 use crate::jit::link_table::LinkTable;
 
-/// Name of a published region; never used twice.
+/// Name of a published region, from 1 on; never used twice.
 pub(crate) type RegionId = u64;
 
 /// What is known of a link.
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    owner: RegionId,
     target: BlockKey,
-    /// The region whose code the table holds; `None` while it holds the stub.
-    to: Option<RegionId>,
-    /// The owner is retired: somebody may still run it and leave by the stub, but nothing is linked any more.
+    /// The region whose code the table holds; zero, which is no region, while it holds the stub.
+    to: RegionId,
+}
+
+/// The links of one region.
+#[derive(Debug)]
+struct Exits {
+    links: Box<[Link]>,
+    /// The region is retired: somebody may still run it and leave by the stub, but nothing is linked any more.
     retired: bool,
 }
 
@@ -29,11 +35,14 @@ pub(crate) struct Links {
     table: LinkTable,
     /// The stub that leaves with the link's number.
     stub: CodePtr,
-    records: Vec<Option<Link>>,
+    /// The first number that was never given out.
+    end: u32,
+    /// By the numbers of their first links.
+    exits: BTreeMap<u32, Exits>,
     /// Runs of numbers given back: length, then the first numbers.
-    free: HashMap<usize, Vec<u32>>,
+    free: HashMap<usize, Vec<u32>, RandomState>,
     /// Links that lead to a region.
-    incoming: HashMap<RegionId, Vec<u32>>,
+    incoming: HashMap<RegionId, Vec<u32>, RandomState>,
 }
 
 /// No more links can be made until code is evicted.
@@ -42,11 +51,11 @@ pub(crate) struct OutOfLinks;
 
 impl Links {
     /// Bytes that are kept of a link beside its word.
-    pub(crate) const RECORD_BYTES: usize = size_of::<Option<Link>>();
+    pub(crate) const RECORD_BYTES: usize = size_of::<Link>();
 
     /// No links in `table`; unlinked entries will hold `stub`.
     pub(crate) fn new(table: LinkTable, stub: CodePtr) -> Self {
-        Self { table, stub, records: Vec::new(), free: HashMap::new(), incoming: HashMap::new() }
+        Self { table, stub, end: 0, exits: BTreeMap::new(), free: HashMap::default(), incoming: HashMap::default() }
     }
 
     /// Host address of the table.
@@ -62,12 +71,12 @@ impl Links {
         let first = match self.free.get_mut(&count).and_then(Vec::pop) {
             Some(first) => first,
             None => {
-                let first = self.records.len();
-                if first + count > self.table.entries().len() {
+                let first = self.end;
+                if first as usize + count > self.table.entries().len() {
                     return Err(OutOfLinks);
                 }
-                self.records.resize(first + count, None);
-                first as u32
+                self.end += count as u32;
+                first
             }
         };
         for entry in &self.table.entries()[first as usize..first as usize + count] {
@@ -100,32 +109,36 @@ impl Links {
     /// Gives numbers back. Nobody may be running code that uses them.
     pub(crate) fn release(&mut self, first: u32, count: usize) {
         if count > 0 {
-            self.records[first as usize..first as usize + count].fill(None);
+            self.exits.remove(&first);
             self.free.entry(count).or_default().push(first);
         }
     }
 
-    /// Says that the numbers from `first` on belong to `owner` and lead to `targets`.
-    pub(crate) fn claim(&mut self, owner: RegionId, first: u32, targets: &[BlockKey]) {
-        for (record, target) in self.records[first as usize..].iter_mut().zip(targets) {
-            *record = Some(Link { owner, target: *target, to: None, retired: false });
+    /// Says that the numbers from `first` on lead to `targets`.
+    pub(crate) fn claim(&mut self, first: u32, targets: &[BlockKey]) {
+        if !targets.is_empty() {
+            let links = targets.iter().map(|target| Link { target: *target, to: 0 }).collect();
+            self.exits.insert(first, Exits { links, retired: false });
         }
+    }
+
+    /// The link with this number, and whether its region is retired.
+    fn get_mut(&mut self, number: u32) -> Option<(&mut Link, bool)> {
+        let (first, exits) = self.exits.range_mut(..=number).next_back()?;
+        exits.links.get_mut((number - first) as usize).map(|link| (link, exits.retired))
     }
 
     /// Where a link leads, until its number is released.
     pub(crate) fn target(&self, number: u32) -> Option<BlockKey> {
-        self.records.get(number as usize).copied().flatten().map(|link| link.target)
+        let (first, exits) = self.exits.range(..=number).next_back()?;
+        exits.links.get((number - first) as usize).map(|link| link.target)
     }
 
     /// Makes a link jump to the code of `region`.
     pub(crate) fn set(&mut self, number: u32, region: RegionId, code: CodePtr) {
-        let Some(Some(link)) = self.records.get_mut(number as usize) else { return };
-        if link.retired {
-            return;
-        }
-        if let Some(old) = link.to.replace(region) {
-            self.forget_incoming(old, number);
-        }
+        let Some((link, false)) = self.get_mut(number) else { return };
+        let old = std::mem::replace(&mut link.to, region);
+        self.forget_incoming(old, number);
         self.incoming.entry(region).or_default().push(number);
         self.table.entries()[number as usize].store(code.address(), Ordering::Release);
     }
@@ -134,22 +147,20 @@ impl Links {
     pub(crate) fn unlink_incoming(&mut self, region: RegionId) {
         for number in self.incoming.remove(&region).unwrap_or_default() {
             self.table.entries()[number as usize].store(self.stub.address(), Ordering::Release);
-            if let Some(Some(link)) = self.records.get_mut(number as usize) {
-                link.to = None;
+            if let Some((link, _)) = self.get_mut(number) {
+                link.to = 0;
             }
         }
     }
 
-    /// Unlinks the links of `owner` for good; their numbers stay taken, and known, until [`Links::release`].
-    pub(crate) fn retire_outgoing(&mut self, owner: RegionId, first: u32, count: usize) {
-        for number in first..first + count as u32 {
-            let Some(link) = &mut self.records[number as usize] else { continue };
-            debug_assert_eq!(link.owner, owner);
-            link.retired = true;
+    /// Unlinks the links from number `first` on for good; their numbers stay taken, and known, until [`Links::release`].
+    pub(crate) fn retire_outgoing(&mut self, first: u32) {
+        let Some(exits) = self.exits.get_mut(&first) else { return };
+        exits.retired = true;
+        let led: Vec<_> = exits.links.iter_mut().map(|link| std::mem::replace(&mut link.to, 0)).collect();
+        for (number, to) in (first..).zip(led) {
             self.table.entries()[number as usize].store(self.stub.address(), Ordering::Release);
-            if let Some(to) = link.to.take() {
-                self.forget_incoming(to, number);
-            }
+            self.forget_incoming(to, number);
         }
     }
 
@@ -182,7 +193,7 @@ mod tests {
     fn links_follow_their_target() {
         let mut links = Links::new(LinkTable::reserve(16).unwrap(), STUB);
         let first = links.allocate(2).unwrap();
-        links.claim(1, first, &[key(0x100), key(0x200)]);
+        links.claim(first, &[key(0x100), key(0x200)]);
         assert_eq!(links.target(first + 1), Some(key(0x200)));
         links.set(first, 7, CodePtr::new(0x70));
         assert_eq!((links.word(first), links.word(first + 1)), (0x70, STUB.address()));
@@ -197,9 +208,9 @@ mod tests {
     fn numbers_are_given_out_again_only_after_release() {
         let mut links = Links::new(LinkTable::reserve(4).unwrap(), STUB);
         let first = links.allocate(3).unwrap();
-        links.claim(1, first, &[key(0); 3]);
+        links.claim(first, &[key(0); 3]);
         assert_eq!(links.allocate(2), Err(OutOfLinks));
-        links.retire_outgoing(1, first, 3);
+        links.retire_outgoing(first);
         links.set(first, 7, CodePtr::new(0x70));
         assert_eq!((links.word(first), links.target(first)), (STUB.address(), Some(key(0))));
         assert_eq!(links.allocate(3), Err(OutOfLinks));

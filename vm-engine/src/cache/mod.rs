@@ -17,17 +17,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange};
+use vm_core::{BlockKey, GuestMemory, GuestRange};
 
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
 use self::pages::CodePages;
 use self::quiesce::{Epochs, HeldReaders, Reader};
 use crate::config::Exact;
-use crate::fault::segments::{self, Registered, register};
+use crate::fault::segments::{self, PcMap, Registered, register};
 use crate::frame::Frame;
-use crate::jit::code::{CodePtr, MappedBytes, Segment};
-use crate::jit::compiled::{CompiledRegion, CompiledTier, Source};
+use crate::jit::code::{CodeMemory, CodePtr, MappedBytes, Segment};
+use crate::jit::compiled::{CompiledRegion, CompiledTier, Source, Sources};
 use crate::jit::fault_exit;
 use crate::jit::link_table::LinkTable;
 use crate::observe::{self, CodeObserver};
@@ -53,16 +53,16 @@ pub(crate) struct Region {
     tier: CompiledTier,
     code_len: usize,
     faults: Exact,
-    sources: Box<[Source]>,
+    sources: Sources,
     first_link: u32,
     link_count: usize,
     /// The number behind its links whose word counts the guest instructions that it executes, if that is counted.
     counter: Option<u32>,
     compile_ns: u64,
-    /// Entries of the index by which a host address is found to belong to a guest instruction.
-    pc_count: usize,
+    /// How many of its links lead somewhere.
+    exits: usize,
     /// Makes faults in the code known by guest address. Dropped before the code is unmapped.
-    _registered: Registered,
+    registered: Registered,
     /// Keeps the code mapped.
     _segment: Arc<Segment>,
 }
@@ -93,14 +93,14 @@ impl Region {
 
     /// Host memory that it takes beside its code, in bytes.
     fn record_bytes(&self) -> usize {
-        let source = |source: &Source| size_of::<Source>() + source.bytes.len();
-        let link = size_of::<u64>() + Links::RECORD_BYTES;
         size_of::<Self>()
             + size_of::<Entry>()
             + size_of::<BlockKey>()
-            + self.sources.iter().map(source).sum::<usize>()
-            + self.pc_count * size_of::<(u32, GuestAddr)>()
-            + self.link_count * link
+            + self.others.len() * (size_of::<BlockKey>() + size_of::<(BlockKey, Entry)>())
+            + self.sources.heap_bytes()
+            + self.registered.heap_bytes()
+            + self.link_count * size_of::<u64>()
+            + self.exits * Links::RECORD_BYTES
     }
 
     /// Whether guest memory still holds the bytes that the region was made from.
@@ -197,6 +197,7 @@ pub(crate) struct TieredCodeCache {
     links_address: u64,
     /// What the regions were made from.
     memory: Arc<dyn GuestMemory>,
+    code: Mutex<CodeMemory>,
     mapped: Arc<MappedBytes>,
     /// Regions that deserve the second tier, not yet asked for.
     due: Mutex<Vec<BlockKey>>,
@@ -213,6 +214,7 @@ impl TieredCodeCache {
     pub(crate) fn new(budgets: [usize; 2], stub: CodePtr, memory: Arc<dyn GuestMemory>) -> io::Result<Self> {
         let links = Links::new(LinkTable::reserve(MAX_LINKS)?, stub);
         let links_address = links.address();
+        let mapped = Arc::<MappedBytes>::default();
         let inner = Inner {
             links,
             regions: HashMap::default(),
@@ -234,7 +236,8 @@ impl TieredCodeCache {
             budgets,
             links_address,
             memory,
-            mapped: Arc::default(),
+            code: Mutex::new(CodeMemory::new(Arc::clone(&mapped))),
+            mapped,
             due: Mutex::default(),
             has_due: AtomicBool::new(false),
             counters: CacheCounters::default(),
@@ -350,10 +353,10 @@ impl TieredCodeCache {
     /// What the host says when it refuses memory; the tickets are given back.
     pub(crate) fn publish(&self, batch: Vec<(Ticket, CompiledRegion)>) -> io::Result<()> {
         let codes: Vec<_> = batch.iter().map(|(_, region)| region.code.as_slice()).collect();
-        let sealed = Segment::seal(&codes, &self.mapped);
+        let sealed = self.code().seal(&codes);
         let mut inner = self.lock();
-        let (segment, starts) = match sealed {
-            Ok((segment, starts)) => (Arc::new(segment), starts),
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
             Err(error) => {
                 for (ticket, _) in &batch {
                     inner.links.release(ticket.first_link, ticket.link_count);
@@ -362,7 +365,7 @@ impl TieredCodeCache {
             }
         };
         let pin = self.table.pin();
-        for ((ticket, made), code) in batch.into_iter().zip(starts) {
+        for ((ticket, made), (segment, code)) in batch.into_iter().zip(sealed) {
             let region = Region {
                 id: inner.next_id,
                 key: made.key,
@@ -370,14 +373,14 @@ impl TieredCodeCache {
                 tier: made.tier,
                 code_len: made.code.len(),
                 faults: made.faults,
-                _registered: register(fault_segment(code, &made)),
+                registered: register(fault_segment(code, &made)),
                 sources: made.sources,
                 first_link: ticket.first_link,
                 link_count: ticket.link_count,
                 counter: ticket.counter,
                 compile_ns: made.compile_ns,
-                pc_count: made.pcs.len(),
-                _segment: Arc::clone(&segment),
+                exits: made.links.len(),
+                _segment: segment,
             };
             let (guest_len, code_len) = (made.guest_len as u64, region.code_len as u64);
             inner.next_id += 1;
@@ -392,7 +395,7 @@ impl TieredCodeCache {
                 let (entry, address) = (region.key.pc, code.address());
                 observer.published(observe::describe(entry, address, &made.code, region.tier, &made.pcs));
             }
-            inner.links.claim(region.id, ticket.first_link, &made.links);
+            inner.links.claim(ticket.first_link, &made.links);
             inner.bytes[region.tier as usize] += region.code_len;
             inner.order[region.tier as usize].push_back(region.id);
             inner.by_page.add(region.id, region.ranges());
@@ -570,9 +573,14 @@ impl TieredCodeCache {
 
     /// Holds every change off until the guard is dropped, so that a fork copies a consistent cache.
     pub(crate) fn hold(&self) -> Held<'_> {
+        let code = self.code();
         let inner = self.lock();
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        Held { _inner: inner, _due: due, readers: self.epochs.hold() }
+        Held { _code: code, _inner: inner, _due: due, readers: self.epochs.hold() }
+    }
+
+    fn code(&self) -> MutexGuard<'_, CodeMemory> {
+        self.code.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -586,7 +594,7 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
     segments::Segment {
         start: code.address() as usize,
         end: code.address() as usize + made.code.len(),
-        pcs: made.pcs.as_slice().into(),
+        pcs: PcMap::new(&made.pcs),
         atomics: made.atomics.clone(),
         steps_over: made.steps_over.as_slice().into(),
         exit: fault_exit() as usize,
@@ -595,6 +603,7 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
 
 /// Keeps the cache's locks.
 pub(crate) struct Held<'a> {
+    _code: MutexGuard<'a, CodeMemory>,
     _inner: MutexGuard<'a, Inner>,
     _due: MutexGuard<'a, Vec<BlockKey>>,
     readers: HeldReaders<'a>,

@@ -49,7 +49,7 @@ fn region(cache: &TieredCodeCache, pc: u64, len: usize, targets: &[u64]) -> (Tic
         tier: CompiledTier::One,
         code: vec![RET; len],
         links: targets.iter().map(|pc| key(*pc)).collect(),
-        sources: Box::new([Source::of(&block)]),
+        sources: Sources::of([&block].into_iter()),
         atomics: Box::default(),
         entries: Vec::new(),
         counts: false,

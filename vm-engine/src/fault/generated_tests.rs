@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vm_core::{Access, GuestMemory, MemFault, PAGE_SIZE};
 use vm_mem::{AddressSpace, MapRequest, Place};
 
-use super::segments::{Segment, register};
+use super::segments::{PcMap, Segment, register};
 use super::tests::{ISLAND, READ_ONLY, RW, SHORT_FILE, at, memory};
 use super::{install, prepare_thread};
 use crate::frame::{ExitCode, Frame, FrameBody};
@@ -110,7 +110,7 @@ fn run_faulting(access: &[u8], operand: u64, memory: &Arc<AddressSpace>) -> (u64
     let segment = Segment {
         start,
         end: start + code.len(),
-        pcs: pcs.into(),
+        pcs: PcMap::new(&pcs),
         atomics: Box::default(),
         steps_over: Box::default(),
         exit,

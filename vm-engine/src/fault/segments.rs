@@ -18,9 +18,8 @@ pub(crate) struct Segment {
     pub(crate) start: usize,
     /// Host address after its last byte.
     pub(crate) end: usize,
-    /// Offset in bytes from `start` at which the code of a guest instruction begins, ascending, and the instruction's
-    /// address. Code before the first belongs to no guest instruction.
-    pub(crate) pcs: Box<[(u32, GuestAddr)]>,
+    /// Which code belongs to which guest instruction, by its offset in bytes from `start`.
+    pub(crate) pcs: PcMap,
     /// Guest instructions that read, modify and write in one step, ascending. The host begins some by a plain read, but
     /// what the guest attempted is a write.
     pub(crate) atomics: Box<[GuestAddr]>,
@@ -36,8 +35,7 @@ impl Segment {
     /// The guest instruction that the host instruction at `pc` belongs to.
     pub(super) fn guest_pc(&self, pc: usize) -> Option<GuestAddr> {
         let offset = pc.checked_sub(self.start)?;
-        let after = self.pcs.partition_point(|(host, _)| *host as usize <= offset);
-        self.pcs[..after].last().map(|(_, guest)| *guest)
+        self.pcs.find(offset)
     }
 
     /// Whether an access by the host instruction at `pc` is stepped over.
@@ -51,6 +49,76 @@ impl Segment {
     pub(super) fn is_atomic(&self, pc: GuestAddr) -> bool {
         self.atomics.binary_search(&pc).is_ok()
     }
+}
+
+/// Offsets in bytes at which the code of a guest instruction begins, ascending, with the instruction's address. Code before
+/// the first belongs to no guest instruction.
+///
+/// Kept for every region and read only where code faults, so it is packed: for each instruction the differences of offset
+/// and address to the one before, in seven bits a byte, of which all but the last have the highest bit set. The sign of an
+/// address's difference is its lowest bit.
+#[derive(Debug)]
+pub(crate) struct PcMap(Box<[u8]>);
+
+impl PcMap {
+    /// The map of these offsets and addresses.
+    pub(crate) fn new(pcs: &[(u32, GuestAddr)]) -> Self {
+        let mut packed = Vec::with_capacity(2 * pcs.len() + 16);
+        let (mut host, mut guest) = (0, GuestAddr::new(0));
+        for &(offset, pc) in pcs {
+            debug_assert!(offset >= host, "offsets ascend");
+            let step = pc.offset_from(guest);
+            put(&mut packed, u64::from(offset - host));
+            put(&mut packed, (step << 1 ^ step >> 63) as u64);
+            (host, guest) = (offset, pc);
+        }
+        Self(packed.into())
+    }
+
+    /// The guest instruction that the code at `offset` belongs to.
+    fn find(&self, offset: usize) -> Option<GuestAddr> {
+        let mut rest = &*self.0;
+        let (mut host, mut guest) = (0, GuestAddr::new(0));
+        let mut found = None;
+        while !rest.is_empty() {
+            host += take(&mut rest);
+            if host > offset as u64 {
+                break;
+            }
+            let step = take(&mut rest);
+            guest = guest.offset((step >> 1) as i64 ^ -((step & 1) as i64));
+            found = Some(guest);
+        }
+        found
+    }
+
+    /// Bytes that it holds.
+    fn heap_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Packs a number.
+fn put(packed: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        packed.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    packed.push(number as u8);
+}
+
+/// Unpacks a number; zeros where there is none.
+fn take(packed: &mut &[u8]) -> u64 {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let Some((&byte, rest)) = packed.split_first() else { break };
+        *packed = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    number
 }
 
 /// Segments in ascending order, in lists of which none is empty: to add one, a list of them is copied and not all.
@@ -131,6 +199,13 @@ impl Drop for Retired {
 #[derive(Debug)]
 pub(crate) struct Registered(Arc<Segment>);
 
+impl Registered {
+    /// Bytes that are kept of it beside the segment itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of::<Segment>() + size_of::<Arc<Segment>>() + self.0.pcs.heap_bytes() + size_of_val(&*self.0.atomics)
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         publish(|index| index.remove(self.0.start));
@@ -183,11 +258,26 @@ mod tests {
         Segment {
             start,
             end: start + 0x100,
-            pcs: pcs.into(),
+            pcs: PcMap::new(&pcs),
             atomics: Box::default(),
             steps_over: Box::default(),
             exit: 0,
         }
+    }
+
+    #[test]
+    fn a_packed_map_finds_what_was_put_there() {
+        let addresses = [0x1000, 0x1002, 0x0ffe, u64::MAX - 1, 0, 1 << 63, (1 << 63) - 2, 0x1000, 0x7fff_ffff_f000];
+        let offsets = [3, 4, 4, 0x80, 0x81, 0x4080, 0x20_0000, 0xffff_fff0, u32::MAX];
+        let pcs: Vec<_> = offsets.into_iter().zip(addresses.map(GuestAddr::new)).collect();
+        let map = PcMap::new(&pcs);
+        for offset in offsets.iter().flat_map(|offset| [offset - 1, *offset, offset.saturating_add(1)]) {
+            let expected = pcs.iter().rfind(|(start, _)| *start <= offset).map(|(_, pc)| *pc);
+            assert_eq!(map.find(offset as usize), expected, "at {offset:#x}");
+        }
+        assert_eq!(PcMap::new(&[]).find(0), None);
+        let near: Vec<_> = (0..100).map(|n| (5 * n, GuestAddr::new(0x1_0000 + 4 * u64::from(n)))).collect();
+        assert!(PcMap::new(&near).heap_bytes() < 210);
     }
 
     /// Addresses that no code of this process has.

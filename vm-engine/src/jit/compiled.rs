@@ -16,23 +16,55 @@ pub(crate) enum CompiledTier {
     Two,
 }
 
-/// The guest bytes of a block that a region was made from: what is left of the block once its code is there.
+/// The guest bytes of the blocks that a region was made from: what is left of the blocks once its code is there.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct Sources {
+    /// Where the bytes of each block begin, and how many they are.
+    places: Box<[(GuestAddr, u32)]>,
+    /// The bytes, one block's after the other's.
+    bytes: Box<[u8]>,
+}
+
+impl Sources {
+    /// Of `blocks`.
+    pub(crate) fn of<'a>(blocks: impl Iterator<Item = &'a Block>) -> Self {
+        let mut bytes = Vec::new();
+        let places = blocks.map(|block| {
+            bytes.extend_from_slice(&block.bytes);
+            (block.key.pc, block.bytes.len() as u32)
+        });
+        let places = places.collect();
+        Self { places, bytes: bytes.into() }
+    }
+
+    /// A source for each block.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Source<'_>> {
+        let mut rest = &*self.bytes;
+        self.places.iter().map(move |&(pc, len)| {
+            let (bytes, after) = rest.split_at(len as usize);
+            rest = after;
+            Source { pc, bytes }
+        })
+    }
+
+    /// Bytes that they hold.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.places) + self.bytes.len()
+    }
+}
+
+/// The guest bytes of one block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a> {
     /// Where they begin.
     pub(crate) pc: GuestAddr,
     /// The bytes.
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: &'a [u8],
 }
 
-impl Source {
-    /// Of `block`.
-    pub(crate) fn of(block: &Block) -> Self {
-        Self { pc: block.key.pc, bytes: (*block.bytes).into() }
-    }
-
+impl Source<'_> {
     /// Where the bytes are; `None` beyond the end of the address space.
-    pub(crate) fn range(&self) -> Option<GuestRange> {
+    pub(crate) fn range(self) -> Option<GuestRange> {
         GuestRange::new(self.pc, self.bytes.len() as u64).ok()
     }
 }
@@ -61,7 +93,7 @@ pub(crate) struct CompiledRegion {
     /// Where each link leads.
     pub(crate) links: Vec<BlockKey>,
     /// What it was made from.
-    pub(crate) sources: Box<[Source]>,
+    pub(crate) sources: Sources,
     /// Guest addresses of read-modify-write instructions, ascending: their faults are those of a write.
     pub(crate) atomics: Box<[GuestAddr]>,
     /// Host code offset at which the code of a guest instruction begins, ascending.

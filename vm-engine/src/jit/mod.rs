@@ -35,7 +35,7 @@ use vm_ir::{Helper, Op};
 
 use crate::region::{Quality, RegionPlan};
 use abi::FrameRegister;
-use compiled::{CompiledRegion, CompiledTier, Source};
+use compiled::{CompiledRegion, CompiledTier, Sources};
 
 /// Why a region was not compiled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -238,7 +238,7 @@ impl Jit {
             tier,
             code: bytes,
             links: plan.links().into_iter().map(|pc| plan.entry.at(pc)).collect(),
-            sources: plan.blocks.iter().map(|here| Source::of(&here.block)).collect(),
+            sources: Sources::of(plan.blocks.iter().map(|here| &*here.block)),
             atomics: compiled::atomics(plan.blocks.iter().map(|here| &*here.block)),
             pcs,
             guest_len: plan.guest_len(),

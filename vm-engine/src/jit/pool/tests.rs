@@ -5,7 +5,7 @@ use vm_ir::{End, IrBuilder, Target};
 
 use super::*;
 use crate::config::Exact;
-use crate::jit::Source;
+use crate::jit::Sources;
 use crate::jit::code::CodePtr;
 use crate::testing::VecMemory;
 
@@ -38,7 +38,7 @@ fn worker(cache: Arc<TieredCodeCache>, order: Arc<Mutex<Vec<u64>>>) -> Worker {
             tier: request.tier,
             code: vec![0xc3],
             links: Vec::new(),
-            sources: Box::new([Source::of(&block)]),
+            sources: Sources::of([&block].into_iter()),
             atomics: Box::default(),
             entries: Vec::new(),
             counts: false,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use vm_core::{BlockKey, CpuState, GuestAddr, Mode};
 use vm_ir::{Block, End, IrBuilder};
 
-use super::code::{CodePtr, MappedBytes, Segment};
+use super::code::{CodeMemory, CodePtr, Segment};
 use super::*;
 use crate::fault::segments;
 use crate::frame::{ExitCode, Frame, JUMP_CACHE_LEN, JumpEntry};
@@ -36,8 +36,8 @@ pub(super) struct Rig {
     _context: Option<Box<RuntimeContext>>,
     pub(super) jit: Arc<Jit>,
     registered: Vec<segments::Registered>,
-    segments: Vec<Segment>,
-    mapped: Arc<MappedBytes>,
+    segments: Vec<Arc<Segment>>,
+    memory: CodeMemory,
 }
 
 impl Rig {
@@ -55,7 +55,7 @@ impl Rig {
             jit: Jit::host(helpers).unwrap(),
             registered: Vec::new(),
             segments: Vec::new(),
-            mapped: Arc::default(),
+            memory: CodeMemory::new(Arc::default()),
         };
         let (links, cache, functions) =
             (rig.links.as_ptr() as u64, rig.cache.as_ptr() as u64, rig._functions.as_ptr() as u64);
@@ -93,18 +93,18 @@ impl Rig {
             std::fs::write(path, &region.bytes).unwrap();
         }
         let atomics = compiled::atomics(plan.blocks.iter().map(|here| &*here.block));
-        let (segment, code) = Segment::seal(&[&region.bytes], &self.mapped).unwrap();
+        let (segment, code) = self.memory.seal(&[&region.bytes]).unwrap().remove(0);
         self.segments.push(segment);
-        let start = code[0].address() as usize;
+        let start = code.address() as usize;
         self.registered.push(segments::register(segments::Segment {
             start,
             end: start + region.bytes.len(),
-            pcs: region.pcs.into(),
+            pcs: segments::PcMap::new(&region.pcs),
             atomics,
             steps_over: region.steps_over.into(),
             exit: fault_exit() as usize,
         }));
-        code[0]
+        code
     }
 
     pub(super) fn enter(&mut self, code: CodePtr) -> ExitCode {
