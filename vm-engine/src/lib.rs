@@ -35,6 +35,7 @@ mod jit;
 mod native;
 #[cfg(feature = "jit")]
 mod observe;
+mod packed;
 mod profile;
 #[cfg(feature = "jit")]
 mod region;

@@ -237,13 +237,13 @@ impl Vcpu {
     /// Has writes to the pages of `block` reported, and compares its bytes once more where that is new: a write before
     /// went unnoticed. False if they changed.
     fn watch(&self, cache: &Tier0Cache, block: &Tier0Block) -> bool {
-        let Ok(range) = GuestRange::new(block.key.pc, block.bytes().len() as u64) else { return false };
+        let Ok(range) = GuestRange::new(block.pc(), block.bytes().len() as u64) else { return false };
         let mut new = false;
         for page in range.pages().filter(|page| !cache.has_page(*page)) {
             self.engine.memory.watch_code(page);
             new = true;
         }
-        !new || bytes_match(&*self.engine.memory, block.key.pc, block.bytes())
+        !new || bytes_match(&*self.engine.memory, block.pc(), block.bytes())
     }
 
     /// Looks at a block whose count has run out, or whose bytes were last compared in an older generation of guest
@@ -253,7 +253,7 @@ impl Vcpu {
         if block.is_dead() {
             return false;
         }
-        if compared != generation && !bytes_match(&*self.engine.memory, block.key.pc, block.bytes()) {
+        if compared != generation && !bytes_match(&*self.engine.memory, block.pc(), block.bytes()) {
             cache.retire(id);
             return false;
         }
@@ -262,7 +262,7 @@ impl Vcpu {
         #[cfg(feature = "jit")]
         if let Some(native) = self.engine.native().filter(|_| verdict.hot) {
             self.meter.now(Activity::Compile);
-            native.request(&self.engine, block.key, self.engine.detector.count(&block.heat));
+            native.request(&self.engine, block.key(), self.engine.detector.count(&block.heat));
             self.meter.now(Activity::Dispatch);
         }
         block.heat.allow(verdict.ask_again);

@@ -54,7 +54,7 @@ impl Inner {
         let Some(region) = self.regions.remove(&id) else { return };
         self.unpaid.add(&region, &self.links);
         self.links.unlink_incoming(id);
-        self.links.retire_outgoing(region.first_link);
+        self.links.retire_outgoing(region.first_link, region.link_count);
         self.bytes[region.tier as usize] -= region.code_len;
         self.by_page.remove(id, region.ranges());
         self.retired.push(Retired { region, epoch: None });

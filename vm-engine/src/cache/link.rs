@@ -1,7 +1,7 @@
 //! Links: the words through which the direct exits of regions jump, and who jumps to whom.
 //! A region of baseline code has one word more, in which it counts down how often it is entered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
@@ -22,12 +22,20 @@ struct Link {
 }
 
 /// The links of one region.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Exits {
+    /// Number of the first of them.
+    first: u32,
     links: Box<[Link]>,
     /// The region is retired: somebody may still run it and leave by the stub, but nothing is linked any more.
     retired: bool,
 }
+
+/// Numbers are given out in runs that are multiples of this, each to one region, so that a number leads to its region's
+/// links by way of a short table.
+const GROUP: usize = 8;
+/// In place of a place in [`Links::exits`]: nothing is kept.
+const NOTHING: u32 = u32::MAX;
 
 /// The links of all regions. Generated code reads the table; this record is kept beside it under the cache's lock.
 #[derive(Debug)]
@@ -35,11 +43,13 @@ pub(crate) struct Links {
     table: LinkTable,
     /// The stub that leaves with the link's number.
     stub: CodePtr,
-    /// The first number that was never given out.
-    end: u32,
-    /// By the numbers of their first links.
-    exits: BTreeMap<u32, Exits>,
-    /// Runs of numbers given back: length, then the first numbers.
+    /// Of each [`GROUP`] of numbers that was ever given out, the place of its region's links in `exits`.
+    groups: Vec<u32>,
+    /// The links of regions, empty where nothing is kept.
+    exits: Vec<Exits>,
+    /// Places in `exits` where nothing is kept.
+    vacant: Vec<u32>,
+    /// Runs of numbers given back: length in groups, then the first numbers.
     free: HashMap<usize, Vec<u32>, RandomState>,
     /// Links that lead to a region.
     incoming: HashMap<RegionId, Vec<u32>, RandomState>,
@@ -55,7 +65,15 @@ impl Links {
 
     /// No links in `table`; unlinked entries will hold `stub`.
     pub(crate) fn new(table: LinkTable, stub: CodePtr) -> Self {
-        Self { table, stub, end: 0, exits: BTreeMap::new(), free: HashMap::default(), incoming: HashMap::default() }
+        Self {
+            table,
+            stub,
+            groups: Vec::new(),
+            exits: Vec::new(),
+            vacant: Vec::new(),
+            free: HashMap::default(),
+            incoming: HashMap::default(),
+        }
     }
 
     /// Host address of the table.
@@ -68,15 +86,16 @@ impl Links {
     /// # Errors
     /// [`OutOfLinks`] when the table is full.
     pub(crate) fn allocate(&mut self, count: usize) -> Result<u32, OutOfLinks> {
-        let first = match self.free.get_mut(&count).and_then(Vec::pop) {
+        let groups = count.div_ceil(GROUP);
+        let first = match self.free.get_mut(&groups).and_then(Vec::pop) {
             Some(first) => first,
             None => {
-                let first = self.end;
-                if first as usize + count > self.table.entries().len() {
+                let first = self.groups.len();
+                if (first + groups) * GROUP > self.table.entries().len() {
                     return Err(OutOfLinks);
                 }
-                self.end += count as u32;
-                first
+                self.groups.resize(first + groups, NOTHING);
+                (first * GROUP) as u32
             }
         };
         for entry in &self.table.entries()[first as usize..first as usize + count] {
@@ -109,8 +128,13 @@ impl Links {
     /// Gives numbers back. Nobody may be running code that uses them.
     pub(crate) fn release(&mut self, first: u32, count: usize) {
         if count > 0 {
-            self.exits.remove(&first);
-            self.free.entry(count).or_default().push(first);
+            let (group, groups) = (first as usize / GROUP, count.div_ceil(GROUP));
+            if let Some(exits) = self.exits.get_mut(self.groups[group] as usize) {
+                *exits = Exits::default();
+                self.vacant.push(self.groups[group]);
+            }
+            self.groups[group..group + groups].fill(NOTHING);
+            self.free.entry(groups).or_default().push(first);
         }
     }
 
@@ -118,20 +142,26 @@ impl Links {
     pub(crate) fn claim(&mut self, first: u32, targets: &[BlockKey]) {
         if !targets.is_empty() {
             let links = targets.iter().map(|target| Link { target: *target, to: 0 }).collect();
-            self.exits.insert(first, Exits { links, retired: false });
+            let place = self.vacant.pop().unwrap_or_else(|| {
+                self.exits.push(Exits::default());
+                self.exits.len() as u32 - 1
+            });
+            self.exits[place as usize] = Exits { first, links, retired: false };
+            let group = first as usize / GROUP;
+            self.groups[group..group + targets.len().div_ceil(GROUP)].fill(place);
         }
     }
 
     /// The link with this number, and whether its region is retired.
     fn get_mut(&mut self, number: u32) -> Option<(&mut Link, bool)> {
-        let (first, exits) = self.exits.range_mut(..=number).next_back()?;
-        exits.links.get_mut((number - first) as usize).map(|link| (link, exits.retired))
+        let exits = self.exits.get_mut(*self.groups.get(number as usize / GROUP)? as usize)?;
+        exits.links.get_mut((number - exits.first) as usize).map(|link| (link, exits.retired))
     }
 
     /// Where a link leads, until its number is released.
     pub(crate) fn target(&self, number: u32) -> Option<BlockKey> {
-        let (first, exits) = self.exits.range(..=number).next_back()?;
-        exits.links.get((number - first) as usize).map(|link| link.target)
+        let exits = self.exits.get(*self.groups.get(number as usize / GROUP)? as usize)?;
+        exits.links.get((number - exits.first) as usize).map(|link| link.target)
     }
 
     /// Makes a link jump to the code of `region`.
@@ -153,9 +183,11 @@ impl Links {
         }
     }
 
-    /// Unlinks the links from number `first` on for good; their numbers stay taken, and known, until [`Links::release`].
-    pub(crate) fn retire_outgoing(&mut self, first: u32) {
-        let Some(exits) = self.exits.get_mut(&first) else { return };
+    /// Unlinks for good those links that lead somewhere among `count` numbers from `first` on; the numbers stay taken, and
+    /// known, until [`Links::release`].
+    pub(crate) fn retire_outgoing(&mut self, first: u32, count: usize) {
+        let place = self.groups.get(first as usize / GROUP).filter(|_| count > 0).map_or(NOTHING, |place| *place);
+        let Some(exits) = self.exits.get_mut(place as usize) else { return };
         exits.retired = true;
         let led: Vec<_> = exits.links.iter_mut().map(|link| std::mem::replace(&mut link.to, 0)).collect();
         for (number, to) in (first..).zip(led) {
@@ -205,12 +237,44 @@ mod tests {
     }
 
     #[test]
+    fn regions_with_many_links_keep_theirs_apart() {
+        let mut links = Links::new(LinkTable::reserve(1024).unwrap(), STUB);
+        let lens = [1, 8, 9, 40, 3, 16];
+        let targets = |base: u64, len: usize| (0..len as u64).map(|n| key(base * 0x1000 + n)).collect::<Vec<_>>();
+        let mut firsts = Vec::new();
+        for (base, len) in lens.into_iter().enumerate() {
+            // Two words more, which lead nowhere.
+            let first = links.allocate(len + 2).unwrap();
+            links.claim(first, &targets(base as u64, len));
+            firsts.push((base as u64, first, len));
+        }
+        links.release(firsts[2].1, lens[2] + 2);
+        assert_eq!(links.target(firsts[2].1 + 8), None);
+        firsts[2] = (77, links.allocate(9 + 2).unwrap(), 9);
+        links.claim(firsts[2].1, &targets(77, 9));
+        for (base, first, len) in firsts {
+            for (number, target) in (first..).zip(targets(base, len)) {
+                assert_eq!(links.target(number), Some(target));
+            }
+            assert_eq!((links.target(first + len as u32), links.target(first + len as u32 + 1)), (None, None));
+        }
+        assert_eq!((links.target(1023), links.target(u32::MAX)), (None, None));
+        // One that has none has the number that the next one gets.
+        let none = links.allocate(0).unwrap();
+        let next = links.allocate(1).unwrap();
+        links.claim(next, &[key(9)]);
+        links.retire_outgoing(none, 0);
+        links.set(next, 7, CodePtr::new(0x70));
+        assert_eq!((none, links.word(next)), (next, 0x70));
+    }
+
+    #[test]
     fn numbers_are_given_out_again_only_after_release() {
-        let mut links = Links::new(LinkTable::reserve(4).unwrap(), STUB);
+        let mut links = Links::new(LinkTable::reserve(GROUP).unwrap(), STUB);
         let first = links.allocate(3).unwrap();
         links.claim(first, &[key(0); 3]);
         assert_eq!(links.allocate(2), Err(OutOfLinks));
-        links.retire_outgoing(first);
+        links.retire_outgoing(first, 3);
         links.set(first, 7, CodePtr::new(0x70));
         assert_eq!((links.word(first), links.target(first)), (STUB.address(), Some(key(0))));
         assert_eq!(links.allocate(3), Err(OutOfLinks));

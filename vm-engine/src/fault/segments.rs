@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use vm_core::GuestAddr;
 
+use crate::packed;
+
 /// A stretch of generated code.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -55,24 +57,23 @@ impl Segment {
 /// the first belongs to no guest instruction.
 ///
 /// Kept for every region and read only where code faults, so it is packed: for each instruction the differences of offset
-/// and address to the one before, in seven bits a byte, of which all but the last have the highest bit set. The sign of an
-/// address's difference is its lowest bit.
+/// and address to the one before. The sign of an address's difference is its lowest bit.
 #[derive(Debug)]
 pub(crate) struct PcMap(Box<[u8]>);
 
 impl PcMap {
     /// The map of these offsets and addresses.
     pub(crate) fn new(pcs: &[(u32, GuestAddr)]) -> Self {
-        let mut packed = Vec::with_capacity(2 * pcs.len() + 16);
+        let mut bytes = Vec::with_capacity(2 * pcs.len() + 16);
         let (mut host, mut guest) = (0, GuestAddr::new(0));
         for &(offset, pc) in pcs {
             debug_assert!(offset >= host, "offsets ascend");
             let step = pc.offset_from(guest);
-            put(&mut packed, u64::from(offset - host));
-            put(&mut packed, (step << 1 ^ step >> 63) as u64);
+            packed::put(&mut bytes, u64::from(offset - host));
+            packed::put(&mut bytes, (step << 1 ^ step >> 63) as u64);
             (host, guest) = (offset, pc);
         }
-        Self(packed.into())
+        Self(bytes.into())
     }
 
     /// The guest instruction that the code at `offset` belongs to.
@@ -81,11 +82,11 @@ impl PcMap {
         let (mut host, mut guest) = (0, GuestAddr::new(0));
         let mut found = None;
         while !rest.is_empty() {
-            host += take(&mut rest);
+            host += packed::take(&mut rest);
             if host > offset as u64 {
                 break;
             }
-            let step = take(&mut rest);
+            let step = packed::take(&mut rest);
             guest = guest.offset((step >> 1) as i64 ^ -((step & 1) as i64));
             found = Some(guest);
         }
@@ -96,29 +97,6 @@ impl PcMap {
     fn heap_bytes(&self) -> usize {
         self.0.len()
     }
-}
-
-/// Packs a number.
-fn put(packed: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        packed.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    packed.push(number as u8);
-}
-
-/// Unpacks a number; zeros where there is none.
-fn take(packed: &mut &[u8]) -> u64 {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let Some((&byte, rest)) = packed.split_first() else { break };
-        *packed = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    number
 }
 
 /// Segments in ascending order, in lists of which none is empty: to add one, a list of them is copied and not all.

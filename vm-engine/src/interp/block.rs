@@ -1,13 +1,15 @@
 //! [`Tier0Block`]: a block in the form that tier 0 runs, with its counters, links and profile.
 
+use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use vm_core::{BlockKey, GuestAddr};
+use vm_core::{BlockKey, GuestAddr, Mode};
 
-use super::body::{Body, END_WAYS, Way};
+use super::body::{Behind, Body, END_WAYS, Way};
 use super::op::Code;
 use crate::hot::Heat;
+use crate::packed;
 
 /// Number of a block in its [`Tier0Cache`](super::table::Tier0Cache).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,62 +77,55 @@ impl IndirectProfile {
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
 #[derive(Debug)]
 pub(crate) struct Tier0Block {
-    /// What every pass through it touches.
+    /// What every pass through it touches; its record is a mark for each guest instruction, then the guest bytes.
     pub(super) body: Body,
-    /// What it is a translation of.
-    pub(crate) key: BlockKey,
-    /// Where the ways of its end lead.
-    pub(super) ends: [GuestAddr; END_WAYS],
-    /// How many of those there are.
-    end_count: u8,
-    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
-    cacheable: bool,
-    /// Words of spill area that the ops use.
-    pub(super) spills: u32,
-    /// Ways out from the middle, with their targets. Their numbers are [`END_WAYS`] and up.
-    sides: Box<[(GuestAddr, Way)]>,
-    /// Whether its end is computed.
-    indirect: bool,
-    /// Where a computed end went, without what is counted in the head; made for the second target.
-    profile: OnceLock<Box<IndirectProfile>>,
-    /// What is seldom looked at, in one stretch of memory: a mark for each guest instruction, then the guest bytes.
-    record: Box<[u8]>,
+    /// Where a computed end went, without what is counted in the head; made for the second target, null before.
+    profile: AtomicPtr<IndirectProfile>,
+    mode: Mode,
     /// What the hotspot detector remembers of it.
     pub(crate) heat: Heat,
     /// For the cache's index: what follows in the block's bucket.
     pub(super) next: AtomicU32,
     /// For the cache's book: the first of the ways that lead here.
     pub(super) incoming: AtomicU32,
+    /// Words of spill area that the ops use.
+    pub(super) spills: u32,
+    /// Whether its end is computed.
+    indirect: bool,
+    /// Whether memory could be fetched to its end: a block that ends in a fetch trap is not remembered.
+    cacheable: bool,
 }
 
-/// Bytes of a mark: index of the instruction's first op, and its offset in bytes from the block's address.
-const MARK_BYTES: usize = 6;
+// So that a block and whether it is there share a line of the host's cache.
+const _: () = assert!(size_of::<OnceLock<Tier0Block>>() <= 64);
 
 impl Tier0Block {
-    pub(super) fn new(key: BlockKey, bytes: &[u8], parts: Parts<'_>) -> Self {
-        let mut record = Vec::with_capacity(parts.marks.len() * MARK_BYTES + bytes.len());
-        for (first, offset) in parts.marks {
-            record.extend(first.to_le_bytes());
-            record.extend(offset.to_le_bytes());
-        }
-        record.extend(bytes);
-        let mut ends = [GuestAddr::new(0); END_WAYS];
-        ends[..parts.ends.len()].copy_from_slice(parts.ends);
+    pub(super) fn new(key: BlockKey, parts: Parts<'_>) -> Self {
         Self {
-            body: Body::new(key.pc.get(), parts.marks.len() as u32, parts.code),
-            key,
-            record: record.into(),
-            ends,
-            end_count: parts.ends.len() as u8,
-            sides: parts.sides.iter().map(|&target| (target, Way::new())).collect(),
-            indirect: parts.indirect,
-            profile: OnceLock::new(),
-            spills: parts.spills,
-            cacheable: parts.cacheable,
+            body: Body::new(
+                key.pc.get(),
+                parts.guest_len,
+                Behind { codes: parts.code, ends: parts.ends, sides: parts.sides, record: parts.record },
+            ),
+            profile: AtomicPtr::new(ptr::null_mut()),
+            mode: key.mode,
             heat: Heat::new(),
             next: AtomicU32::new(0),
             incoming: AtomicU32::new(0),
+            spills: parts.spills,
+            indirect: parts.indirect,
+            cacheable: parts.cacheable,
         }
+    }
+
+    /// What it is a translation of.
+    pub(crate) fn key(&self) -> BlockKey {
+        BlockKey::new(self.pc(), self.mode)
+    }
+
+    /// Its guest address.
+    pub(crate) fn pc(&self) -> GuestAddr {
+        GuestAddr::new(self.body.pc)
     }
 
     /// Number of guest instructions.
@@ -140,41 +135,50 @@ impl Tier0Block {
 
     /// The guest bytes that made it.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.record[self.guest_len() as usize * MARK_BYTES..]
+        let mut rest = self.body.record();
+        for _ in 0..self.guest_len() {
+            take_mark(&mut rest);
+        }
+        rest
     }
 
     /// Of each guest instruction, the index of its first op, and its offset in bytes from the block's address.
-    fn marks(&self) -> &[[u8; MARK_BYTES]] {
-        self.record[..self.guest_len() as usize * MARK_BYTES].as_chunks().0
+    fn marks(&self) -> impl Iterator<Item = (u32, i64)> {
+        let (mut rest, mut first, mut offset) = (self.body.record(), 0, 0);
+        (0..self.guest_len()).map(move |_| {
+            let (ops, bytes) = take_mark(&mut rest);
+            (first, offset) = (first + ops as u32, offset + bytes as i64);
+            (first, offset)
+        })
     }
 
     /// Way number `index`.
     pub(super) fn way(&self, index: usize) -> Option<&Way> {
         match index.checked_sub(END_WAYS) {
             None => self.body.ways.get(index),
-            Some(side) => self.sides.get(side).map(|(_, way)| way),
+            Some(side) => self.body.sides().get(side).map(|side| &side.way),
         }
     }
 
     /// Where way number `index` leads, if that is fixed.
     pub(super) fn target(&self, index: usize) -> Option<GuestAddr> {
         match index.checked_sub(END_WAYS) {
-            None => self.ends[..usize::from(self.end_count)].get(index).copied(),
-            Some(side) => self.sides.get(side).map(|(target, _)| *target),
+            None => self.body.targets().get(index).copied(),
+            Some(side) => self.body.sides().get(side).map(|side| side.target),
         }
     }
 
     /// Its fixed ways out and whether each was ever taken: of a branch the taken side first, then the other; after what
     /// the end names, the side exits.
     pub(crate) fn ways(&self) -> impl Iterator<Item = (GuestAddr, bool)> {
-        let ends = self.ends[..usize::from(self.end_count)].iter().zip(&self.body.ways);
+        let ends = self.body.targets().iter().zip(&self.body.ways);
         ends.map(|(target, way)| (*target, way.taken()))
-            .chain(self.sides.iter().map(|(target, way)| (*target, way.taken())))
+            .chain(self.body.sides().iter().map(|side| (side.target, side.way.taken())))
     }
 
     /// Where its computed end went most, with counts, most frequent first; empty for other ends.
     pub(crate) fn targets(&self) -> Vec<(GuestAddr, u32)> {
-        let mut targets = self.profile.get().map_or_else(Vec::new, |profile| profile.targets());
+        let mut targets = self.profile().map_or_else(Vec::new, IndirectProfile::targets);
         if self.indirect
             && let Some(to) = self.body.ways[0].block()
         {
@@ -192,8 +196,33 @@ impl Tier0Block {
         if self.body.ways[0].block().is_none() {
             return true; // counted by `lead`
         }
-        let count = self.profile.get_or_init(Box::default).add(target, 1);
+        let count = self.make_profile().add(target, 1);
         count / 2 > self.body.hits.load(Ordering::Relaxed).saturating_add(8)
+    }
+
+    /// Where a computed end went, if there was more than one target.
+    fn profile(&self) -> Option<&IndirectProfile> {
+        // SAFETY: null, or of the box that `make_profile` gave up, which is dropped with the block.
+        unsafe { self.profile.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The same, made if need be.
+    fn make_profile(&self) -> &IndirectProfile {
+        if let Some(profile) = self.profile() {
+            return profile;
+        }
+        let new = Box::into_raw(Box::default());
+        match self.profile.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: the box was given up for it; it is dropped with the block.
+            Ok(_) => unsafe { &*new },
+            Err(known) => {
+                // SAFETY: nobody else has seen the new box; the known one is as above.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &*known
+                }
+            }
+        }
     }
 
     /// Makes way number `index` lead to `to`.
@@ -206,9 +235,9 @@ impl Tier0Block {
             // The head counts for the target of the way, the profile for all others.
             let hits = &self.body.hits;
             if let Some(old) = way.block() {
-                self.profile.get_or_init(Box::default).add(old.head().pc, hits.load(Ordering::Relaxed));
+                self.make_profile().add(old.head().pc, hits.load(Ordering::Relaxed));
             }
-            let known = self.profile.get().map_or(0, |profile| profile.take(to.key.pc.get()));
+            let known = self.profile().map_or(0, |profile| profile.take(to.body.pc));
             hits.store(known.max(1), Ordering::Relaxed);
         }
         // SAFETY: the caller's contract.
@@ -227,10 +256,7 @@ impl Tier0Block {
 
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.body.bytes()
-            + size_of_val(&*self.record)
-            + size_of_val(&*self.sides)
-            + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
+        self.body.bytes() + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
     }
 
     /// Generation in which the bytes were last compared, and entries left.
@@ -250,28 +276,51 @@ impl Tier0Block {
 
     /// The guest instruction that the op at `index` belongs to: how many came before it in the block, and its address.
     pub(super) fn instruction_at(&self, index: usize) -> (u32, GuestAddr) {
-        let marks = self.marks();
-        let after =
-            marks.partition_point(|&[a, b, c, d, ..]| u32::from_le_bytes([a, b, c, d]) as usize <= index).max(1);
-        (after as u32 - 1, self.key.pc.offset(offset(&marks[after - 1])))
+        let before = self.marks().take_while(|(first, _)| *first as usize <= index).enumerate().last();
+        before.map_or((0, self.pc()), |(number, (_, offset))| (number as u32, self.pc().offset(offset)))
     }
 
     /// How many guest instructions of the block lie before `pc`.
     pub(super) fn instructions_before(&self, pc: GuestAddr) -> u32 {
-        self.marks().partition_point(|mark| self.key.pc.offset(offset(mark)) < pc) as u32
+        self.marks().take_while(|(_, offset)| self.pc().offset(*offset) < pc).count() as u32
     }
 }
 
-/// Bytes from the block's address to the instruction of a mark.
-fn offset(&[.., low, high]: &[u8; MARK_BYTES]) -> i64 {
-    i64::from(u16::from_le_bytes([low, high]))
+impl Drop for Tier0Block {
+    fn drop(&mut self) {
+        let profile = *self.profile.get_mut();
+        if !profile.is_null() {
+            // SAFETY: of the box that `make_profile` gave up; nobody borrows the block.
+            drop(unsafe { Box::from_raw(profile) });
+        }
+    }
+}
+
+/// Writes what is kept of a block besides what it does: for each guest instruction how many ops and bytes come between the
+/// start of the one before and its own, then the guest bytes. A mark is an instruction's first op and its offset.
+pub(super) fn put_record(record: &mut Vec<u8>, marks: &[(u32, u16)], bytes: &[u8]) {
+    record.clear();
+    let (mut before, mut start) = (0, 0);
+    for &(first, offset) in marks {
+        packed::put(record, u64::from(first - before));
+        packed::put(record, u64::from(offset - start));
+        (before, start) = (first, offset);
+    }
+    record.extend(bytes);
+}
+
+/// The next mark of a record: ops and bytes since the one before.
+fn take_mark(record: &mut &[u8]) -> (u64, u64) {
+    (packed::take(record), packed::take(record))
 }
 
 /// What lowering makes of a block.
 pub(super) struct Parts<'a> {
     /// The last is an end.
     pub(super) code: &'a [Code],
-    pub(super) marks: &'a [(u32, u16)],
+    pub(super) guest_len: u32,
+    /// As [`put_record`] writes it.
+    pub(super) record: &'a [u8],
     /// Where the end goes, at most [`END_WAYS`].
     pub(super) ends: &'a [GuestAddr],
     /// Where the side exits go.

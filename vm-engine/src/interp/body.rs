@@ -1,4 +1,5 @@
-//! [`Body`]: what every pass through a block touches, its [`Head`] and behind it its ops, in one stretch of memory.
+//! [`Body`]: what every pass through a block touches, its [`Head`] and behind it its ops, in one stretch of memory. Behind
+//! the ops is what belongs to the block and is seldom looked at: where its ways lead, and a record of its bytes.
 //!
 //! Blocks are linked by the addresses of their bodies, so that the way from the last op of one to the first of the next
 //! is one load. Links hold between blocks of one [`Tier0Cache`](super::table::Tier0Cache), which neither moves nor drops
@@ -9,10 +10,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use super::block::BlockId;
 use super::op::{Code, Cursor};
+use vm_core::GuestAddr;
 
 /// What leads to a block: nothing yet, or the body of the block. Also remembers whether it was ever wanted.
 #[derive(Debug)]
@@ -64,6 +67,13 @@ impl Way {
     }
 }
 
+/// A way out from the middle of a block.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) target: GuestAddr,
+    pub(super) way: Way,
+}
+
 /// Ways out that a block's end may have.
 pub(super) const END_WAYS: usize = 2;
 
@@ -87,6 +97,8 @@ pub(super) struct Head {
     pub(super) hits: AtomicU32,
     /// Retired: nothing leads here any more.
     dead: AtomicBool,
+    /// Number of fixed ways out at the end.
+    ends: u8,
 }
 
 // So that the ops follow without a gap, and head and first op share a line of the host's cache.
@@ -141,27 +153,53 @@ impl Head {
 /// A head and ops, of which the last is an end. Behind an op that stands for two is the second of them.
 pub(super) struct Body {
     head: NonNull<Head>,
-    len: usize,
+    ops: u32,
+    sides: u16,
+    record: u16,
 }
 
-// SAFETY: it owns what is behind the pointer, of which the head may be shared, and the ops are never written.
+/// What is behind the head of a body.
+#[derive(Clone, Copy)]
+pub(super) struct Behind<'a> {
+    /// The ops.
+    pub(super) codes: &'a [Code],
+    /// Where the ways of the end lead, at most [`END_WAYS`].
+    pub(super) ends: &'a [GuestAddr],
+    /// Where the ways out from the middle lead.
+    pub(super) sides: &'a [GuestAddr],
+    /// Bytes that mean nothing here.
+    pub(super) record: &'a [u8],
+}
+
+/// The allocation of a body, and offsets in it.
+struct Place {
+    layout: Layout,
+    ends: usize,
+    sides: usize,
+    record: usize,
+}
+
+// SAFETY: it owns what is behind the pointer, of which head and ways may be shared, and the rest is never written.
 unsafe impl Send for Body {}
 // SAFETY: as above.
 unsafe impl Sync for Body {}
 
 impl Body {
-    /// A body with the ops `codes`.
+    /// A body of a block of `guest_len` instructions at `pc`.
     ///
     /// # Panics
-    /// If the last is no end, or an op that stands for two is not before the second of them.
-    pub(super) fn new(pc: u64, guest_len: u32, codes: &[Code]) -> Self {
+    /// If the last op is no end, an op that stands for two is not before the second of them, or something is longer than
+    /// blocks of [`BlockSource`](vm_ir::BlockSource) are.
+    pub(super) fn new(pc: u64, guest_len: u32, behind: Behind<'_>) -> Self {
+        let Behind { codes, ends, sides, record } = behind;
         assert!(codes.last().is_some_and(|last| last.op().is_end()), "the last op is no end: {codes:?}");
         for pair in codes.windows(2) {
             if let Some(second) = pair[0].op().second() {
                 assert_eq!(pair[1].op(), second, "behind {:?}", pair[0]);
             }
         }
-        let layout = Self::layout(codes.len());
+        assert!(ends.len() <= END_WAYS, "an end has at most two fixed ways");
+        let short = |len: usize| u16::try_from(len).expect("a block is small");
         let value = Head {
             generation: AtomicU32::new(0),
             entries: AtomicU32::new(0),
@@ -171,22 +209,60 @@ impl Body {
             pc,
             hits: AtomicU32::new(0),
             dead: AtomicBool::new(false),
+            ends: ends.len() as u8,
         };
-        // SAFETY: the layout is that of a head, which is not empty, and as many ops; both are written before anything
-        // reads them.
+        let (ops, sides_len, record_len) = (codes.len() as u32, short(sides.len()), short(record.len()));
+        let place = Self::place(codes.len(), ends.len(), sides.len(), record.len());
+        // SAFETY: the layout is that of a head, which is not empty, and what is behind it at its offsets; all of it is
+        // written before anything reads it.
         let head = unsafe {
-            let Some(head) = NonNull::new(alloc(layout).cast::<Head>()) else { handle_alloc_error(layout) };
+            let Some(start) = NonNull::new(alloc(place.layout)) else { handle_alloc_error(place.layout) };
+            let head = start.cast::<Head>();
             head.write(value);
             head.add(1).cast::<Code>().copy_from_nonoverlapping(NonNull::from(codes).cast(), codes.len());
+            start.add(place.ends).cast::<GuestAddr>().copy_from_nonoverlapping(NonNull::from(ends).cast(), ends.len());
+            for (index, &target) in sides.iter().enumerate() {
+                start.add(place.sides).cast::<Side>().add(index).write(Side { target, way: Way::new() });
+            }
+            start.add(place.record).copy_from_nonoverlapping(NonNull::from(record).cast(), record.len());
             head
         };
-        Self { head, len: codes.len() }
+        Self { head, ops, sides: sides_len, record: record_len }
     }
 
-    fn layout(len: usize) -> Layout {
-        let ops = Layout::array::<Code>(len).expect("a slice of them exists");
-        let (both, _) = Layout::new::<Head>().extend(ops).expect("a block is small");
-        both
+    fn place(ops: usize, ends: usize, sides: usize, record: usize) -> Place {
+        let small = "a block is small";
+        let (layout, _) = Layout::new::<Head>().extend(Layout::array::<Code>(ops).expect(small)).expect(small);
+        let (layout, ends) = layout.extend(Layout::array::<GuestAddr>(ends).expect(small)).expect(small);
+        let (layout, sides) = layout.extend(Layout::array::<Side>(sides).expect(small)).expect(small);
+        let (layout, record) = layout.extend(Layout::array::<u8>(record).expect(small)).expect(small);
+        Place { layout, ends, sides, record }
+    }
+
+    /// Where the body's own parts are.
+    fn own_place(&self) -> Place {
+        Self::place(self.ops as usize, usize::from(self.ends), usize::from(self.sides), usize::from(self.record))
+    }
+
+    /// Where the ways of the end lead.
+    pub(super) fn targets(&self) -> &[GuestAddr] {
+        let start = self.head.cast::<u8>();
+        // SAFETY: `new` wrote as many there, and they are not written again.
+        unsafe { slice::from_raw_parts(start.add(self.own_place().ends).cast().as_ptr(), usize::from(self.ends)) }
+    }
+
+    /// The ways out from the middle.
+    pub(super) fn sides(&self) -> &[Side] {
+        let start = self.head.cast::<u8>();
+        // SAFETY: `new` wrote as many there; their ways are changed as atomics.
+        unsafe { slice::from_raw_parts(start.add(self.own_place().sides).cast().as_ptr(), usize::from(self.sides)) }
+    }
+
+    /// The record.
+    pub(super) fn record(&self) -> &[u8] {
+        let start = self.head.cast::<u8>();
+        // SAFETY: `new` wrote as many there, and they are not written again.
+        unsafe { slice::from_raw_parts(start.add(self.own_place().record).as_ptr(), usize::from(self.record)) }
     }
 
     /// Gives the block its number.
@@ -203,14 +279,14 @@ impl Body {
 
     /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
-        Self::layout(self.len).size()
+        self.own_place().layout.size()
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
         // SAFETY: `new` allocated it so, and nothing in it needs to be dropped.
-        unsafe { dealloc(self.head.as_ptr().cast(), Self::layout(self.len)) };
+        unsafe { dealloc(self.head.as_ptr().cast(), self.own_place().layout) };
     }
 }
 
@@ -225,7 +301,7 @@ impl Deref for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("head", &**self).field("len", &self.len).finish()
+        f.debug_struct("Body").field("head", &**self).field("ops", &self.ops).finish()
     }
 }
 
@@ -282,8 +358,12 @@ mod tests {
     use super::*;
     use crate::interp::code::Opcode;
 
+    fn of(codes: &[Code]) -> Body {
+        Body::new(0, 1, Behind { codes, ends: &[], sides: &[], record: &[] })
+    }
+
     fn empty() -> Body {
-        Body::new(0, 1, &[Code::new(Opcode::Jump, 0, 0, 0, 0)])
+        of(&[Code::new(Opcode::Jump, 0, 0, 0, 0)])
     }
 
     #[test]
@@ -319,7 +399,7 @@ mod tests {
     #[test]
     fn ops_follow_the_head() {
         let codes = [Code::new(Opcode::MoveImm, 1, 0, 0, 5), Code::new(Opcode::Jump, 0, 0, 0, 6)];
-        let body = Body::new(0, 1, &codes);
+        let body = of(&codes);
         let first = body.get().start();
         assert_eq!((first.code().op(), first.code().imm, body.get().index(first)), (Opcode::MoveImm, 5, 0));
         // SAFETY: the first op is no end.
@@ -328,15 +408,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_the_ops_is_found() {
+        let at = |numbers: &[u64]| numbers.iter().map(|&pc| GuestAddr::new(pc)).collect::<Vec<_>>();
+        let codes = [Code::new(Opcode::MoveImm, 1, 0, 0, 5), Code::new(Opcode::Jump, 0, 0, 0, 6)];
+        for (ends, sides, record) in [(0, 0, 0), (1, 0, 7), (2, 1, 8), (0, 3, 1), (2, 2, 0)] {
+            let (ends, sides) = (at(&[1, u64::MAX][..ends]), at(&[3, 4, 5][..sides]));
+            let record = &[9, 8, 7, 6, 5, 4, 3, 2][..record];
+            let body = Body::new(0, 1, Behind { codes: &codes, ends: &ends, sides: &sides, record });
+            assert_eq!((body.targets(), body.record()), (&*ends, record));
+            assert_eq!(body.sides().iter().map(|side| side.target).collect::<Vec<_>>(), sides);
+            assert!(body.sides().iter().all(|side| !side.way.taken()));
+            body.sides().iter().for_each(|side| side.way.take());
+            assert!(body.sides().iter().all(|side| side.way.taken()));
+            assert_eq!(body.bytes(), 48 + 2 * 16 + 8 * ends.len() + 16 * sides.len() + record.len());
+        }
+    }
+
+    #[test]
     #[should_panic = "behind"]
     fn an_op_for_two_is_before_the_second() {
         let two = Code::new(Opcode::MoveImmMoveImm, 1, 0, 0, 5);
-        let _ = Body::new(0, 1, &[two, Code::new(Opcode::Jump, 0, 0, 0, 0)]);
+        let _ = of(&[two, Code::new(Opcode::Jump, 0, 0, 0, 0)]);
     }
 
     #[test]
     #[should_panic = "no end"]
     fn a_body_ends() {
-        let _ = Body::new(0, 1, &[Code::new(Opcode::Move, 0, 0, 0, 0)]);
+        let _ = of(&[Code::new(Opcode::Move, 0, 0, 0, 0)]);
     }
 }

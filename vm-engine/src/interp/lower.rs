@@ -9,7 +9,7 @@ mod place;
 use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, End, Inst, Op, Order, Target, Type, Value, eval};
 
-use super::block::{Parts, Tier0Block};
+use super::block::{Parts, Tier0Block, put_record};
 use super::body::END_WAYS;
 use super::code::Opcode;
 use super::op::{Code, Generic, Reg, ZERO};
@@ -20,7 +20,9 @@ use place::{Loc, Temps, Val, is_wide};
 pub(crate) struct Lowering {
     values: Vec<Val>,
     code: Vec<Code>,
+    /// Of each guest instruction, the index of its first op and its offset in bytes.
     marks: Vec<(u32, u16)>,
+    record: Vec<u8>,
     sides: Vec<GuestAddr>,
     /// Values that are names for a slot's word, with the slot.
     aliases: Vec<(Reg, Value)>,
@@ -66,16 +68,18 @@ impl Lowering {
             | End::FlushCode { .. }
             | End::ModeChange { .. } => ([GuestAddr::new(0); 2], 0),
         };
+        put_record(&mut self.record, &self.marks, &block.bytes);
         let parts = Parts {
             code: &self.code,
-            marks: &self.marks,
+            guest_len: self.marks.len() as u32,
+            record: &self.record,
             ends: &ends[..count],
             sides: &self.sides,
             indirect: matches!(block.end, End::Indirect { .. } | End::IndirectCall { .. } | End::Return { .. }),
             spills: self.spills,
             cacheable: is_cacheable(&block.end),
         };
-        Tier0Block::new(block.key, &block.bytes, parts)
+        Tier0Block::new(block.key, parts)
     }
 
     /// Makes ops stand for themselves and the one behind them where there is such an opcode, so that as few as possible

@@ -183,7 +183,7 @@ pub(super) fn end(code: &Code, body: BodyRef<'_>, state: &mut CpuState, cx: &mut
         Opcode::Trap => {
             let kind = TrapKind::ALL[usize::from(code.d())];
             let block = cx.block(body);
-            let addr = block.ends[0];
+            let Some(addr) = block.target(0) else { unreachable!("a trap has an address") };
             cx.left += i64::from(block.guest_len() - block.instructions_before(next));
             Leave::Trap(Trap::Instruction { kind, addr })
         }

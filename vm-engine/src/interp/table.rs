@@ -119,7 +119,7 @@ impl Tier0Cache {
         let (group, index) = self.bucket(key.pc);
         let mut entry = &group.get()?[index];
         while let Some((id, block)) = self.chained(entry) {
-            if block.key == key && !block.is_dead() {
+            if block.key() == key && !block.is_dead() {
                 return Some(id);
             }
             entry = &block.next;
@@ -129,7 +129,7 @@ impl Tier0Cache {
 
     /// Takes a block out of its chain. A lookup that has come as far as this block goes on from it.
     fn unchain(&self, _: &mut Book, dead: &Tier0Block) {
-        let (group, index) = self.bucket(dead.key.pc);
+        let (group, index) = self.bucket(dead.pc());
         let Some(buckets) = group.get() else { return };
         let mut entry = &buckets[index];
         while let Some((_, block)) = self.chained(entry) {
@@ -154,13 +154,13 @@ impl Tier0Cache {
         if book.invalidations != stamp {
             return None;
         }
-        if let Some(id) = self.find(block.key) {
+        if let Some(id) = self.find(block.key()) {
             return Some(id);
         }
         let id = BlockId(self.len.load(Ordering::Relaxed));
         let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
         let chunk = chunk.get_or_init(empty);
-        let key = block.key;
+        let key = block.key();
         if let Ok(range) = GuestRange::new(key.pc, block.bytes().len() as u64) {
             for page in range.pages() {
                 book.pages.entry(page.get()).or_default().push(id);
@@ -219,7 +219,7 @@ impl Tier0Cache {
         let mut count = 0;
         for id in touched {
             let Some(block) = self.get(id) else { continue };
-            let bytes = GuestRange::new(block.key.pc, block.bytes().len() as u64);
+            let bytes = GuestRange::new(block.pc(), block.bytes().len() as u64);
             if !block.is_dead() && bytes.is_ok_and(|bytes| bytes.overlaps(range)) {
                 self.retire_locked(&mut book, id, block);
                 count += 1;
@@ -242,7 +242,7 @@ impl Tier0Cache {
         }
         for id in touched {
             if let Some(block) = self.get(id).filter(|block| !block.is_dead())
-                && !bytes_match(memory, block.key.pc, block.bytes())
+                && !bytes_match(memory, block.pc(), block.bytes())
             {
                 self.retire_locked(&mut book, id, block);
             }
@@ -271,7 +271,7 @@ impl Tier0Cache {
             }
             next = lead.next;
         }
-        if let Ok(range) = GuestRange::new(block.key.pc, block.bytes().len() as u64) {
+        if let Ok(range) = GuestRange::new(block.pc(), block.bytes().len() as u64) {
             for page in range.pages() {
                 if let Some(ids) = book.pages.get_mut(&page.get()) {
                     ids.retain(|&other| other != id);
