@@ -36,9 +36,23 @@ fn main() -> io::Result<()> {
     }
     println!("cargo::rustc-link-arg-bins=-L{}", folder.display());
     println!("cargo::rustc-link-arg-bins=-static-pie");
-    // Relocations take a bit each in place of 24 bytes that are read at every start.
-    println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    if c_library_version().is_some_and(|version| version >= PACKED_RELOCATIONS) {
+        // Relocations take a bit each in place of 24 bytes that are read at every start.
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     Ok(())
+}
+
+/// The first version of the GNU C library whose start code understands packed relocations. Linkers of older systems make
+/// them all the same.
+const PACKED_RELOCATIONS: (u32, u32) = (2, 36);
+
+/// The version of the C library, as `getconf(1)` says it.
+fn c_library_version() -> Option<(u32, u32)> {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Where the C compiler finds a library; `None` if it does not.
