@@ -36,13 +36,13 @@ static void times(void) {
     CHECK(FAILS(futex(&word, FUTEX_WAIT_PRIVATE, 1, &zero, NULL, 0), ETIMEDOUT));
     CHECK(FAILS(futex(&word, FUTEX_WAIT_PRIVATE, 1, &wrong, NULL, 0), EINVAL));
     CHECK(FAILS(futex(&word, FUTEX_WAIT_PRIVATE, 1, &negative, NULL, 0), EINVAL));
-    struct timespec at = after_ms(CLOCK_MONOTONIC, 20);
     before = milliseconds();
+    struct timespec at = after_ms(CLOCK_MONOTONIC, 20);
     CHECK(FAILS(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 1, &at, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT));
     CHECK(milliseconds() - before >= 19);
     CHECK(FAILS(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 1, &little, NULL, 1), ETIMEDOUT)); /* long past */
-    at = after_ms(CLOCK_REALTIME, 20);
     before = milliseconds();
+    at = after_ms(CLOCK_REALTIME, 20);
     int real = FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME;
     CHECK(FAILS(futex(&word, real, 1, &at, NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT));
     CHECK(milliseconds() - before >= 15);
