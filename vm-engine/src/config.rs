@@ -85,8 +85,8 @@ pub struct Config {
     /// compiler. Where the host has none, or memory is not reached in place, it is eight times as many.
     /// Default 500. 0 is taken as 1.
     pub hot_threshold: u32,
-    /// Entries of baseline code, rounds of its loops included, from which it is worth compiling with the optimising
-    /// compiler. Default 50 000. 0 is taken as 1.
+    /// Guest instructions that a block of baseline code executes, rounds of loops included, before it is worth compiling
+    /// with the optimising compiler. Default 1.5 million. 0 is taken as 1.
     pub optimise_threshold: u32,
     /// Executed guest instructions, all vCPUs together, after which counts are halved. Default 50 million; 0 is
     /// taken as 1.
@@ -120,7 +120,7 @@ impl Default for Config {
             compile_threads: 1,
             deterministic: false,
             hot_threshold: 500,
-            optimise_threshold: 50_000,
+            optimise_threshold: 1_500_000,
             epoch_instructions: 50_000_000,
             queue_capacity: 64,
             region_instructions: 1000,

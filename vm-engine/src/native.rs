@@ -87,11 +87,13 @@ impl Native {
     /// For baseline code at `key` that was entered often: better code, if there is any by now. Otherwise it is asked for,
     /// and `counter` lets the code go on for a while.
     pub(crate) fn improve(&self, engine: &Engine, key: BlockKey, counter: u32) -> Option<CodePtr> {
-        let threshold = u64::from(engine.config.optimise_threshold.max(1));
         let found = self.cache.improved(key);
         if found.is_none() {
-            self.ask(engine, Request { key, tier: CompiledTier::Two, heat: threshold });
-            self.cache.arm(counter..counter + 1, threshold / 8);
+            let guest_len = engine.block_profile(key).map_or(1, |profile| profile.guest_len);
+            let entries = entries_before_optimising(engine, guest_len as usize);
+            let heat = u64::from(engine.config.optimise_threshold);
+            self.ask(engine, Request { key, tier: CompiledTier::Two, heat });
+            self.cache.arm(counter..counter + 1, std::iter::once(entries / 8));
         }
         found
     }
@@ -199,11 +201,11 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
     let (links, counters) = (plan.links().len(), plan.counters());
     cache.allocate_links(&mut ticket, links, plan.options.count, counters).map_err(|_| Failure::NotNow)?;
-    let entries = match engine.config.tier {
-        TierPolicy::Auto => u64::from(engine.config.optimise_threshold.max(1)),
+    let entries = plan.blocks.iter().map(|here| match engine.config.tier {
+        TierPolicy::Auto => entries_before_optimising(engine, here.block.guest_len()),
         // There is nothing better to ask for.
         TierPolicy::Interpret | TierPolicy::Compile | TierPolicy::Baseline => i64::MAX as u64,
-    };
+    });
     cache.arm(ticket.entry_counters(), entries);
     let shown = ShownOnPanic { plan: &plan };
     disturb::dawdle(engine, request.key);
@@ -219,6 +221,11 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
             Err(Failure::Never)
         }
     }
+}
+
+/// How often a block of baseline code is entered before it is worth compiling with the optimising compiler.
+fn entries_before_optimising(engine: &Engine, guest_len: usize) -> u64 {
+    (u64::from(engine.config.optimise_threshold) / guest_len.max(1) as u64).max(1)
 }
 
 /// Prints the plan of a region in whose compilation we panic: enough to do it again.

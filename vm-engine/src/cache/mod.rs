@@ -324,10 +324,10 @@ impl TieredCodeCache {
         Ok(())
     }
 
-    /// Lets blocks of baseline code be entered `entries` times before they ask for better code.
-    pub(crate) fn arm(&self, counters: Range<u32>, entries: u64) {
+    /// Lets each block of baseline code be entered as many times as `entries` says before it asks for better code.
+    pub(crate) fn arm(&self, counters: Range<u32>, entries: impl Iterator<Item = u64>) {
         let inner = self.lock();
-        counters.for_each(|counter| inner.links.arm(counter, entries));
+        counters.zip(entries).for_each(|(counter, entries)| inner.links.arm(counter, entries));
     }
 
     /// The code for `key`, if it is not baseline code. A reader may run it until its next safepoint.
