@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::{process, thread};
 
 use vm_core::BlockKey;
 
@@ -63,6 +63,9 @@ const MAX_HOPELESS: usize = 4096;
 
 #[derive(Default)]
 struct Queue {
+    /// The process that the threads belong to. Others that share its memory start none: those would end with them, in the
+    /// middle of something.
+    owner: u32,
     waiting: HashMap<BlockKey, Request>,
     /// Being compiled now.
     working: Vec<BlockKey>,
@@ -101,7 +104,7 @@ impl Pool {
         worker: Box<dyn Fn() -> Worker + Send + Sync>,
     ) -> Self {
         let (wake, idle) = (Condvar::new(), Condvar::new());
-        let queue = Mutex::new(Queue::default());
+        let queue = Mutex::new(Queue { owner: process::id(), ..Queue::default() });
         Self { shared: Arc::new(Shared { queue, wake, idle, cache, worker, capacity, max_threads }) }
     }
 
@@ -117,13 +120,13 @@ impl Pool {
         if let Some(known) = queue.waiting.get_mut(&request.key) {
             known.heat = known.heat.max(request.heat);
             known.tier = known.tier.max(request.tier);
-            return Accepted::Queued;
-        }
-        if queue.waiting.len() >= self.shared.capacity {
+        } else if queue.waiting.len() >= self.shared.capacity {
             return Accepted::Full;
+        } else {
+            queue.waiting.insert(request.key, request);
         }
-        queue.waiting.insert(request.key, request);
-        if queue.threads <= queue.busy && queue.threads < self.shared.max_threads {
+        let few = queue.threads <= queue.busy && queue.threads < self.shared.max_threads;
+        if few && queue.owner == process::id() {
             queue.threads += 1;
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("tradux-compile".to_owned());
@@ -199,6 +202,7 @@ impl Parked<'_> {
     /// To be called in the child of a fork, where the compile threads do not exist: new ones start when needed.
     pub(crate) fn in_child(&mut self) {
         if let Some(queue) = &mut self.queue {
+            queue.owner = process::id();
             queue.threads = 0;
             queue.busy = 0;
             queue.working.clear();

@@ -86,6 +86,18 @@ fn requests_are_compiled_and_published() {
 }
 
 #[test]
+fn a_process_that_shares_the_pool_starts_no_thread() {
+    let Setup { cache, pool, workers, .. } = setup(100);
+    let owner = std::mem::replace(&mut pool.shared.lock().owner, 0);
+    assert_eq!(pool.request(request(2, 1)), Accepted::Queued);
+    assert_eq!((pool.shared.lock().threads, pool.waiting()), (0, 1));
+    pool.shared.lock().owner = owner;
+    assert_eq!(pool.request(request(2, 1)), Accepted::Queued);
+    pool.drain();
+    assert_eq!((cache.len(), workers.load(Ordering::Relaxed)), (1, 1));
+}
+
+#[test]
 fn the_queue_is_bounded_and_takes_the_hottest_first() {
     let Setup { pool, order, .. } = setup(3);
     // Parked by hand: a guard would keep the queue locked.
