@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr::{NonNull, null};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -245,10 +245,15 @@ const SHARING_STACK: usize = 1 << 20;
 /// What a process that shares this one's memory runs on: the thread-local storage of a host thread that waits for
 /// the process to leave that memory, and a stack.
 struct Lodging {
-    /// Cleared by the kernel when the process has left this one's memory.
-    occupied: AtomicI32,
+    /// [`PREPARED`], then [`OCCUPIED`]; 0 when the process has left this one's memory, as the kernel says.
+    state: AtomicI32,
+    /// The thread's pointer to its storage, once it does not use that any more.
+    storage: AtomicU64,
     stack: Box<[u8]>,
 }
+
+const PREPARED: i32 = 2;
+const OCCUPIED: i32 = 1;
 
 /// Runs `run` in a new process that shares this one's memory until it ends or runs another program. Returns its number.
 ///
@@ -258,54 +263,57 @@ struct Lodging {
 /// # Errors
 /// `EAGAIN` if the host has no room for a thread, and the kernel's error number.
 pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send + 'static) -> Result<i32, Errno> {
-    let (tell, told) = mpsc::sync_channel(1);
-    let (start, started) = mpsc::sync_channel::<bool>(1);
-    let lodging = Arc::new(Lodging { occupied: AtomicI32::new(1), stack: vec![0; SHARING_STACK].into_boxed_slice() });
+    let lodging = Arc::new(Lodging {
+        state: AtomicI32::new(PREPARED),
+        storage: AtomicU64::new(0),
+        stack: vec![0; SHARING_STACK].into_boxed_slice(),
+    });
     let kept = Arc::clone(&lodging);
     // Dropped by the waiting thread when the process has left: the process itself never returns from it.
     let mut run: Box<Run> = Box::new(Box::new(run));
     let address = std::ptr::from_mut(&mut *run) as usize;
     let host = threads::spawn(thread::Builder::new(), move || {
-        let _ = tell.send(thread_pointer());
-        if started.recv() == Ok(true) {
-            kept.wait_until_left();
-        }
+        kept.lend();
         drop(run);
     });
     host.map_err(|_| Errno::EAGAIN)?;
-    let pointer = told.recv().map_err(|_| Errno::EAGAIN)?;
-    // The thread waits by now or soon, without touching its storage again before the process has left.
-    let _ = start.send(true);
+    lodging.wait_while(PREPARED);
+    let pointer = lodging.storage.load(Ordering::Relaxed);
     let top = lodging.stack.as_ptr() as usize + lodging.stack.len();
     let flags = flags | (libc::CLONE_VM | libc::CLONE_SETTLS | libc::CLONE_CHILD_CLEARTID) as u64;
     // SAFETY:
     // - the stack and the word are in `lodging`, which the waiting thread keeps until the kernel has cleared the word;
     // - the storage is that thread's, which does nothing but wait meanwhile;
     // - `address` is the box of `run`, which that thread keeps too, and which nobody else uses.
-    let pid = unsafe { tradux_clone(flags, top as u64, lodging.occupied.as_ptr(), pointer, address as u64) };
+    let pid = unsafe { tradux_clone(flags, top as u64, lodging.state.as_ptr(), pointer, address as u64) };
     if pid < 0 {
-        lodging.occupied.store(0, Ordering::Release);
-        lodging.wake();
+        lodging.set(0);
         return Err(Errno::new(-pid as i32));
     }
     Ok(pid as i32)
 }
 
 impl Lodging {
-    fn wait_until_left(&self) {
-        loop {
-            let now = self.occupied.load(Ordering::Acquire);
-            if now == 0 {
-                return;
-            }
-            // SAFETY: waits on a word that lives as long as this; the kernel's own wake-up is not a private one.
-            unsafe { libc::syscall(libc::SYS_futex, self.occupied.as_ptr(), libc::FUTEX_WAIT, now, null::<u64>()) };
-        }
+    /// Lends the calling thread's storage until the process has left. Nothing in here uses it: the process may begin as soon
+    /// as the state says so, whenever this thread gets to run again. (A failing system call writes its error number there:
+    /// waiting fails only when the process has left.)
+    fn lend(&self) {
+        self.storage.store(thread_pointer(), Ordering::Relaxed);
+        self.set(OCCUPIED);
+        self.wait_while(OCCUPIED);
     }
 
-    fn wake(&self) {
+    fn set(&self, state: i32) {
+        self.state.store(state, Ordering::Release);
         // SAFETY: wakes whoever waits on a word of ours.
-        unsafe { libc::syscall(libc::SYS_futex, self.occupied.as_ptr(), libc::FUTEX_WAKE, 1) };
+        unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAKE, 1) };
+    }
+
+    fn wait_while(&self, state: i32) {
+        while self.state.load(Ordering::Acquire) == state {
+            // SAFETY: waits on a word that lives as long as this; the kernel's own wake-up is not a private one.
+            unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAIT, state, null::<u64>()) };
+        }
     }
 }
 

@@ -47,6 +47,7 @@ system! {
     "robust_mutex", not_qemu: "qemu-user has no robust futex lists";
     "pi_mutex", not_qemu: "qemu-user has no robust futex lists";
     "vfork_shares", not_qemu: NO_SHARED_MEMORY;
+    "vfork_storm", not_qemu: NO_SHARED_MEMORY;
     "clone_process", not_qemu: NO_SHARED_MEMORY;
     "clone_flags", not_qemu: "qemu-user refuses clone with flags that a fork has not";
     // Signals.
