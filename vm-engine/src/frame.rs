@@ -30,8 +30,8 @@ pub(crate) enum ExitCode {
     Flush = 5,
     /// A guest access faulted, as [`FrameBody::note_fault`] says.
     Fault = 6,
-    /// An access was stepped over because it faulted. The state is as before the group of accesses it is in, and the
-    /// interpreter is to run into the fault; what the host's floating-point status was is in `stepped_over`.
+    /// An access was stepped over because it faulted. The state is as before it, or before loads that come before it, and
+    /// the interpreter is to run into the fault; the flags of that moment are in `stepped_over`.
     Replay = 7,
 }
 

@@ -627,7 +627,7 @@ pub(crate) fn set_modes() -> Option<u32> {
 #[inline]
 pub(crate) fn restore_modes(modes: Option<u32>) {
     if let Some(status) = modes {
-        host::set_status(status);
+        restore(status);
     }
 }
 
@@ -671,8 +671,8 @@ pub(crate) static FLAGS: [u8; RAISED as usize + 1] = {
     flags
 };
 
-/// Gives the host's status register the value back that it had while the guest ran.
-#[cfg(feature = "jit")]
+/// Gives the host's status register back a value that it had before.
+#[inline]
 pub(crate) fn restore(status: u32) {
     host::set_status(status);
 }

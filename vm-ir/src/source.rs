@@ -35,6 +35,8 @@ pub struct SlotInfo {
 /// Translation is a pure function of bytes, key and the source's own options, and it is total: unreadable or unknown
 /// bytes give a block that ends in a trap.
 ///
+/// A block has at most 8192 guest bytes and as many ops; an engine may panic on longer ones.
+///
 /// Guest memory may change meanwhile. Each byte is read once, so that [`Block::bytes`] are those of which the block was
 /// made: it is by comparing them with memory that the engine finds out whether a block is still right.
 pub trait BlockSource: Send + Sync {

@@ -595,6 +595,7 @@ fn fault_segment(code: CodePtr, made: &CompiledRegion) -> segments::Segment {
         start: code.address() as usize,
         end: code.address() as usize + made.code.len(),
         pcs: PcMap::new(&made.pcs),
+        // A compare-and-swap is one host instruction, which the host itself takes for a write.
         atomics: made.atomics.clone(),
         steps_over: made.steps_over.as_slice().into(),
         exit: fault_exit() as usize,

@@ -180,7 +180,9 @@ pub(crate) struct Registered(Arc<Segment>);
 impl Registered {
     /// Bytes that are kept of it beside the segment itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of::<Segment>() + size_of::<Arc<Segment>>() + self.0.pcs.heap_bytes() + size_of_val(&*self.0.atomics)
+        let Segment { pcs, atomics, steps_over, .. } = &*self.0;
+        let lists = size_of_val(&**atomics) + size_of_val(&**steps_over);
+        size_of::<Segment>() + size_of::<Arc<Segment>>() + pcs.heap_bytes() + lists
     }
 }
 

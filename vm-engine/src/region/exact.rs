@@ -72,7 +72,7 @@ const TEST: usize = 2;
 
 /// Whether the tests behind the groups of `block` cost less than storing what is dirty at each of its accesses.
 fn replay_is_cheaper(block: &Block) -> bool {
-    TEST * groups(block) < STORE * stores(block)
+    TEST * groups(block) < stores(block)
 }
 
 fn groups(block: &Block) -> usize {
@@ -94,7 +94,8 @@ fn groups(block: &Block) -> usize {
     count
 }
 
-/// The cost of storing what `block` has made dirty at each of its accesses, if it runs again and again.
+/// The cost of storing what `block` has made dirty at each of its accesses, if it runs again and again: what is dirty at its
+/// first access is what the round before left.
 fn stores(block: &Block) -> usize {
     let (mut dirty, mut raw) = (SlotSet::default(), SlotSet::default());
     let mut cost = 0;

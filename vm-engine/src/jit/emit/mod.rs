@@ -15,12 +15,12 @@ mod vector;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use vm_core::{CpuState, GuestAddr, SLOT_COUNT, Slot};
-use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
+use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
 
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
 use crate::jit::runtime::Function;
-use crate::region::{AtFaults, RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
+use crate::region::{AtFaults, Part, RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
 
 /// What the target can do that emission depends on.
 #[derive(Clone, Copy, Debug)]
@@ -92,21 +92,6 @@ struct Use {
     escapes: bool,
     /// Something may look at the floating-point flags, or leave the region, between the value and a use.
     overtaken: bool,
-}
-
-/// Whether an op of this effect reads or writes the floating-point flags, or may leave with them.
-fn looks_at_flags(effect: Effect) -> bool {
-    match effect {
-        Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Orders => false,
-        Effect::ReadsFpFlags
-        | Effect::WritesFpFlags
-        | Effect::WritesMode
-        | Effect::Reads
-        | Effect::Writes
-        | Effect::ReadsWrites
-        | Effect::Calls
-        | Effect::Leaves => true,
-    }
 }
 
 struct Emitter<'a, 'b> {
@@ -409,7 +394,8 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 found.escapes |= inst.op == Op::Set || (arg.index() as u32) < first;
                 found.overtaken |= arg.index() < last_look;
             }
-            if looks_at_flags(inst.op.info().effect) {
+            // Whatever has a part in groups of accesses looks at the flags, or may leave with them.
+            if Part::of(inst.op) != Part::None {
                 last_look = at;
             }
         }
