@@ -105,7 +105,7 @@ impl Native {
         }
         match self.pool.request(request) {
             Accepted::Queued | Accepted::Full => {
-                engine.detector.set_queue(self.pool.waiting(), engine.config.queue_capacity);
+                engine.detector.set_queue(self.pool.backlog(), engine.config.queue_capacity);
             }
             Accepted::Hopeless => {}
         }

@@ -1,7 +1,11 @@
 //! Background compile threads and the bounded queue before them.
 //!
-//! Threads start with the first request and take the cheapest tier first, in it the hottest entry. They hold no lock while they work, and they
-//! can be parked between two regions, which is how a process that is compiling forks.
+//! Threads start with the first request and take the cheapest tier first, in it the hottest entry. They hold no lock while
+//! they work, and they can be parked between two regions, which is how a process that is compiling forks.
+//!
+//! To wake a thread costs the guest about as much as to interpret the hot block for a while longer, and what is compiled
+//! together is also sealed together. A sleeping thread is therefore woken only for a number of requests, for one that is
+//! repeated, as those of a hot loop soon are, or for better code of a block, which is rare.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -58,6 +62,9 @@ pub(crate) enum Accepted {
 /// Most regions that are sealed in one piece of memory.
 const BATCH: usize = 16;
 
+/// Requests for which a sleeping thread is woken although none of them is repeated.
+const CROWD: usize = 8;
+
 /// Most entries remembered as hopeless. One more, and all are forgotten: each may then fail once again.
 const MAX_HOPELESS: usize = 4096;
 
@@ -73,6 +80,8 @@ struct Queue {
     hopeless: HashSet<BlockKey>,
     threads: usize,
     busy: usize,
+    /// Threads that wait for work and are not being woken.
+    asleep: usize,
     parked: bool,
     stop: bool,
 }
@@ -117,6 +126,7 @@ impl Pool {
         if queue.working.contains(&request.key) {
             return Accepted::Queued;
         }
+        let repeated = queue.waiting.contains_key(&request.key);
         if let Some(known) = queue.waiting.get_mut(&request.key) {
             known.heat = known.heat.max(request.heat);
             known.tier = known.tier.max(request.tier);
@@ -136,14 +146,19 @@ impl Pool {
                 queue.threads -= 1;
             }
         }
-        drop(queue);
-        self.shared.wake.notify_one();
+        let urgent =
+            repeated || request.tier == CompiledTier::Two || queue.waiting.len() >= CROWD.min(self.shared.capacity);
+        if urgent && queue.asleep > 0 {
+            queue.asleep -= 1;
+            drop(queue);
+            self.shared.wake.notify_one();
+        }
         Accepted::Queued
     }
 
-    /// Number of requests waiting.
-    pub(crate) fn waiting(&self) -> usize {
-        self.shared.lock().waiting.len()
+    /// Number of requests that wait for a thread, and not for company.
+    pub(crate) fn backlog(&self) -> usize {
+        self.shared.lock().waiting.len().saturating_sub(CROWD)
     }
 
     /// Whether `key` could not be compiled.
@@ -166,6 +181,7 @@ impl Pool {
     #[cfg(test)]
     pub(crate) fn drain(&self) {
         let mut queue = self.shared.lock();
+        self.shared.wake_all(&mut queue);
         while queue.threads > 0 && (queue.busy > 0 || !queue.waiting.is_empty()) {
             queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -187,8 +203,7 @@ impl Drop for Pool {
         let mut queue = self.shared.lock();
         queue.stop = true;
         queue.waiting.clear();
-        drop(queue);
-        self.shared.wake.notify_all();
+        self.shared.wake_all(&mut queue);
     }
 }
 
@@ -205,6 +220,7 @@ impl Parked<'_> {
             queue.owner = process::id();
             queue.threads = 0;
             queue.busy = 0;
+            queue.asleep = 0;
             queue.working.clear();
         }
     }
@@ -214,8 +230,8 @@ impl Drop for Parked<'_> {
     fn drop(&mut self) {
         if let Some(mut queue) = self.queue.take() {
             queue.parked = false;
+            self.pool.shared.wake_all(&mut queue);
         }
-        self.pool.shared.wake.notify_all();
     }
 }
 
@@ -239,6 +255,11 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wake_all(&self, queue: &mut Queue) {
+        queue.asleep = 0;
+        self.wake.notify_all();
+    }
+
     /// The life of a compile thread.
     fn work(&self) {
         let mut worker = (self.worker)();
@@ -247,6 +268,7 @@ impl Shared {
         while !queue.stop {
             let hottest = queue.waiting.values().max_by_key(|request| (Reverse(request.tier), request.heat)).copied();
             let Some(request) = hottest.filter(|_| !queue.parked) else {
+                queue.asleep += 1;
                 queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };

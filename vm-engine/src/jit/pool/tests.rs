@@ -82,7 +82,7 @@ fn requests_are_compiled_and_published() {
     }
     pool.drain();
     assert_eq!(cache.len(), 49);
-    assert_eq!(pool.waiting(), 0);
+    assert_eq!(pool.shared.lock().waiting.len(), 0);
 }
 
 #[test]
@@ -90,12 +90,40 @@ fn a_process_that_shares_the_pool_starts_no_thread() {
     let Setup { cache, pool, workers, .. } = setup(100);
     let owner = std::mem::replace(&mut pool.shared.lock().owner, 0);
     assert_eq!(pool.request(request(2, 1)), Accepted::Queued);
-    assert_eq!(pool.waiting(), 1);
+    assert_eq!(pool.shared.lock().waiting.len(), 1);
     assert_eq!(pool.shared.lock().threads, 0);
     pool.shared.lock().owner = owner;
     assert_eq!(pool.request(request(2, 1)), Accepted::Queued);
     pool.drain();
     assert_eq!((cache.len(), workers.load(Ordering::Relaxed)), (1, 1));
+}
+
+#[test]
+fn a_thread_sleeps_on_for_single_requests() {
+    let Setup { cache, pool, .. } = setup(100);
+    let asleep = || pool.shared.lock().asleep;
+    let wait_for_sleep = || {
+        while asleep() == 0 {
+            std::thread::yield_now();
+        }
+    };
+    pool.request(request(2, 1));
+    wait_for_sleep();
+    for pc in (1..CROWD as u64).map(|n| 2 + 2 * n) {
+        assert_eq!((pool.request(request(pc, 1)), asleep(), pool.backlog()), (Accepted::Queued, 1, 0));
+    }
+    assert_eq!(cache.len(), 1);
+    pool.request(request(4, 1));
+    wait_for_sleep();
+    assert_eq!(cache.len(), CROWD, "a repeated request is urgent, and the others are made with it");
+    for pc in (0..CROWD as u64).map(|n| 100 + 2 * n) {
+        pool.request(request(pc, 1));
+    }
+    wait_for_sleep();
+    assert_eq!(cache.len(), 2 * CROWD, "so are many");
+    pool.request(Request { tier: CompiledTier::Two, ..request(200, 1) });
+    wait_for_sleep();
+    assert_eq!(cache.len(), 2 * CROWD + 1);
 }
 
 #[test]
