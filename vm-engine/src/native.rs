@@ -91,9 +91,15 @@ impl Native {
         if found.is_none() {
             let guest_len = engine.block_profile(key).map_or(1, |profile| profile.guest_len);
             let entries = entries_before_optimising(engine, guest_len as usize);
-            let heat = u64::from(engine.config.optimise_threshold);
-            self.ask(engine, Request { key, tier: CompiledTier::Two, heat });
-            self.cache.arm(counter..counter + 1, std::iter::once(entries / 8));
+            let again = if self.cache.can_wait(key) {
+                self.cache.put_off(key);
+                entries
+            } else {
+                let heat = u64::from(engine.config.optimise_threshold);
+                self.ask(engine, Request { key, tier: CompiledTier::Two, heat });
+                entries / 8
+            };
+            self.cache.arm(counter..counter + 1, std::iter::once(again));
         }
         found
     }
@@ -192,6 +198,9 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let profile = EngineProfile { engine, cache, request, is_baseline };
     if is_baseline && cache.holds(request.key) {
         return Err(Failure::NotNow); // part of another region by now
+    }
+    if request.tier == CompiledTier::Two && cache.can_wait(request.key) {
+        return Err(Failure::NotNow); // so it is, and put off when it is asked for again
     }
     let most = engine.config.region_instructions;
     let max_guest_len = match request.tier {

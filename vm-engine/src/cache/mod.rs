@@ -79,6 +79,8 @@ struct Entry {
     counts: bool,
     /// Entries from the run loop.
     entries: AtomicU32,
+    /// Better code for this key was put off once, since other better code had the block inside.
+    put_off: AtomicBool,
 }
 
 impl Region {
@@ -335,6 +337,29 @@ impl TieredCodeCache {
         self.table.pin().get(&key).filter(|entry| !entry.counts).map(|entry| entry.code)
     }
 
+    /// Whether optimised code for `key` can wait: other such code has the block inside, and if the program comes here by
+    /// way of that one, the block is not entered as it was before. What was put off once can not wait again.
+    pub(crate) fn can_wait(&self, key: BlockKey) -> bool {
+        let Ok(range) = GuestRange::new(key.pc, 1) else { return false };
+        if self.table.pin().get(&key).is_none_or(|entry| entry.put_off.load(Ordering::Relaxed)) {
+            return false;
+        }
+        let inner = self.lock();
+        let within = |region: &Region| {
+            region.tier == CompiledTier::Two
+                && region.key.mode == key.mode
+                && region.sources.iter().any(|source| source.pc == key.pc)
+        };
+        inner.by_page.in_range(range).any(|id| inner.regions.get(&id).is_some_and(within))
+    }
+
+    /// Notes that optimised code for `key` was put off.
+    pub(crate) fn put_off(&self, key: BlockKey) {
+        if let Some(entry) = self.table.pin().get(&key) {
+            entry.put_off.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Whether there is code for `key`.
     pub(crate) fn holds(&self, key: BlockKey) -> bool {
         self.table.pin().contains_key(&key)
@@ -407,6 +432,7 @@ impl TieredCodeCache {
                 used: AtomicBool::new(true),
                 counts: made.counts,
                 entries: AtomicU32::new(0),
+                put_off: AtomicBool::new(false),
             };
             let old = pin.insert(region.key, entry(code)).map(|old| old.id);
             for (key, offset) in &made.entries {

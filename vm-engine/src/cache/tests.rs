@@ -146,6 +146,25 @@ fn a_better_region_replaces_the_old_one() {
 }
 
 #[test]
+fn better_code_waits_once_where_other_better_code_has_the_block() {
+    let cache = cache(1 << 20);
+    let block = |pc| {
+        let mut ir = IrBuilder::new(key(pc));
+        ir.mark(0, 4);
+        ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0])
+    };
+    cache.publish(vec![region(&cache, 0x1004, 16, &[]), region(&cache, 0x1008, 16, &[])]).unwrap();
+    assert!(!cache.can_wait(key(0x1004)));
+    let (ticket, mut around) = region(&cache, 0x1000, 16, &[]);
+    around.tier = CompiledTier::Two;
+    around.sources = Sources::of([block(0x1000), block(0x1004)].iter());
+    cache.publish(vec![(ticket, around)]).unwrap();
+    assert_eq!([0x1004, 0x1008, 0x100c].map(|pc| cache.can_wait(key(pc))), [true, false, false]);
+    cache.put_off(key(0x1004));
+    assert!(!cache.can_wait(key(0x1004)));
+}
+
+#[test]
 fn revalidation_believes_bytes_only() {
     let memory = memory();
     let cache = cache_of(1 << 20, &memory);

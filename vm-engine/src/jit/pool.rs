@@ -283,7 +283,13 @@ impl Shared {
                 Ok(made) => batch.push(made),
                 Err(failure) => queue.note(request.key, failure),
             }
-            if batch.len() >= BATCH || queue.waiting.is_empty() || queue.parked || queue.stop {
+            // Others that wait may be part of an optimised region.
+            if batch.len() >= BATCH
+                || request.tier == CompiledTier::Two
+                || queue.waiting.is_empty()
+                || queue.parked
+                || queue.stop
+            {
                 drop(queue);
                 // A host without memory for code leaves the guest interpreted.
                 let _ = self.cache.publish(std::mem::take(&mut batch));
