@@ -87,7 +87,7 @@ impl Native {
     /// For baseline code at `key` that was entered often: better code, if there is any by now. Otherwise it is asked for,
     /// and `counter` lets the code go on for a while.
     pub(crate) fn improve(&self, engine: &Engine, key: BlockKey, counter: u32) -> Option<CodePtr> {
-        let found = self.cache.improved(key);
+        let found = self.cache.improved(key, counter);
         if found.is_none() {
             let guest_len = engine.block_profile(key).map_or(1, |profile| profile.guest_len);
             let entries = entries_before_optimising(engine, guest_len as usize);

@@ -1,5 +1,6 @@
 //! Links: the words through which the direct exits of regions jump, and who jumps to whom.
-//! A region of baseline code has one word more, in which it counts down how often it is entered.
+//! A region of baseline code has one word more for each block, in which it counts down how often that is entered; used
+//! up, it may lead to better code.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -51,8 +52,10 @@ pub(crate) struct Links {
     vacant: Vec<u32>,
     /// Runs of numbers given back: length in groups, then the first numbers.
     free: HashMap<usize, Vec<u32>, RandomState>,
-    /// Links that lead to a region.
+    /// Links and counters that lead to a region.
     incoming: HashMap<RegionId, Vec<u32>, RandomState>,
+    /// Counters, used up, that lead to a region.
+    redirected: HashMap<u32, RegionId, RandomState>,
 }
 
 /// No more links can be made until code is evicted.
@@ -73,6 +76,7 @@ impl Links {
             vacant: Vec::new(),
             free: HashMap::default(),
             incoming: HashMap::default(),
+            redirected: HashMap::default(),
         }
     }
 
@@ -109,6 +113,15 @@ impl Links {
         self.table.entries()[number as usize].store(value, Ordering::Relaxed);
     }
 
+    /// Makes a counter that is used up lead to the code of `region`.
+    pub(crate) fn redirect(&mut self, number: u32, region: RegionId, code: CodePtr) {
+        if let Some(old) = self.redirected.insert(number, region) {
+            self.forget_incoming(old, number);
+        }
+        self.incoming.entry(region).or_default().push(number);
+        self.arm(number, code.address().wrapping_neg());
+    }
+
     /// Makes the word of a number that is no link a counter, from zero.
     pub(crate) fn start_counter(&self, number: u32) {
         self.table.entries()[number as usize].store(0, Ordering::Release);
@@ -127,6 +140,11 @@ impl Links {
 
     /// Gives numbers back. Nobody may be running code that uses them.
     pub(crate) fn release(&mut self, first: u32, count: usize) {
+        for number in first..first + count as u32 {
+            if let Some(to) = self.redirected.remove(&number) {
+                self.forget_incoming(to, number);
+            }
+        }
         if count > 0 {
             let (group, groups) = (first as usize / GROUP, count.div_ceil(GROUP));
             if let Some(exits) = self.exits.get_mut(self.groups[group] as usize) {
@@ -173,9 +191,13 @@ impl Links {
         self.table.entries()[number as usize].store(code.address(), Ordering::Release);
     }
 
-    /// Makes every link to `region` leave by the stub again.
+    /// Makes every link to `region` leave by the stub again, and counters ask for code.
     pub(crate) fn unlink_incoming(&mut self, region: RegionId) {
         for number in self.incoming.remove(&region).unwrap_or_default() {
+            if self.redirected.remove(&number).is_some() {
+                self.arm(number, 0);
+                continue;
+            }
             self.table.entries()[number as usize].store(self.stub.address(), Ordering::Release);
             if let Some((link, _)) = self.get_mut(number) {
                 link.to = 0;
@@ -234,6 +256,27 @@ mod tests {
         assert_eq!(links.word(first), 0x80);
         links.unlink_incoming(8);
         assert_eq!(links.word(first), STUB.address());
+    }
+
+    #[test]
+    fn counters_lead_to_better_code_while_there_is_some() {
+        let mut links = Links::new(LinkTable::reserve(16).unwrap(), STUB);
+        let first = links.allocate(3).unwrap();
+        links.claim(first, &[key(0x100)]);
+        links.arm(first + 1, 5);
+        links.redirect(first + 1, 7, CodePtr::new(0x70));
+        links.redirect(first + 2, 7, CodePtr::new(0x70));
+        links.redirect(first + 2, 8, CodePtr::new(0x80));
+        assert_eq!([links.word(first + 1), links.word(first + 2)], [0x70_u64, 0x80].map(u64::wrapping_neg));
+        links.unlink_incoming(7);
+        assert_eq!([links.word(first + 1), links.word(first + 2)], [0, 0x80_u64.wrapping_neg()]);
+        // The next one to have the number does not follow.
+        links.release(first, 3);
+        let again = links.allocate(3).unwrap();
+        links.claim(again, &[key(0x100); 3]);
+        links.unlink_incoming(8);
+        assert_eq!((again, links.word(again + 2)), (first, STUB.address()));
+        assert!(links.redirected.is_empty());
     }
 
     #[test]

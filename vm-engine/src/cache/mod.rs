@@ -332,9 +332,16 @@ impl TieredCodeCache {
         counters.zip(entries).for_each(|(counter, entries)| inner.links.arm(counter, entries));
     }
 
-    /// The code for `key`, if it is not baseline code. A reader may run it until its next safepoint.
-    pub(crate) fn improved(&self, key: BlockKey) -> Option<CodePtr> {
-        self.table.pin().get(&key).filter(|entry| !entry.counts).map(|entry| entry.code)
+    /// The code for `key`, if it is not baseline code, to which the used-up `counter` of code that the caller runs leads
+    /// from now on. A reader may run it until its next safepoint.
+    pub(crate) fn improved(&self, key: BlockKey, counter: u32) -> Option<CodePtr> {
+        let pin = self.table.pin();
+        let entry = pin.get(&key).filter(|entry| !entry.counts)?;
+        let mut inner = self.lock();
+        if inner.regions.contains_key(&entry.id) {
+            inner.links.redirect(counter, entry.id, entry.code);
+        }
+        Some(entry.code)
     }
 
     /// Whether optimised code for `key` can wait: other such code has the block inside, and if the program comes here by

@@ -338,7 +338,11 @@ fn a_region_is_found_wherever_it_can_be_entered() {
 fn a_region_lives_until_its_last_key_is_taken() {
     let cache = cache(1 << 20);
     cache.publish(vec![baseline(&cache, 0x100, &[0x200])]).unwrap();
-    assert!(cache.improved(key(0x100)).is_none(), "baseline code is no improvement");
+    let mut ticket = cache.ticket();
+    cache.allocate_links(&mut ticket, 0, false, 2).unwrap();
+    let counters = ticket.entry_counters();
+    cache.arm(counters.clone(), [5, 6].into_iter());
+    assert!(cache.improved(key(0x100), counters.start).is_none(), "baseline code is no improvement");
     let link = {
         let new = region(&cache, 0x900, 16, &[0x100]);
         let link = new.0.first_link;
@@ -347,10 +351,17 @@ fn a_region_lives_until_its_last_key_is_taken() {
         link
     };
     cache.publish(vec![region(&cache, 0x100, 16, &[])]).unwrap();
-    assert!(cache.improved(key(0x100)).is_some() && cache.improved(key(0x200)).is_none());
+    let code = cache.improved(key(0x100), counters.start).unwrap();
+    assert!(cache.improved(key(0x200), counters.start + 1).is_none());
+    assert_eq!(
+        counters.clone().map(|counter| word(&cache, counter)).collect::<Vec<_>>(),
+        [code.address().wrapping_neg(), 6]
+    );
     assert!(cache.holds(key(0x200)));
     assert_eq!(cache.len(), 3);
     assert_eq!(cache.lock().links.word(link), STUB.address(), "whoever jumped there looks again");
     cache.publish(vec![region(&cache, 0x200, 16, &[])]).unwrap();
     assert_eq!(cache.len(), 3, "nothing leads to the old code any more");
+    cache.invalidate(range(0x100, 4));
+    assert_eq!(counters.map(|counter| word(&cache, counter)).collect::<Vec<_>>(), [0, 6], "asks again");
 }

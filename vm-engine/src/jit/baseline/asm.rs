@@ -333,11 +333,6 @@ impl Asm {
         self.code.push(bit);
     }
 
-    /// `dec qword [mem]`.
-    pub(super) fn dec(&mut self, place: Rm) {
-        self.encode(0, true, &[0xff], 1, place, false);
-    }
-
     /// `add qword [mem], value`.
     pub(super) fn add_to_memory(&mut self, place: Rm, value: i32) {
         self.alu_imm(Alu::Add, Width::W64, place, value);

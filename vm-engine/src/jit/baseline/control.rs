@@ -83,12 +83,17 @@ impl Baseline<'_> {
     }
 
     /// Before `block` is entered from outside the region or once more: counts down the block's word of the link table,
-    /// and polls. Where the count is used up, the engine may have better code.
+    /// and polls. Where the count is used up, the engine may have better code, of which the word then is the negative
+    /// address.
     pub(super) fn pass(&mut self, block: usize) {
         let (label, entry) = (self.asm.label(), self.asm.label());
         self.asm.mov(Width::W64, SCRATCH, Rm::Mem(FRAME, offset::LINKS));
-        self.asm.dec(Rm::Mem(SCRATCH, self.counter(block) as i32 * 8));
+        let word = Rm::Mem(SCRATCH, self.counter(block) as i32 * 8);
+        // Counts are stored, addresses never: several threads may lose a count, but not change where the word leads.
+        self.asm.mov(Width::W64, RAX, word);
+        self.asm.alu_imm(Alu::Sub, Width::W64, Rm::Reg(RAX), 1);
         self.asm.jcc(Cond::Sign, label);
+        self.asm.store(8, word, RAX);
         self.asm.bind(entry);
         self.later.push(Later::Hot { label, block, entry });
         self.poll(self.plan.blocks[block].block.key.pc);
@@ -108,8 +113,14 @@ impl Baseline<'_> {
         self.first_link + (self.links.len() + counted + block) as u32
     }
 
-    /// Asks the engine for better code at `block`, and goes there or on at `entry`.
+    /// Goes to the better code at `block` if its word, less one, leads there; else asks the engine for such code, and goes
+    /// there or on at `entry`.
     pub(super) fn hot(&mut self, block: usize, entry: Label) {
+        // The complement of an address' negative less one is the address.
+        self.asm.alu_imm(Alu::Xor, Width::W64, Rm::Reg(RAX), -1);
+        let unknown = self.asm.skip(Cond::Equal);
+        self.asm.jmp_register(RAX);
+        self.asm.land(unknown);
         self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
         self.asm.mov_imm(RSI, i64::from(self.counter(block)));
         self.asm.mov_imm(RDX, self.plan.blocks[block].block.key.pc.get() as i64);
