@@ -344,11 +344,11 @@ impl TieredCodeCache {
         Some(entry.code)
     }
 
-    /// Whether optimised code for `key` can wait: other such code has the block inside, and if the program comes here by
-    /// way of that one, the block is not entered as it was before. What was put off once can not wait again.
+    /// Whether baseline code for `key` can wait for better code: other such code has the block inside, and if the program
+    /// comes here by way of that one, the block is not entered as it was before. What was put off once can not wait again.
     pub(crate) fn can_wait(&self, key: BlockKey) -> bool {
         let Ok(range) = GuestRange::new(key.pc, 1) else { return false };
-        if self.table.pin().get(&key).is_none_or(|entry| entry.put_off.load(Ordering::Relaxed)) {
+        if self.table.pin().get(&key).is_none_or(|entry| !entry.counts || entry.put_off.load(Ordering::Relaxed)) {
             return false;
         }
         let inner = self.lock();

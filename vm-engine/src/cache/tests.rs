@@ -153,7 +153,7 @@ fn better_code_waits_once_where_other_better_code_has_the_block() {
         ir.mark(0, 4);
         ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0])
     };
-    cache.publish(vec![region(&cache, 0x1004, 16, &[]), region(&cache, 0x1008, 16, &[])]).unwrap();
+    cache.publish(vec![baseline(&cache, 0x1004, &[]), baseline(&cache, 0x1008, &[])]).unwrap();
     assert!(!cache.can_wait(key(0x1004)));
     let (ticket, mut around) = region(&cache, 0x1000, 16, &[]);
     around.tier = CompiledTier::Two;
