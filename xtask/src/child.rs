@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -74,7 +75,11 @@ impl Invocation {
     /// Runs the program to its end.
     pub(crate) fn run(&self) -> Result<Outcome> {
         let (program, arguments) = self.words.split_first().context("nothing to run")?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // SAFETY: the closure only makes system calls with pointers to constants, which a fork of a process with several
+        // threads may do.
+        unsafe { command.pre_exec(forget_ignored_signals) };
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -107,6 +112,24 @@ impl Invocation {
     pub(crate) fn shown(&self) -> String {
         self.words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Gives every signal its default action. What the caller of this program ignores (SIGINT and SIGQUIT behind the `&` of a
+/// script, SIGHUP under `nohup`) would be ignored by its descendants too, which changes what they do.
+fn forget_ignored_signals() -> std::io::Result<()> {
+    /// The kernel's `struct sigaction`, whose action 0 is the default one. Called without the C library, which keeps two
+    /// signals from its users.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_SIZE: usize = 8;
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let old: *const u64 = std::ptr::null();
+        // SAFETY: the structure is at least as large as the kernel's on every host, and nothing is written.
+        let done = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), old, MASK_SIZE) };
+        if done < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 fn read_all(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
@@ -153,4 +176,19 @@ fn wait_with_usage(pid: libc::pid_t, deadline: Instant) -> Result<(Ending, libc:
 
 fn duration(time: libc::timeval) -> Duration {
     Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_ignores_nothing_that_its_parent_ignores() {
+        // SAFETY: no handler is set, and no other test of this program is sent this signal.
+        unsafe { libc::signal(libc::SIGUSR2, libc::SIG_IGN) };
+        let own = std::fs::read_to_string("/proc/self/status").unwrap();
+        assert!(!own.contains("SigIgn:\t0000000000000000"), "this process ignores something");
+        let status = Invocation::new(Path::new("/"), ["cat", "/proc/self/status"]).run().unwrap();
+        assert!(String::from_utf8_lossy(&status.stdout).contains("SigIgn:\t0000000000000000"));
+    }
 }

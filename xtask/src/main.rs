@@ -2,7 +2,7 @@
 
 mod apt;
 mod bench;
-#[allow(unsafe_code)] // `wait4`, for the CPU time and peak memory of one child process
+#[allow(unsafe_code)] // `wait4`, for the CPU time and peak memory of one child process; what it ignores
 mod child;
 mod compare;
 mod docs;
