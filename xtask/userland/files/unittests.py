@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import time
 import unittest
 import warnings
 
@@ -12,11 +13,17 @@ from test import support
 
 
 class Result(unittest.TestResult):
-    """Keeps what a test ended with under its full name."""
+    """Keeps what a test ended with under its full name, and says on standard error when each began: the last line names
+    the test that a time limit ended."""
 
     def __init__(self):
         super().__init__()
         self.ends = {}
+        self.began = time.monotonic()
+
+    def startTest(self, test):
+        super().startTest(test)
+        print(f"{time.monotonic() - self.began:8.2f} s {test.id()}", file=sys.stderr, flush=True)
 
     def note(self, test, end):
         # A failure in a subtest is the test's; only the first word of trouble counts.
