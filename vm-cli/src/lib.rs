@@ -19,6 +19,7 @@ use crate::args::{Arguments, Command};
 /// Runs the command with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    vm_linux::close_unasked_descriptors();
     // A guest's next program: its arguments are not ours.
     if let Some(handover) = vm_linux::Handover::take() {
         return commands::run::resume(handover);

@@ -309,6 +309,15 @@ fn system_calls_are_traced() {
 }
 
 #[test]
+fn closed_descriptors_stay_closed() {
+    let line = r#"exec "$0" run --strace "$@" <&- >&-"#;
+    let output =
+        Command::new("sh").args(["-c", line, env!("CARGO_BIN_EXE_tradux"), &program("hello")]).output().unwrap();
+    let text = err(&output);
+    assert!(text.contains("EBADF (Bad file descriptor)"), "{text}");
+}
+
+#[test]
 fn statistics_go_to_standard_error() {
     let output = tradux(&["run", "--stats=json", "--tier", "interp", &program("primes")]);
     assert!(out(&output).starts_with("148933 primes"));

@@ -36,7 +36,7 @@ mod vdso;
 
 pub use errno::Errno;
 pub use handover::{Handover, InheritedSignals, environment};
-pub use host::die_by;
+pub use host::{close_unasked_descriptors, die_by};
 pub use process::{LoadError, Options, Process, Status};
 pub use trace::{Filter, FilterError, InheritedTrace, TraceOptions};
 

@@ -1,5 +1,6 @@
 /* What a program keeps over execve: its number, parent, group, working directory, umask, limits, mask, pending and ignored
- * signals, descriptors and alarm; handlers, alternate stacks and mappings are gone. execve(2). */
+ * signals, descriptors, also that the first three are closed, and alarm; handlers, alternate stacks and mappings are gone.
+ * execve(2). */
 #include "../lib/sys.h"
 #include <sys/prctl.h>
 
@@ -84,7 +85,24 @@ static void prepares(void) {
     execl("/proc/self/exe", self, "executed", pid, parent, folder, (char *)NULL);
 }
 
+/* Which of the first three descriptors are closed, a bit each. */
+static int closed(void) {
+    int set = 0;
+    for (int fd = 0; fd < 3; fd++) set |= FAILS(fcntl(fd, F_GETFD), EBADF) << fd;
+    return set;
+}
+
+static int closing;
+
+static void closes(void) {
+    for (int fd = 0; fd < 3; fd++) {
+        if (closing >> fd & 1) close(fd);
+    }
+    execl("/proc/self/exe", self, "look", "closed", (char *)NULL);
+}
+
 int main(int argc, char **argv) {
+    if (argc == 3) return 100 + closed();
     if (argc == 2) return is_ignored_raw(32) && is_ignored_raw(33) ? 91 : 2;
     if (argc > 1) return executed(argv);
     begin();
@@ -93,5 +111,6 @@ int main(int argc, char **argv) {
     char path[600];
     folder = getcwd(path, sizeof path);
     CHECK(exits_with(child(prepares), 91));
+    for (closing = 0; closing < 8; closing++) CHECK(exits_with(child(closes), 100 + closing));
     return finish("exec_keeps");
 }

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd};
 
+pub use process::close_unasked_descriptors;
 pub(crate) use process::{
     Departure, Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id,
     set_robust_list, sharing_process, show_in_proc, thread_id,

@@ -7,13 +7,44 @@ use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr::{NonNull, null};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use vm_engine::threads;
 
 use crate::errno::Errno;
+
+/// Which of the descriptors 0 to 2 were closed when this process began, a bit each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// Called by the C library before `main`, and so before Rust's runtime opens `/dev/null` in place of what is closed.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = {
+    extern "C" fn look() {
+        for fd in 0..3 {
+            // SAFETY: a plain system call, which neither needs nor changes anything of the C library but its error number.
+            if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+                CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+            }
+        }
+    }
+    look
+};
+
+/// Closes those of the descriptors 0 to 2 again that were closed when this process began. Rust's runtime opens `/dev/null`
+/// in their place; a guest finds them as its parent left them.
+///
+/// To be called first in the `main` function of a Rust program, before anything else may have got one of these numbers.
+pub fn close_unasked_descriptors() {
+    for fd in 0..3 {
+        if CLOSED.fetch_and(!(1 << fd), Ordering::Relaxed) & 1 << fd != 0 {
+            // SAFETY: whoever calls this has opened nothing yet, so the descriptor is the runtime's, which never uses it.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
 
 /// Which side of a [`fork`] this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
