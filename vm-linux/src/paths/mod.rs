@@ -239,7 +239,12 @@ impl Kernel {
                 return open_on_host(CWD, &program, how, false);
             }
             match entry {
-                Entry::Plain | Entry::Root | Entry::Directory | Entry::Descriptor(_) | Entry::Foreign => {}
+                Entry::Plain
+                | Entry::Root
+                | Entry::Directory
+                | Entry::Descriptor(_)
+                | Entry::Foreign
+                | Entry::Namespace => {}
                 Entry::Hidden | Entry::Refused | Entry::Content(_) | Entry::Program => {
                     return self.open_entry(&entry, &parts, how);
                 }
@@ -264,7 +269,7 @@ impl Kernel {
             Entry::Content(_) if has(libc::O_CREAT) && has(libc::O_EXCL) => Err(Errno::EEXIST),
             Entry::Content(_) if has(libc::O_DIRECTORY) => Err(Errno::ENOTDIR),
             Entry::Content(content) => procfs::open(self, content, parts, how.flags),
-            Entry::Program | Entry::Root | Entry::Directory | Entry::Descriptor(_) | Entry::Foreign if stays => {
+            _ if stays && entry.is_link() => {
                 // The link itself can be named and nothing else.
                 if has(libc::O_PATH) { open_on_host(CWD, &name, how, false) } else { Err(Errno::ELOOP) }
             }
@@ -273,6 +278,7 @@ impl Kernel {
                 View::Host | View::Sysroot(_) => open_on_host(CWD, &self.program_name()?, how, false),
             },
             Entry::Descriptor(fd) => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
+            Entry::Namespace => open_on_host(CWD, &name, how, false),
             Entry::Foreign => {
                 let path_only = from_openat(libc::O_PATH as u64 | libc::O_CLOEXEC as u64, 0);
                 let held = Held(open_on_host(CWD, &name, path_only, false)?);
@@ -377,7 +383,7 @@ impl Kernel {
             Entry::Program => Ok(Some(self.program_name()?.into_bytes())),
             Entry::Root if self.view.is_confined() => Ok(Some(b"/".to_vec())),
             Entry::Root | Entry::Plain | Entry::Content(_) | Entry::Refused => Ok(None),
-            Entry::Directory | Entry::Descriptor(_) | Entry::Foreign => {
+            Entry::Directory | Entry::Descriptor(_) | Entry::Foreign | Entry::Namespace => {
                 let text = lookup::read_link(CWD, &procfs::host_name(&parts)?)?;
                 // Another process's root is the host's, unless it is a guest under the same root.
                 if self.view.is_confined() && parts.last().is_some_and(|part| part == b"root") {

@@ -269,10 +269,10 @@ impl Walk<'_> {
             Entry::Descriptor(_) if ends => Ok(None),
             Entry::Descriptor(fd) => self.base(*fd as u64, b".").map(Some),
             Entry::Foreign if at.last().is_some_and(|part| part == b"root") => Ok(Some(Parts::new())),
-            Entry::Foreign if ends => Ok(None),
+            Entry::Foreign | Entry::Namespace if ends => Ok(None),
             Entry::Foreign | Entry::Refused => Err(Errno::EACCES),
             Entry::Hidden => Err(Errno::ENOENT),
-            Entry::Content(_) | Entry::Plain => Err(Errno::ENOTDIR),
+            Entry::Content(_) | Entry::Plain | Entry::Namespace => Err(Errno::ENOTDIR),
         }
     }
 

@@ -78,9 +78,23 @@ fn links_of_processes_lead_into_the_root() {
         }
         assert_eq!(g.status(CWD, &format!("{name}/etc/issue"), 0).unwrap().1, inside, "{name}");
     }
-    for name in [format!("/proc/{parent}/cwd"), format!("/proc/{parent}/exe"), "/proc/self/ns/mnt".to_owned()] {
+    for name in [format!("/proc/{parent}/cwd"), format!("/proc/{parent}/exe")] {
         assert!(matches!(g.open(CWD, &name, 0), Err(Errno::EACCES)), "{name}");
         assert!(matches!(g.status(CWD, &(name.clone() + "/etc"), 0), Err(Errno::EACCES | Errno::ENOTDIR)), "{name}");
+    }
+    // A namespace is a file like any other as long as it cannot be entered.
+    let uts = std::fs::metadata("/proc/self/ns/uts").unwrap().ino();
+    let text = std::fs::read_link("/proc/self/ns/uts").unwrap();
+    for name in
+        ["/proc/self/ns/uts".to_owned(), format!("/proc/{parent}/ns/uts"), "/proc/thread-self/ns/uts".to_owned()]
+    {
+        let fd = g.open(CWD, &name, libc::O_RDONLY).unwrap();
+        assert_eq!(g.status(fd, "", libc::AT_EMPTY_PATH).unwrap().1, uts, "{name}");
+        assert_eq!(g.status(CWD, &name, 0).unwrap().1, uts, "{name}");
+        assert_eq!(g.link(CWD, &name).as_deref(), Ok(text.to_str().unwrap()), "{name}");
+        assert_eq!(g.open(CWD, &name, libc::O_NOFOLLOW), Err(Errno::ELOOP), "{name}");
+        assert_eq!(g.status(CWD, &(name.clone() + "/etc"), 0), Err(Errno::ENOTDIR), "{name}");
+        assert_eq!(g.call("setns", &[fd, libc::CLONE_NEWUTS as u64]), Err(Errno::EPERM), "{name}");
     }
     for name in ["/proc/self/mem", "/proc/thread-self/mem", "/proc/1/mem", "/proc/self/map_files"] {
         assert_eq!(g.open(CWD, name, libc::O_RDONLY), Err(Errno::EACCES), "{name}");

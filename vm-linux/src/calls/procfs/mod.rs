@@ -44,13 +44,17 @@ pub(crate) enum Entry {
     Descriptor(i32),
     /// A link of another process to one of its files.
     Foreign,
+    /// A link to a namespace, which is no place in any tree and which no guest can enter.
+    Namespace,
 }
 
 impl Entry {
     /// Whether it is a link that leads to a file and not to a name.
     pub(crate) const fn is_link(&self) -> bool {
         match self {
-            Self::Program | Self::Root | Self::Directory | Self::Descriptor(_) | Self::Foreign => true,
+            Self::Program | Self::Root | Self::Directory | Self::Descriptor(_) | Self::Foreign | Self::Namespace => {
+                true
+            }
             Self::Plain | Self::Hidden | Self::Refused | Self::Content(_) => false,
         }
     }
@@ -244,7 +248,7 @@ fn entry_of_any(names: &[&[u8]]) -> Entry {
     match names {
         [b"mem"] | [b"map_files", ..] => Entry::Refused,
         [b"numa_maps"] => Entry::Hidden,
-        [b"ns", _] => Entry::Foreign,
+        [b"ns", _] => Entry::Namespace,
         _ => Entry::Plain,
     }
 }
@@ -447,8 +451,11 @@ mod tests {
             let parts: Parts = path.split('/').map(|part| part.as_bytes().to_vec()).collect();
             entry_of_others(&parts)
         };
-        for path in ["1/exe", "1/root", "1/cwd", "1/fd/7", "1/task/9/root", "1/ns/mnt"] {
+        for path in ["1/exe", "1/root", "1/cwd", "1/fd/7", "1/task/9/root"] {
             assert_eq!(entry(path), Entry::Foreign, "{path}");
+        }
+        for path in ["1/ns/mnt", "1/task/9/ns/uts"] {
+            assert_eq!(entry(path), Entry::Namespace, "{path}");
         }
         for path in ["1/mem", "1/task/2/mem", "1/map_files/1-2"] {
             assert_eq!(entry(path), Entry::Refused, "{path}");
