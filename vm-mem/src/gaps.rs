@@ -48,11 +48,14 @@ pub(crate) struct Gaps {
     by_start: BTreeMap<u64, u64>,
     /// Starts of the gaps of each class.
     by_class: Box<[BTreeSet<u64>]>,
+    /// A bit for each class, set where there are gaps, so that classes without are passed over unread.
+    filled: [u64; CLASSES.div_ceil(64)],
 }
 
 impl Default for Gaps {
     fn default() -> Self {
-        let mut gaps = Self { by_start: BTreeMap::new(), by_class: vec![BTreeSet::new(); CLASSES].into() };
+        let mut gaps =
+            Self { by_start: BTreeMap::new(), by_class: vec![BTreeSet::new(); CLASSES].into(), filled: [0; _] };
         gaps.add(0, END);
         gaps
     }
@@ -62,13 +65,19 @@ impl Gaps {
     fn add(&mut self, start: u64, end: u64) {
         if start < end {
             self.by_start.insert(start, end);
-            self.by_class[class((end - start) / PAGE_SIZE)].insert(start);
+            let class = class((end - start) / PAGE_SIZE);
+            self.by_class[class].insert(start);
+            self.filled[class / 64] |= 1 << (class % 64);
         }
     }
 
     fn take(&mut self, start: u64) -> Option<u64> {
         let end = self.by_start.remove(&start)?;
-        self.by_class[class((end - start) / PAGE_SIZE)].remove(&start);
+        let class = class((end - start) / PAGE_SIZE);
+        self.by_class[class].remove(&start);
+        if self.by_class[class].is_empty() {
+            self.filled[class / 64] &= !(1 << (class % 64));
+        }
         Some(end)
     }
 
@@ -98,7 +107,18 @@ impl Gaps {
 
     /// The classes in which gaps of `len` bytes may be.
     fn classes(&self, len: u64) -> impl Iterator<Item = &BTreeSet<u64>> {
-        self.by_class[class(len / PAGE_SIZE)..].iter().filter(|class| !class.is_empty())
+        let first = class(len / PAGE_SIZE);
+        (first / 64..self.filled.len()).flat_map(move |word| {
+            let mut bits = self.filled[word];
+            if word == first / 64 {
+                bits &= !0 << (first % 64);
+            }
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(&self.by_class[word * 64 + bit])
+            })
+        })
     }
 
     /// The highest gap as wanted.

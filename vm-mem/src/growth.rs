@@ -89,8 +89,7 @@ impl AddressSpace {
         if self.growth.top.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
-        let growing = state.ground.regions().iter().filter(|region| region.grows);
-        growing.map(|region| region.range.start().get()).map(|start| span(start.saturating_sub(GUARD), start)).collect()
+        state.ground.regions().growing().map(|start| span(start.saturating_sub(GUARD), start)).collect()
     }
 
     /// Makes a mapping grow downwards to the page that holds `addr`, if the next mapping above does. Says whether the

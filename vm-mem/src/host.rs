@@ -311,13 +311,13 @@ impl Ground {
 
     /// Removes every mapping in `range`.
     pub(crate) fn unmap(&mut self, range: GuestRange) -> Result<(), MemError> {
-        let pieces: Vec<Region> = self.regions.within(range).collect();
-        for piece in pieces {
+        loop {
+            let Some(region) = self.regions.touching(range).next().map(|region| region.range) else { return Ok(()) };
+            let piece = span(region.start().max(range.start()).get(), region.end().min(range.end()).get());
             // SAFETY: the piece is of a region.
-            unsafe { self.release(piece.range) }?;
-            self.regions.remove(piece.range);
+            unsafe { self.release(piece) }?;
+            self.regions.clear(piece);
         }
-        Ok(())
     }
 
     /// Gives the pages of `range` other permissions, up to the first that is not mapped.
@@ -373,7 +373,7 @@ impl Ground {
     pub(crate) fn forget_omitted(&mut self) -> Vec<GuestRange> {
         let omitted: Vec<_> = self.regions.iter().filter(|region| region.omitted).map(|region| region.range).collect();
         for range in &omitted {
-            self.regions.remove(*range);
+            self.regions.clear(*range);
             // SAFETY: `FIXED_NOREPLACE`.
             if self.reservation.is_some() && unsafe { self.close(*range, MapFlags::FIXED_NOREPLACE) }.is_err() {
                 let at = self.foreign.partition_point(|other| other.start() < range.start());
@@ -438,7 +438,7 @@ impl Ground {
             return Err(error);
         }
         if !keep {
-            self.regions.remove(old);
+            self.regions.clear(old);
         }
         self.regions.insert(Region { range: new, ..region });
         Ok(())

@@ -1,6 +1,6 @@
 //! [`RegionMap`]: a sorted map of guest mappings, with splitting and merging. It calls nothing and touches no memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -101,6 +101,8 @@ pub(crate) fn span(start: u64, end: u64) -> GuestRange {
 #[derive(Clone, Debug, Default)]
 pub struct RegionMap {
     by_start: BTreeMap<u64, Region>,
+    /// Starts of those that grow, which are few.
+    growing: BTreeSet<u64>,
     gaps: Gaps,
 }
 
@@ -188,47 +190,74 @@ impl RegionMap {
             !range.is_empty() && range.start().is_aligned(PAGE_SIZE) && range.end().is_aligned(PAGE_SIZE),
             "{range} is no range of pages"
         );
-        self.remove(range);
+        self.clear(range);
         self.gaps.occupy(range);
         let mut merged = region;
-        if let Some((_, before)) = self.by_start.range(..range.start().get()).next_back()
-            && before.continues_in(&merged)
-        {
-            let start = before.range.start().get();
-            let backing = before.backing.clone();
-            self.by_start.remove(&start);
-            merged = Region { range: span(start, range.end().get()), backing, ..merged };
-        }
         if let Some(after) = self.by_start.get(&range.end().get())
             && merged.continues_in(after)
         {
-            let end = after.range.end().get();
-            self.by_start.remove(&range.end().get());
-            merged.range = span(merged.range.start().get(), end);
+            merged.range = span(range.start().get(), after.range.end().get());
+            self.forget(range.end().get());
         }
-        self.by_start.insert(merged.range.start().get(), merged);
+        if let Some((_, before)) = self.by_start.range_mut(..range.start().get()).next_back()
+            && before.continues_in(&merged)
+        {
+            before.range = span(before.range.start().get(), merged.range.end().get());
+        } else {
+            self.keep(merged);
+        }
     }
 
     /// Takes everything out of `range`, splitting regions that reach over its ends. Returns what was there, in order.
     ///
     /// The ends of `range` are multiples of the page size.
     pub fn remove(&mut self, range: GuestRange) -> Vec<Region> {
-        let touched: Vec<Region> = self.touching(range).cloned().collect();
-        let mut removed = Vec::with_capacity(touched.len());
-        for region in touched {
-            let (start, end) = (region.range.start().get(), region.range.end().get());
-            self.by_start.remove(&start);
-            let (cut_start, cut_end) = (start.max(range.start().get()), end.min(range.end().get()));
-            if start < cut_start {
-                self.by_start.insert(start, region.part(start, cut_start));
-            }
-            if cut_end < end {
-                self.by_start.insert(cut_end, region.part(cut_end, end));
-            }
-            self.gaps.vacate(span(cut_start, cut_end));
-            removed.push(region.part(cut_start, cut_end));
-        }
+        let removed = self.within(range).collect();
+        self.clear(range);
         removed
+    }
+
+    /// Takes everything out of `range`, as [`RegionMap::remove`] does.
+    pub(crate) fn clear(&mut self, range: GuestRange) {
+        if range.is_empty() {
+            return;
+        }
+        let (from, to) = (range.start().get(), range.end().get());
+        while let Some((&start, region)) = self.by_start.range_mut(..to).next_back()
+            && region.range.end().get() > from
+        {
+            let end = region.range.end().get();
+            let (cut_start, cut_end) = (start.max(from), end.min(to));
+            let tail = (cut_end < end).then(|| region.part(cut_end, end));
+            if start < cut_start {
+                region.range = span(start, cut_start);
+            } else {
+                self.forget(start);
+            }
+            tail.into_iter().for_each(|tail| self.keep(tail));
+            self.gaps.vacate(span(cut_start, cut_end));
+        }
+    }
+
+    /// Takes down a region that overlaps none.
+    fn keep(&mut self, region: Region) {
+        let start = region.range.start().get();
+        if region.grows {
+            self.growing.insert(start);
+        }
+        self.by_start.insert(start, region);
+    }
+
+    /// Strikes out the region that begins at `start`.
+    fn forget(&mut self, start: u64) {
+        if self.by_start.remove(&start).is_some_and(|region| region.grows) {
+            self.growing.remove(&start);
+        }
+    }
+
+    /// Where the regions begin that grow downwards, in order.
+    pub(crate) fn growing(&self) -> impl Iterator<Item = u64> {
+        self.growing.iter().copied()
     }
 
     /// Gives every mapped page of `range` the permissions `perms`.
@@ -300,7 +329,7 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
-        Insert { perms: Perms, sharing: Sharing, file: Option<u64> },
+        Insert { perms: Perms, sharing: Sharing, file: Option<u64>, grows: bool },
         Remove,
         Protect { perms: Perms },
     }
@@ -313,11 +342,11 @@ mod tests {
         let perms = || (0u8..3).prop_map(|n| [Perms::NONE, Perms::READ, Perms::READ | Perms::WRITE][n as usize]);
         let sharing = any::<bool>().prop_map(|shared| if shared { Sharing::Shared } else { Sharing::Private });
         let kind = prop_oneof![
-            (perms(), sharing, proptest::option::of(0u64..4)).prop_map(|(perms, sharing, file)| Step::Insert {
-                perms,
-                sharing,
-                file: file.map(|n| n * PAGE_SIZE)
-            }),
+            (perms(), sharing, proptest::option::of(0u64..4), any::<bool>()).prop_map(
+                |(perms, sharing, file, grows)| {
+                    Step::Insert { perms, sharing, file: file.map(|n| n * PAGE_SIZE), grows }
+                }
+            ),
             Just(Step::Remove),
             perms().prop_map(|perms| Step::Protect { perms }),
         ];
@@ -350,12 +379,12 @@ mod tests {
                 let range = span(first * PAGE_SIZE, (first + pages) * PAGE_SIZE);
                 let slots = &mut model[first as usize..(first + pages) as usize];
                 match kind {
-                    Step::Insert { perms, sharing, file: offset } => {
+                    Step::Insert { perms, sharing, file: offset, grows } => {
                         let backing = match offset {
                             None => Backing::Anonymous,
                             Some(offset) => Backing::File { file: Arc::clone(&file), offset },
                         };
-                        map.insert(Region { range, perms, sharing, backing, name: None, grows: false, omitted: false });
+                        map.insert(Region { range, perms, sharing, backing, name: None, grows, omitted: false });
                         for (index, slot) in slots.iter_mut().enumerate() {
                             *slot = Some((perms, sharing, offset.map(|at| at + index as u64 * PAGE_SIZE)));
                         }
@@ -377,6 +406,8 @@ mod tests {
                 for pair in regions.windows(2) {
                     prop_assert!(!pair[0].continues_in(pair[1]), "{:?} was not merged", pair);
                 }
+                let growing = map.iter().filter(|region| region.grows).map(|region| region.range.start().get());
+                prop_assert!(map.growing().eq(growing));
                 for page in 0..PAGES {
                     let addr = GuestAddr::new(page * PAGE_SIZE + 17);
                     prop_assert_eq!(map.get(addr).map(|region| region.perms), model[page as usize].map(|p| p.0));

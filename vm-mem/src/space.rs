@@ -630,9 +630,9 @@ impl State {
     ) -> Result<GuestAddr, MemError> {
         loop {
             let regions = self.ground.regions();
-            let mut blocked = Cow::Borrowed(self.ground.foreign());
-            if !guards.is_empty() {
-                blocked.to_mut().extend(guards);
+            let mut blocked = Cow::Borrowed(guards);
+            if !self.ground.foreign().is_empty() {
+                blocked.to_mut().extend(self.ground.foreign());
                 blocked.to_mut().sort_unstable_by_key(|range| range.start());
             }
             let addr = regions
