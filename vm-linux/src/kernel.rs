@@ -135,13 +135,17 @@ impl Kernel {
 
     /// A process that shares `parent`'s memory and nothing else.
     pub(crate) fn sharing(parent: &Self) -> Self {
+        // Each lock is given back before the next is taken: `hold` takes them in an order of its own.
+        let actions = parent.actions.copy();
+        let limits = parent.limits().clone();
+        let sockets = parent.sockets().clone();
         Self {
             barriers: AtomicU32::new(parent.barriers.load(Ordering::Acquire)),
-            limits: Mutex::new(parent.limits().clone()),
+            limits: Mutex::new(limits),
             lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
             content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
-            sockets: Mutex::new(parent.sockets().clone()),
-            ..Self::new(parent.origin.clone(), parent.actions.copy())
+            sockets: Mutex::new(sockets),
+            ..Self::new(parent.origin.clone(), actions)
         }
     }
 

@@ -1,9 +1,10 @@
 /* Children that share memory begin, compute for a while and leave, from several threads and in processes that have just been
- * forked; these fork again afterwards. vfork(2). */
+ * forked; these fork again afterwards. Others copy the process or change its limits and actions meanwhile. vfork(2). */
 #include "../lib/sys.h"
 
 #define THREADS 3
 #define ROUNDS 20
+#define FAST_ROUNDS 40
 
 /* Functions that are worth compiling, one after the other. */
 #define COMPUTES(number) \
@@ -42,6 +43,42 @@ static void forked(void) {
     CHECK(exits_with(pid, 6));
 }
 
+static __attribute__((noinline)) int leaves(void) {
+    pid_t pid = vfork();
+    if (pid == 0) _exit(8);
+    return exits_with(pid, 8);
+}
+
+static void *leaves_at_once(void *argument) {
+    uintptr_t right = 0;
+    for (int i = 0; i < FAST_ROUNDS; i++) right += (uintptr_t)leaves();
+    (void)argument;
+    return (void *)right;
+}
+
+static void *copies(void *argument) {
+    uintptr_t right = 0;
+    for (int i = 0; i < FAST_ROUNDS; i++) {
+        pid_t pid = fork();
+        if (pid == 0) _exit(9);
+        right += (uintptr_t)exits_with(pid, 9);
+    }
+    (void)argument;
+    return (void *)right;
+}
+
+static void *sets(void *argument) {
+    uintptr_t right = 0;
+    for (int i = 0; i < FAST_ROUNDS; i++) {
+        struct rlimit stack;
+        right += getrlimit(RLIMIT_STACK, &stack) == 0 && setrlimit(RLIMIT_STACK, &stack) == 0
+            && signal(SIGUSR1, i % 2 ? SIG_IGN : SIG_DFL) != SIG_ERR;
+        sched_yield();
+    }
+    (void)argument;
+    return (void *)right;
+}
+
 int main(void) {
     begin();
     for (int i = 0; i < ROUNDS; i++) CHECK(exits_with(child(forked), 0));
@@ -51,6 +88,14 @@ int main(void) {
         void *right = NULL;
         CHECK(pthread_join(threads[i], &right) == 0);
         CHECK_U64((uintptr_t)right, ROUNDS);
+    }
+    void *(*const bodies[])(void *) = {leaves_at_once, copies, sets, leaves_at_once};
+    pthread_t mixed[COUNT(bodies)];
+    for (size_t i = 0; i < COUNT(bodies); i++) CHECK(pthread_create(&mixed[i], NULL, bodies[i], NULL) == 0);
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        void *right = NULL;
+        CHECK(pthread_join(mixed[i], &right) == 0);
+        CHECK_U64((uintptr_t)right, FAST_ROUNDS);
     }
     return finish("vfork_storm");
 }

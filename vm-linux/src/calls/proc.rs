@@ -70,12 +70,14 @@ fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Resul
         if new.hard > old.hard && host::call(&host::GETEUID, &mut [])? != 0 {
             return Err(Errno::EPERM);
         }
-        if resource == STACK {
-            t.space.set_growth_limit(new.soft);
-        }
         match slot {
             Some(slot) => limits[slot].1 = new,
             None => limits.push((resource, new)),
+        }
+        drop(limits);
+        // A fork takes the lock of memory before that of limits.
+        if resource == STACK {
+            t.space.set_growth_limit(new.soft);
         }
     }
     Ok(old)
