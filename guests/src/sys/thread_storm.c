@@ -4,6 +4,8 @@
 
 #define THREADS 16
 #define ROUNDS 5000
+#define MESSAGES 3000
+#define MILLISECONDS 2000 /* for messages: where all processors are busy, a turn of the other thread takes its time */
 
 struct node {
     struct node *next;
@@ -16,7 +18,7 @@ static atomic_uint words;
 static _Atomic uint64_t longs, xors, ors;
 static _Atomic(struct node *) stack;
 static struct node nodes[THREADS][256];
-static atomic_uint flag, bad;
+static atomic_uint flag, last, bad;
 static unsigned payload[4];
 static pthread_barrier_t barrier;
 
@@ -43,8 +45,10 @@ static void *work(void *argument) {
 
 static void *sends(void *argument) {
     (void)argument;
-    for (unsigned round = 1; round <= 3000; round++) {
+    int64_t end = milliseconds() + MILLISECONDS;
+    for (unsigned round = 1; !last; round++) {
         while (atomic_load_explicit(&flag, memory_order_acquire) % 2) sched_yield();
+        if (round == MESSAGES || (round >= 20 && milliseconds() >= end)) last = round;
         for (int i = 0; i < 4; i++) payload[i] = round * 4 + (unsigned)i;
         atomic_fetch_add_explicit(&flag, 1, memory_order_release);
     }
@@ -53,7 +57,7 @@ static void *sends(void *argument) {
 
 static void *receives(void *argument) {
     (void)argument;
-    for (unsigned round = 1; round <= 3000; round++) {
+    for (unsigned round = 1; last == 0 || round <= last; round++) {
         while (atomic_load_explicit(&flag, memory_order_acquire) % 2 == 0) sched_yield();
         for (int i = 0; i < 4; i++) bad += payload[i] != round * 4 + (unsigned)i;
         atomic_fetch_add_explicit(&flag, 1, memory_order_release);

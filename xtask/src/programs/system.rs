@@ -39,6 +39,7 @@ system! {
     "thread_fork", not_qemu: OWN_THREAD;
     "thread_storm";
     "thread_churn";
+    "thread_mix", not_qemu: NO_SHARED_MEMORY;
     "thread_setxid";
     "futex_wait";
     "futex_requeue";
