@@ -158,6 +158,36 @@ fn deadly_signals_from_others_are_shown() {
     assert_eq!(lines.last(), Some(&"+++ killed by SIGTERM +++"), "{trace}");
 }
 
+/// A program that stops itself shows so before it stops, and its next call after it was let go on.
+#[test]
+fn stops_are_shown() {
+    let Some(program) = built("riscv64", "leave") else { return };
+    let file = folder("strace-stopped").join("trace.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+    command.args(["run", "--strace-to"]).arg(&file).arg(program).args(["kill", "19"]);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let trace = || std::fs::read_to_string(&file).unwrap_or_default();
+    while !trace().contains("--- stopped by SIGSTOP ---") {
+        assert_eq!(child.try_wait().unwrap(), None, "{}", trace());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    // It may be on its way into the call that stops it.
+    while child.try_wait().unwrap().is_none() {
+        assert!(Command::new("kill").args(["-CONT", &child.id().to_string()]).status().unwrap().success());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(98));
+    let trace = trace();
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    let stopped = lines.iter().position(|line| *line == "--- stopped by SIGSTOP ---").unwrap();
+    let pid = child.id();
+    let call = lines[stopped - 2].split_once(" = ").map(|(call, result)| (call.trim_end(), result));
+    assert_eq!(call, Some((format!("kill({pid}, SIGSTOP)").as_str(), "0")), "{trace}");
+    let shown = format!("--- SIGSTOP {{si_signo=SIGSTOP, si_code=SI_USER, si_pid={pid}, si_uid=");
+    assert!(lines[stopped - 1].starts_with(&shown), "{trace}");
+    assert!(lines[stopped + 1].starts_with("write(1, \"survived\\n\", 9)"), "{trace}");
+}
+
 /// A call whose result comes after another thread's line has its beginning before that line.
 #[test]
 fn calls_of_several_threads_are_resumed() {

@@ -3,6 +3,7 @@
 use vm_core::{Access, Exit, GuestMemory as _, MemFault, Trap, TrapKind};
 
 use crate::abi;
+use crate::calls;
 use crate::errno::Errno;
 use crate::kernel::{Args, Stop, SysResult};
 use crate::process::{Process, Status};
@@ -120,11 +121,19 @@ impl Thread {
     #[cold]
     fn traced(&mut self, row: Option<&'static Row>, number: u64, args: &Args) -> SysResult {
         let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args.0, self.user()));
+        if let (Some(row), Some(tracer), Some(entered)) = (row, &self.tracer, &entered)
+            && calls::signal::stops_caller(self, row.name, args)
+        {
+            // The call comes back when somebody has let the process go on.
+            tracer.leave(entered, Some(row), number, &args.0, Ok(0), self.user());
+            tracer.stopped(row, libc::SIGSTOP);
+            return self.answer(Some(row), args);
+        }
         let result = self.answer(row, args);
         if let (Some(tracer), Some(entered)) = (&self.tracer, entered) {
             tracer.leave(&entered, row, number, &args.0, result, self.user());
             if let Err(Stop::Kill(signal)) = result {
-                tracer.suicide(row, signal);
+                tracer.own_signal(row, signal);
             }
         }
         result

@@ -154,6 +154,17 @@ fn send(t: &Thread, to_self: bool, signal: i32, send: impl FnOnce() -> SysResult
     if deadly { Err(Stop::Kill(signal)) } else { send() }
 }
 
+/// Whether the call `name` stops the process that makes it. Other stop signals than SIGSTOP may be handled, blocked, or do
+/// nothing to a group that nobody looks after.
+pub(crate) fn stops_caller(t: &Thread, name: &str, a: &Args) -> bool {
+    match name {
+        "kill" => a.int(0) == t.pid && a.int(1) == libc::SIGSTOP,
+        "tkill" => a.int(0) == t.tid && a.int(1) == libc::SIGSTOP,
+        "tgkill" => a.int(0) == t.pid && a.int(1) == t.tid && a.int(2) == libc::SIGSTOP,
+        _ => false,
+    }
+}
+
 /// `kill(process, signal)`.
 pub(crate) fn kill(t: &mut Thread, a: &Args) -> SysResult {
     let to_self = a.int(0) == t.pid && t.kernel.threads.registry().live.len() <= 1;

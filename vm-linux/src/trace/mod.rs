@@ -197,8 +197,8 @@ impl Tracer {
         self.turn.share();
     }
 
-    /// Shows a signal that the process has sent to itself and that ends it.
-    pub(crate) fn suicide(&self, row: Option<&'static Row>, signal: i32) {
+    /// Shows a signal that the process sends to itself by the call of `row`, and that ends or stops it.
+    pub(crate) fn own_signal(&self, row: Option<&'static Row>, signal: i32) {
         let mut info = [0; 128];
         let code = if row.is_some_and(|row| row.name == "kill") { libc::SI_USER } else { libc::SI_TKILL };
         let user = host::call(&host::GETUID, &mut []).unwrap_or_default() as i32;
@@ -229,6 +229,14 @@ impl Tracer {
         put!(line, "--- {} ", names::signal(signal as u64));
         record::siginfo(info, &mut line);
         line.push(" ---");
+        self.whole(line);
+    }
+
+    /// Shows that `signal`, which the process sends to itself by the call of `row`, stops it.
+    pub(crate) fn stopped(&self, row: &'static Row, signal: i32) {
+        self.own_signal(Some(row), signal);
+        let mut line = self.line();
+        put!(line, "--- stopped by {} ---", names::signal(signal as u64));
         self.whole(line);
     }
 
