@@ -239,7 +239,7 @@ fn runs(workspace: &Workspace) -> PathBuf {
 
 /// Whether namespaces can be made here at all.
 pub(crate) fn probe(workspace: &Workspace) -> Result<()> {
-    let folder = runs(workspace).join("probe");
+    let folder = runs(workspace).join(format!("probe.{}", std::process::id()));
     let lower = folder.join("lower");
     for name in ["proc", "sys", "dev", "work"] {
         fs::create_dir_all(lower.join(name))?;
