@@ -3,8 +3,8 @@
 //! Threads start with the first request and take the cheapest tier first, in it the hottest entry. They hold no lock while
 //! they work, and they can be parked between two regions, which is how a process that is compiling forks.
 //!
-//! To wake a thread costs the guest about as much as to interpret the hot block for a while longer, and what is compiled
-//! together is also sealed together. A sleeping thread is therefore woken only for a number of requests, for one that is
+//! To wake a thread is a system call of the guest's thread and an interrupt elsewhere, and what is compiled together is also
+//! sealed together. A sleeping thread is therefore woken only for a number of requests, for one that is
 //! repeated, as those of a hot loop soon are, or for better code of a block, which is rare.
 
 use std::cmp::Reverse;
