@@ -83,32 +83,6 @@ impl FrameBody {
     }
 }
 
-/// An entry of the jump cache: where the code for a guest address starts. `pc` is odd-tagged when empty.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct JumpEntry {
-    /// Guest address, or [`JumpEntry::EMPTY_PC`].
-    pub(crate) pc: u64,
-    /// Host address of the code.
-    pub(crate) code: u64,
-}
-
-impl JumpEntry {
-    /// An address that no lookup asks for at index 0 (see `JUMP_CACHE_LEN`): all ones hash elsewhere.
-    pub(crate) const EMPTY_PC: u64 = u64::MAX;
-    /// An entry that matches nothing.
-    pub(crate) const EMPTY: Self = Self { pc: Self::EMPTY_PC, code: 0 };
-
-    /// Where in a jump cache `pc` is looked for.
-    pub(crate) const fn index(pc: GuestAddr) -> usize {
-        (pc.get() >> 1) as usize & (JUMP_CACHE_LEN - 1)
-    }
-}
-
-/// Entries of a jump cache, a power of two. The index of `pc` is `(pc >> 1) & (JUMP_CACHE_LEN - 1)`; a lookup of
-/// [`JumpEntry::EMPTY_PC`] itself is refused by the filler, and such an entry's code is the miss stub.
-pub(crate) const JUMP_CACHE_LEN: usize = 4096;
-
 /// What only the running thread and generated code touch.
 #[derive(Debug)]
 #[repr(C)]
@@ -121,8 +95,10 @@ pub(crate) struct FrameBody {
     pub(crate) entry_sp: u64,
     /// Host address of the link table: one 8-byte code address an entry.
     pub(crate) links: u64,
-    /// Host address of the current mode's jump cache, [`JUMP_CACHE_LEN`] entries.
+    /// Host address of the current mode's jump cache.
     pub(crate) jump_cache: u64,
+    /// Which bits of an address times 8 are the byte offset of its entry there.
+    pub(crate) jump_mask: u64,
     /// Host address of the table of functions that generated code calls (helpers, definitions, checked memory).
     pub(crate) functions: u64,
     /// Host address of guest address 0.
@@ -186,6 +162,7 @@ impl Frame {
             entry_sp: 0,
             links: 0,
             jump_cache: 0,
+            jump_mask: 0,
             functions: 0,
             memory_base: 0,
             memory_limit: 0,

@@ -31,6 +31,8 @@ mod interp;
 #[cfg(feature = "jit")]
 mod jit;
 #[cfg(feature = "jit")]
+mod jump;
+#[cfg(feature = "jit")]
 #[allow(unsafe_code, reason = "answers for the code that it enters")]
 mod native;
 #[cfg(feature = "jit")]

@@ -12,12 +12,13 @@ use crate::clock;
 use crate::config::TierPolicy;
 use crate::disturb;
 use crate::engine::{Engine, EngineError};
-use crate::frame::{ExitCode, JUMP_CACHE_LEN, JumpEntry, OwnFrame};
+use crate::frame::{ExitCode, OwnFrame};
 use crate::hostfp;
 use crate::jit::code::CodePtr;
 use crate::jit::compiled::CompiledTier;
 use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
+use crate::jump::JumpCache;
 use crate::region::{CompileOptions, MemoryMode, Profile, Quality, Seen, discover};
 use crate::run::Went;
 use crate::sample::{Activity, Meter};
@@ -312,10 +313,10 @@ pub(crate) struct NativeVcpu {
     reader: Arc<Reader>,
     /// The epoch in which the jump caches were valid.
     epoch: u64,
-    jump_cache: Box<[JumpEntry]>,
-    /// The mode of the jump cache, and the caches of other modes.
+    jump_cache: JumpCache,
+    /// The mode of the jump cache, once there is code to run, and the caches of other modes.
     mode: Option<Mode>,
-    other_modes: HashMap<Mode, Box<[JumpEntry]>>,
+    other_modes: HashMap<Mode, JumpCache>,
     /// Unlinked links by which code was left, with the places that they lead to: so that leaving by one again takes no
     /// lock. A number is given to another link only after this vCPU has passed a safepoint, which empties this.
     links: Vec<Option<(u32, BlockKey)>>,
@@ -336,7 +337,7 @@ impl NativeVcpu {
         Self {
             reader,
             epoch: 0,
-            jump_cache: Box::default(),
+            jump_cache: JumpCache::new(),
             mode: None,
             other_modes: HashMap::new(),
             links: Vec::new(),
@@ -348,8 +349,8 @@ impl NativeVcpu {
         let epoch = self.reader.arrive(&native.cache.epochs);
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.jump_cache.fill(JumpEntry::EMPTY);
-            self.other_modes.values_mut().for_each(|cache| cache.fill(JumpEntry::EMPTY));
+            self.jump_cache.clear();
+            self.other_modes.values_mut().for_each(JumpCache::clear);
             self.links.clear();
         }
     }
@@ -363,29 +364,19 @@ impl NativeVcpu {
     fn choose_jump_cache(&mut self, frame: &mut OwnFrame) {
         let mode = frame.state().mode();
         if self.mode != Some(mode) {
-            let empty = || vec![JumpEntry::EMPTY; JUMP_CACHE_LEN].into_boxed_slice();
-            let cache = self.other_modes.remove(&mode).unwrap_or_else(empty);
-            let old = std::mem::replace(&mut self.jump_cache, cache);
-            if let Some(old_mode) = self.mode.replace(mode) {
-                self.other_modes.insert(old_mode, old);
+            if let Some(old) = self.mode.replace(mode) {
+                let cache = self.other_modes.remove(&mode).unwrap_or_else(JumpCache::new);
+                self.other_modes.insert(old, std::mem::replace(&mut self.jump_cache, cache));
             }
-            frame.body_mut().jump_cache = self.jump_cache.as_ptr() as u64;
+            self.jump_cache.show(frame.body_mut());
         }
     }
 
-    /// Where the code for `pc` in the mode of the frame is, if that was remembered.
-    fn recall(&self, pc: GuestAddr) -> Option<CodePtr> {
-        let entry = self.jump_cache.get(JumpEntry::index(pc))?;
-        (entry.pc == pc.get() && pc.get() != JumpEntry::EMPTY_PC).then(|| CodePtr::new(entry.code))
-    }
-
-    /// Remembers where the code for `pc` is, in the mode of the frame.
-    fn remember(&mut self, pc: GuestAddr, code: CodePtr) {
-        if pc.get() == JumpEntry::EMPTY_PC {
-            return;
-        }
-        if let Some(entry) = self.jump_cache.get_mut(JumpEntry::index(pc)) {
-            *entry = JumpEntry { pc: pc.get(), code: code.address() };
+    /// Remembers where the code for `pc` in the mode of the frame is, and points the frame at that mode's jump cache.
+    fn remember(&mut self, frame: &mut OwnFrame, pc: GuestAddr, code: CodePtr) {
+        self.choose_jump_cache(frame);
+        if self.jump_cache.remember(pc, code) {
+            self.jump_cache.show(frame.body_mut());
         }
     }
 
@@ -404,8 +395,7 @@ impl NativeVcpu {
         }
         self.arrive(native);
         let key = frame.state().key();
-        // A jump cache is made when there is code to run.
-        let known = if self.mode == Some(key.mode) { self.recall(key.pc) } else { None };
+        let known = if self.mode == Some(key.mode) { self.jump_cache.recall(key.pc) } else { None };
         let code = match known.or_else(|| native.cache.lookup(key)) {
             Some(code) => code,
             None if !engine.config.tier.compiles_first() => return Went::Nowhere,
@@ -425,8 +415,7 @@ impl NativeVcpu {
                 }
             }
         };
-        self.choose_jump_cache(frame);
-        self.remember(key.pc, code);
+        self.remember(frame, key.pc, code);
         hostfp::begin(frame.state().fp_flags());
         let went = self.follow(engine, native, frame, meter, code, is_cold);
         let flags = frame.state().fp_flags() | hostfp::raised();
@@ -464,8 +453,7 @@ impl NativeVcpu {
                     }
                     let found = native.cache.lookup(key);
                     if let Some(code) = found {
-                        self.choose_jump_cache(frame);
-                        self.remember(key.pc, code);
+                        self.remember(frame, key.pc, code);
                     }
                     found
                 }

@@ -32,6 +32,7 @@ pub(crate) mod offset {
         ENTRY_SP = entry_sp;
         LINKS = links;
         JUMP_CACHE = jump_cache;
+        JUMP_MASK = jump_mask;
         FUNCTIONS = functions;
         MEMORY_BASE = memory_base;
         MEMORY_LIMIT = memory_limit;

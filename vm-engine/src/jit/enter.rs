@@ -1,10 +1,11 @@
-//! The one call into generated code, and the two stubs that generated code and the fault handler leave through.
+//! The one call into generated code, and the stubs that generated code and the fault handler leave through.
 
 use crate::frame::{ExitCode, Frame};
 #[cfg(target_arch = "x86_64")]
 use crate::hostfp;
 use crate::jit::abi::offset;
 use crate::jit::code::CodePtr;
+use crate::jump;
 
 /// Runs generated code until it leaves.
 ///
@@ -32,6 +33,12 @@ pub(crate) fn link_stub() -> u64 {
     tradux_link_stub as *const () as u64
 }
 
+/// Address of the stub that generated code jumps to when a computed address is not in its entry of the jump cache: goes
+/// on where the entry's neighbour says, or leaves with [`ExitCode::Continue`].
+pub(crate) fn missed_stub() -> *const () {
+    tradux_missed_stub as *const ()
+}
+
 /// Address at which the fault handler continues after it has restored the stack pointer from the frame:
 /// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
 pub(crate) fn fault_exit() -> u64 {
@@ -57,6 +64,7 @@ unsafe extern "C" {
 unsafe extern "C" {
     fn tradux_enter(frame: *const Frame, code: u64) -> u64;
     fn tradux_link_stub();
+    fn tradux_missed_stub();
     fn tradux_fault_exit();
 }
 
@@ -106,6 +114,22 @@ std::arch::global_asm!(
     "mov eax, {link}",
     "ret",
     ".size tradux_link_stub, . - tradux_link_stub",
+    ".globl tradux_missed_stub",
+    ".hidden tradux_missed_stub",
+    ".type tradux_missed_stub, @function",
+    "tradux_missed_stub:",
+    "lea eax, [8 * rdi]",
+    "and eax, dword ptr [r15 + {jump_mask}]",
+    "xor eax, {neighbour}",
+    "add rax, qword ptr [r15 + {jump_cache}]",
+    "cmp rdi, qword ptr [rax]",
+    "jne 3f",
+    "jmp qword ptr [rax + 8]",
+    "3:",
+    "mov qword ptr [r15 + {state_pc}], rdi",
+    "mov eax, {continue_}",
+    "ret",
+    ".size tradux_missed_stub, . - tradux_missed_stub",
     ".globl tradux_flags_to_sink",
     ".hidden tradux_flags_to_sink",
     ".type tradux_flags_to_sink, @function",
@@ -131,6 +155,11 @@ std::arch::global_asm!(
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,
     link = const ExitCode::Link as u64,
+    jump_cache = const offset::JUMP_CACHE,
+    jump_mask = const offset::JUMP_MASK,
+    neighbour = const jump::NEIGHBOUR,
+    state_pc = const offset::STATE as usize + vm_core::CpuState::PC_OFFSET,
+    continue_ = const ExitCode::Continue as u64,
 );
 
 // `Tail` passes its first argument and its result in x2, and keeps x19-x28 and v8-v15 as the host's convention does.
@@ -187,8 +216,31 @@ std::arch::global_asm!(
     "mov x2, #{link}",
     "ret",
     ".size tradux_link_stub, . - tradux_link_stub",
+    ".globl tradux_missed_stub",
+    ".hidden tradux_missed_stub",
+    ".type tradux_missed_stub, @function",
+    "tradux_missed_stub:",
+    "ldr x9, [x21, #{jump_mask}]",
+    "and x9, x9, x2, lsl #3",
+    "eor x9, x9, #{neighbour}",
+    "ldr x10, [x21, #{jump_cache}]",
+    "add x9, x9, x10",
+    "ldp x10, x11, [x9]",
+    "cmp x10, x2",
+    "b.ne 3f",
+    "br x11",
+    "3:",
+    "str x2, [x21, #{state_pc}]",
+    "mov x2, #{continue_}",
+    "ret",
+    ".size tradux_missed_stub, . - tradux_missed_stub",
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,
     link = const ExitCode::Link as u64,
+    jump_cache = const offset::JUMP_CACHE,
+    jump_mask = const offset::JUMP_MASK,
+    neighbour = const jump::NEIGHBOUR,
+    state_pc = const offset::STATE as usize + vm_core::CpuState::PC_OFFSET,
+    continue_ = const ExitCode::Continue as u64,
 );

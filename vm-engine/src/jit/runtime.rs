@@ -9,8 +9,9 @@ use vm_ir::eval::{self, FpEnv};
 use vm_ir::{Helper, HelperFn, Inst, Op, Rounding, Type};
 
 use crate::engine::Engine;
-use crate::frame::{Frame, FrameBody, JumpEntry};
+use crate::frame::{Frame, FrameBody};
 use crate::hostfp;
+use crate::jump::{self, JumpEntry};
 
 /// What the functions of the runtime need besides the frame; the frame's `context` holds its address.
 pub(crate) struct RuntimeContext {
@@ -46,11 +47,14 @@ pub(crate) enum Function {
     FlagsToSink,
     /// Baseline code was entered often: number of its counter, guest address. Gives the host address of better code.
     Hot,
+    /// Where code goes on whose target is not the one in its entry of the jump cache: the guest address is its
+    /// argument, as it is of a region. Not called, but gone to.
+    Missed,
 }
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 12;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -67,6 +71,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         compare_exchange_wide as *const (),
         super::enter::flags_to_sink(),
         hot as *const (),
+        super::enter::missed_stub(),
     ];
     let helpers = helpers.iter().map(|helper| match helper.function {
         HelperFn::Values(function) => function as *const (),
@@ -214,11 +219,14 @@ extern "C" fn hot(frame: *const Frame, counter: u64, pc: u64) -> u64 {
     });
     let Some(code) = code else { return 0 };
     // Whoever comes here by a computed address finds the better code from now on.
-    let entry = body.jump_cache as *mut JumpEntry;
-    // SAFETY: the frame's jump cache has an entry for every index, and only this thread uses it.
-    let entry = unsafe { &mut *entry.add(JumpEntry::index(key.pc)) };
-    if entry.pc == pc {
-        entry.code = code.address();
+    let offset = jump::offset(key.pc, body.jump_mask);
+    for offset in [offset, offset ^ jump::NEIGHBOUR] {
+        let entry = (body.jump_cache + offset) as *mut JumpEntry;
+        // SAFETY: the frame's jump cache has an entry at every offset under its mask, and only this thread uses it.
+        let [known, target] = unsafe { &mut *entry };
+        if *known == pc && *target != 0 {
+            *target = code.address();
+        }
     }
     code.address()
 }

@@ -7,7 +7,7 @@ use super::asm::{Alu, Cond, Gpr, Label, RAX, RDI, RDX, RSI, Rm, Shift, Width};
 use super::int::opposite;
 use super::places::{FRAME, Place, SCRATCH};
 use super::{Baseline, Later};
-use crate::frame::{ExitCode, JUMP_CACHE_LEN};
+use crate::frame::ExitCode;
 use crate::jit::abi::offset;
 use crate::jit::runtime::Function;
 
@@ -53,8 +53,9 @@ impl Baseline<'_> {
                 self.finish(ExitCode::Trap);
             }
             Exit::Missed(pc) => {
-                self.asm.store(8, Rm::Mem(FRAME, offset::STATE + CpuState::PC_OFFSET as i32), pc);
-                self.finish(ExitCode::Continue);
+                self.asm.mov(Width::W64, RDI, Rm::Reg(pc));
+                self.asm.mov(Width::W64, SCRATCH, Rm::Mem(FRAME, offset::FUNCTIONS));
+                self.asm.jmp_memory(Rm::Mem(SCRATCH, Function::Missed as i32 * 8));
             }
         }
     }
@@ -197,10 +198,9 @@ impl Baseline<'_> {
             }
             self.asm.jcc(Cond::Equal, self.entries[*index]);
         }
-        // (pc >> 1) * 16, in one shift.
         self.asm.mov(Width::W32, SCRATCH, Rm::Reg(addr));
         self.asm.shift_imm(Shift::Shl, Width::W32, SCRATCH, 3);
-        self.asm.alu_imm(Alu::And, Width::W32, Rm::Reg(SCRATCH), ((JUMP_CACHE_LEN - 1) << 4) as i32);
+        self.asm.alu(Alu::And, Width::W32, SCRATCH, Rm::Mem(FRAME, offset::JUMP_MASK));
         self.asm.alu(Alu::Add, Width::W64, SCRATCH, Rm::Mem(FRAME, offset::JUMP_CACHE));
         self.asm.alu(Alu::Cmp, Width::W64, addr, Rm::Mem(SCRATCH, 0));
         let missed = self.exit_later(Exit::Missed(addr));

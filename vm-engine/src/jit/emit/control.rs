@@ -6,9 +6,10 @@ use vm_core::{CpuState, GuestAddr};
 use vm_ir::{End, Inst, Target};
 
 use super::{Emitter, frame_flags};
-use crate::frame::{ExitCode, JUMP_CACHE_LEN};
+use crate::frame::ExitCode;
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset};
+use crate::jit::runtime::Function;
 use crate::region::MemoryMode;
 
 impl Emitter<'_, '_> {
@@ -161,16 +162,17 @@ impl Emitter<'_, '_> {
     /// Leaves for a computed address: through the jump cache, or to the run loop if it misses.
     fn leave_indirect(&mut self, pc: ClifValue) {
         let cache = self.load_frame(types::I64, offset::JUMP_CACHE);
-        // (pc >> 1) * 16, in one shift.
+        let mask = self.load_frame(types::I64, offset::JUMP_MASK);
         let scaled = self.ir.ins().ishl_imm_u(pc, 3);
-        let place = self.ir.ins().band_imm_s(scaled, (JUMP_CACHE_LEN as i64 - 1) << 4);
+        let place = self.ir.ins().band(scaled, mask);
         let entry = self.ir.ins().iadd(cache, place);
         let found = self.ir.ins().load(types::I64, frame_flags(), entry, 0);
         let differs = self.ir.ins().icmp(IntCC::NotEqual, found, pc);
         let (cold, next) = self.split(differs, None);
         self.enter_cold(cold);
-        self.store_pc(pc);
-        self.leave(ExitCode::Continue);
+        let functions = self.load_frame(types::I64, offset::FUNCTIONS);
+        let missed = self.ir.ins().load(types::I64, frame_flags(), functions, Function::Missed as i32 * 8);
+        self.tail_call(missed, pc);
         self.enter_next(next);
         let code = self.ir.ins().load(types::I64, frame_flags(), entry, 8);
         self.tail_call(code, pc);

@@ -99,20 +99,33 @@ fn linked_regions_run_into_each_other() {
 
 #[test]
 fn indirect_exits_use_the_jump_cache() {
+    for quality in [Quality::Baseline, Quality::Optimised] {
+        indirect_exit(quality);
+    }
+}
+
+fn indirect_exit(quality: Quality) {
     let mut rig = Rig::new();
     let jump = block(0x1000, |ir| End::Indirect { addr: ir.get(Slot::new(1), Type::I64) });
-    let jump = rig.compile(&RegionPlan::single(jump, CompileOptions::default()));
+    let jump = rig.compile(&RegionPlan::single(jump, CompileOptions { quality, ..CompileOptions::default() }));
     let target = rig
         .compile(&RegionPlan::single(block(0x2002, |_| End::FlushCode { next: Target(2) }), CompileOptions::default()));
     rig.state().set(Slot::new(1), 0x2002);
     assert_eq!(rig.enter(jump), ExitCode::Continue);
     assert_eq!(rig.state().pc(), GuestAddr::new(0x2002));
-    rig.cache[(0x2002 >> 1) & (JUMP_CACHE_LEN - 1)] = JumpEntry { pc: 0x2002, code: target.address() };
+    rig.cache.remember(GuestAddr::new(0x2002), target);
     assert_eq!(rig.enter(jump), ExitCode::Flush);
     assert_eq!(rig.state().pc(), GuestAddr::new(0x2004));
-    // Same place, other address.
-    rig.state().set(Slot::new(1), 0x2002 + 2 * JUMP_CACHE_LEN as u64);
+    // Another address in the same place is a miss, and what it pushes aside is found.
+    let other = 0x2002 + (1 << 40);
+    rig.state().set(Slot::new(1), other);
     assert_eq!(rig.enter(jump), ExitCode::Continue);
+    assert_eq!(rig.state().pc(), GuestAddr::new(other));
+    rig.cache.remember(GuestAddr::new(other), target);
+    for pc in [0x2002, other, 0x2002] {
+        rig.state().set(Slot::new(1), pc);
+        assert_eq!(rig.enter(jump), ExitCode::Flush, "{pc:#x}");
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use vm_ir::{Block, End, IrBuilder};
 use super::code::{CodeMemory, CodePtr, Segment};
 use super::*;
 use crate::fault::segments;
-use crate::frame::{ExitCode, Frame, JUMP_CACHE_LEN, JumpEntry};
+use crate::frame::{ExitCode, Frame};
+use crate::jump::JumpCache;
 use crate::region::{CompileOptions, Quality, RegionPlan};
 
 pub(super) fn key(pc: u64) -> BlockKey {
@@ -31,7 +32,7 @@ pub(super) fn block(pc: u64, build: impl FnOnce(&mut IrBuilder) -> End) -> Arc<B
 pub(super) struct Rig {
     pub(super) frame: Box<Frame>,
     pub(super) links: Vec<u64>,
-    pub(super) cache: Vec<JumpEntry>,
+    pub(super) cache: JumpCache,
     _functions: Box<[u64]>,
     _context: Option<Box<RuntimeContext>>,
     pub(super) jit: Arc<Jit>,
@@ -49,7 +50,7 @@ impl Rig {
         let mut rig = Self {
             frame: Box::new(Frame::new()),
             links: vec![link_stub(); 512],
-            cache: vec![JumpEntry::EMPTY; JUMP_CACHE_LEN],
+            cache: JumpCache::new(),
             _functions: function_table(helpers),
             _context: None,
             jit: Jit::host(helpers).unwrap(),
@@ -57,13 +58,14 @@ impl Rig {
             segments: Vec::new(),
             memory: CodeMemory::new(Arc::default()),
         };
-        let (links, cache, functions) =
-            (rig.links.as_ptr() as u64, rig.cache.as_ptr() as u64, rig._functions.as_ptr() as u64);
+        let (links, functions) = (rig.links.as_ptr() as u64, rig._functions.as_ptr() as u64);
+        let cache = JumpCache::new();
         let body = rig.body();
+        cache.show(body);
         body.links = links;
-        body.jump_cache = cache;
         body.functions = functions;
         body.memory_limit = 1 << 46;
+        rig.cache = cache;
         rig
     }
 
