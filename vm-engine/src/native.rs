@@ -197,8 +197,10 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let options = options(engine, request.tier);
     let is_baseline = options.quality == Quality::Baseline;
     let profile = EngineProfile { engine, cache, request, is_baseline };
-    if is_baseline && cache.holds(request.key) {
-        return Err(Failure::NotNow); // part of another region by now
+    // Part of another region? A run that cannot go on without code makes it rather than wait for who else does.
+    let is_part = if profile.is_blind() { TieredCodeCache::holds } else { TieredCodeCache::holds_or_expects };
+    if is_baseline && is_part(cache, request.key) {
+        return Err(Failure::NotNow);
     }
     if request.tier == CompiledTier::Two && cache.can_wait(request.key) {
         return Err(Failure::NotNow); // so it is, and put off when it is asked for again
@@ -211,6 +213,9 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
     let (links, counters) = (plan.links().len(), plan.counters());
     cache.allocate_links(&mut ticket, links, plan.options.count, counters).map_err(|_| Failure::NotNow)?;
+    if is_baseline {
+        cache.announce(&mut ticket, plan.blocks.iter().map(|here| here.block.key).collect());
+    }
     let entries = plan.blocks.iter().map(|here| match engine.config.tier {
         TierPolicy::Auto => entries_before_optimising(engine, here.block.guest_len()),
         // There is nothing better to ask for.
@@ -276,7 +281,7 @@ fn is_unfetchable(block: &Block) -> bool {
 impl Profile for EngineProfile<'_> {
     fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
         if key != self.request.key {
-            if self.is_baseline && self.cache.holds(key) {
+            if self.is_baseline && self.cache.holds_or_expects(key) {
                 return None; // linked to
             }
             // Of blocks beside a hot one those are worth it that are at least warm.

@@ -205,6 +205,15 @@ impl Links {
         }
     }
 
+    /// Makes the links that jump to `key` in region `old` jump to the code of `region`.
+    pub(crate) fn relink(&mut self, old: RegionId, key: BlockKey, region: RegionId, code: CodePtr) {
+        let numbers = self.incoming.get(&old).into_iter().flatten();
+        let led: Vec<_> = numbers.copied().filter(|number| self.target(*number) == Some(key)).collect();
+        for number in led {
+            self.set(number, region, code);
+        }
+    }
+
     /// Unlinks for good those links that lead somewhere among `count` numbers from `first` on; the numbers stay taken, and
     /// known, until [`Links::release`].
     pub(crate) fn retire_outgoing(&mut self, first: u32, count: usize) {
@@ -256,6 +265,20 @@ mod tests {
         assert_eq!(links.word(first), 0x80);
         links.unlink_incoming(8);
         assert_eq!(links.word(first), STUB.address());
+    }
+
+    #[test]
+    fn links_to_one_of_a_regions_keys_follow_it_to_another() {
+        let mut links = Links::new(LinkTable::reserve(16).unwrap(), STUB);
+        let first = links.allocate(3).unwrap();
+        links.claim(first, &[key(0x100), key(0x200), key(0x200)]);
+        links.set(first, 7, CodePtr::new(0x70));
+        links.set(first + 1, 7, CodePtr::new(0x74));
+        links.set(first + 2, 9, CodePtr::new(0x90));
+        links.relink(7, key(0x200), 8, CodePtr::new(0x80));
+        assert_eq!([first, first + 1, first + 2].map(|number| links.word(number)), [0x70, 0x80, 0x90]);
+        links.unlink_incoming(8);
+        assert_eq!([first, first + 1].map(|number| links.word(number)), [0x70, STUB.address()]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Every change happens under one lock, where a region, the links into it and the links out of it change together.
 //! Code that is dropped is first made unreachable, then waits until every vCPU has passed a safepoint.
 
+mod coming;
 mod evict;
 pub(crate) mod link;
 mod pages;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use vm_core::{BlockKey, GuestMemory, GuestRange};
 
+use self::coming::{Announced, Coming, HeldComing};
 use self::evict::{Retired, RetiredLog};
 use self::link::{Links, OutOfLinks, RegionId};
 use self::pages::CodePages;
@@ -124,6 +126,8 @@ pub(crate) struct Ticket {
     /// Words that count entries of blocks, the last ones.
     entries: u32,
     began: u64,
+    /// Where the region will be entered, as far as that was announced.
+    announced: Option<Announced>,
 }
 
 impl Ticket {
@@ -197,6 +201,7 @@ pub(crate) struct TieredCodeCache {
     pub(crate) observer: OnceLock<Arc<dyn CodeObserver>>,
     budgets: [usize; 2],
     links_address: u64,
+    coming: Coming,
     /// What the regions were made from.
     memory: Arc<dyn GuestMemory>,
     code: Mutex<CodeMemory>,
@@ -237,6 +242,7 @@ impl TieredCodeCache {
             observer: OnceLock::new(),
             budgets,
             links_address,
+            coming: Coming::default(),
             memory,
             code: Mutex::new(CodeMemory::new(Arc::clone(&mapped))),
             mapped,
@@ -298,7 +304,7 @@ impl TieredCodeCache {
     /// Begins the making of a region. Call it before the guest's code is read.
     pub(crate) fn ticket(&self) -> Ticket {
         let began = self.lock().log.now();
-        Ticket { first_link: 0, link_count: 0, counter: None, entries: 0, began }
+        Ticket { first_link: 0, link_count: 0, counter: None, entries: 0, began, announced: None }
     }
 
     /// Adds `count` links to a ticket that has none yet; behind them a word that counts instructions if they are
@@ -372,6 +378,16 @@ impl TieredCodeCache {
         self.table.pin().contains_key(&key)
     }
 
+    /// Announces that the region of `ticket` will be entered at `keys`, until it is published or comes to nothing.
+    pub(crate) fn announce(&self, ticket: &mut Ticket, keys: Vec<BlockKey>) {
+        ticket.announced = Some(self.coming.announce(keys));
+    }
+
+    /// Whether code for `key` is there, or is being made.
+    pub(crate) fn holds_or_expects(&self, key: BlockKey) -> bool {
+        self.holds(key) || self.coming.contains(key)
+    }
+
     /// Gives back a ticket that came to nothing.
     pub(crate) fn abandon(&self, ticket: &Ticket) {
         self.lock().links.release(ticket.first_link, ticket.link_count);
@@ -441,14 +457,14 @@ impl TieredCodeCache {
                 entries: AtomicU32::new(0),
                 put_off: AtomicBool::new(false),
             };
-            let old = pin.insert(region.key, entry(code)).map(|old| old.id);
+            let (key, old) = (region.key, pin.insert(region.key, entry(code)).map(|old| old.id));
             for (key, offset) in &made.entries {
                 // What is there already is as good or better.
                 let _ = pin.try_insert(*key, entry(CodePtr::new(code.address() + u64::from(*offset))));
             }
             inner.regions.insert(region.id, region);
             if let Some(old) = old {
-                self.displace(&mut inner, old);
+                self.displace(&mut inner, old, key, (id, code));
             }
             self.counters.published.fetch_add(1, Ordering::Relaxed);
             self.counters.instructions.fetch_add(guest_len, Ordering::Relaxed);
@@ -460,14 +476,15 @@ impl TieredCodeCache {
         Ok(())
     }
 
-    /// Another region took a key of this one: it is retired, unless it can be entered elsewhere.
-    fn displace(&self, inner: &mut Inner, id: RegionId) {
+    /// Another region took `key` from region `old`, which is retired, unless it can be entered elsewhere: then links to
+    /// `key` lead to the other from now on.
+    fn displace(&self, inner: &mut Inner, old: RegionId, key: BlockKey, (id, code): (RegionId, CodePtr)) {
         let pin = self.table.pin();
-        let Some(region) = inner.regions.get(&id) else { return };
-        if region.keys().any(|key| pin.get(key).is_some_and(|entry| entry.id == id)) {
-            inner.links.unlink_incoming(id);
+        let Some(region) = inner.regions.get(&old) else { return };
+        if region.keys().any(|key| pin.get(key).is_some_and(|entry| entry.id == old)) {
+            inner.links.relink(old, key, id, code);
         } else {
-            inner.retire(id);
+            inner.retire(old);
         }
     }
 
@@ -609,7 +626,8 @@ impl TieredCodeCache {
         let code = self.code();
         let inner = self.lock();
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        Held { _code: code, _inner: inner, _due: due, readers: self.epochs.hold() }
+        let coming = self.coming.hold();
+        Held { _code: code, _inner: inner, _due: due, coming, readers: self.epochs.hold() }
     }
 
     fn code(&self) -> MutexGuard<'_, CodeMemory> {
@@ -640,12 +658,14 @@ pub(crate) struct Held<'a> {
     _code: MutexGuard<'a, CodeMemory>,
     _inner: MutexGuard<'a, Inner>,
     _due: MutexGuard<'a, Vec<BlockKey>>,
+    coming: HeldComing<'a>,
     readers: HeldReaders<'a>,
 }
 
 impl Held<'_> {
     /// Goes on in the child of a fork.
     pub(crate) fn in_child(self) {
+        self.coming.in_child();
         self.readers.all_away();
     }
 }

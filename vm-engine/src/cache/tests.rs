@@ -359,7 +359,7 @@ fn a_region_lives_until_its_last_key_is_taken() {
     );
     assert!(cache.holds(key(0x200)));
     assert_eq!(cache.len(), 3);
-    assert_eq!(cache.lock().links.word(link), STUB.address(), "whoever jumped there looks again");
+    assert_eq!(cache.lock().links.word(link), code.address(), "whoever jumped there goes to the new code");
     cache.publish(vec![region(&cache, 0x200, 16, &[])]).unwrap();
     assert_eq!(cache.len(), 3, "nothing leads to the old code any more");
     cache.invalidate(range(0x100, 4));

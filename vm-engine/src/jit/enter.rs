@@ -5,6 +5,8 @@ use crate::frame::{ExitCode, Frame};
 use crate::hostfp;
 use crate::jit::abi::offset;
 use crate::jit::code::CodePtr;
+#[cfg(target_arch = "x86_64")]
+use crate::jit::runtime::Function;
 use crate::jump;
 
 /// Runs generated code until it leaves.
@@ -56,9 +58,22 @@ pub(crate) fn flags_to_sink() -> *const () {
     std::ptr::null()
 }
 
+/// Address of the function that counts down the word of the link table whose number is in `rax`, leads to better code if
+/// it is used up and there is some, and polls: the guest address of the block that follows is in `rdx`. Everything but the
+/// frame's register may change. Null on hosts whose code does not call it.
+pub(crate) fn pass_stub() -> *const () {
+    #[cfg(target_arch = "x86_64")]
+    {
+        tradux_pass_stub as *const ()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::ptr::null()
+}
+
 #[cfg(target_arch = "x86_64")]
 unsafe extern "C" {
     fn tradux_flags_to_sink();
+    fn tradux_pass_stub();
 }
 
 unsafe extern "C" {
@@ -130,6 +145,46 @@ std::arch::global_asm!(
     "mov eax, {continue_}",
     "ret",
     ".size tradux_missed_stub, . - tradux_missed_stub",
+    ".globl tradux_pass_stub",
+    ".hidden tradux_pass_stub",
+    ".type tradux_pass_stub, @function",
+    "tradux_pass_stub:",
+    "mov rcx, qword ptr [r15 + {links}]",
+    "lea rcx, [rcx + 8 * rax]",
+    "mov rsi, qword ptr [rcx]",
+    "sub rsi, 1",
+    "js 4f",
+    "mov qword ptr [rcx], rsi",
+    "3:",
+    "cmp dword ptr [r15 + {interrupt}], 0",
+    "jne 6f",
+    "ret",
+    // The word, less one, is -1 or the complement of an address.
+    "4:",
+    "xor rsi, -1",
+    "jz 5f",
+    "add rsp, 8",
+    "jmp rsi",
+    // Called by code that was entered as a function is, so that a word more aligns the stack.
+    "5:",
+    "push rdx",
+    "sub rsp, 8",
+    "mov rdi, r15",
+    "mov esi, eax",
+    "mov rcx, qword ptr [r15 + {functions}]",
+    "call qword ptr [rcx + {hot}]",
+    "add rsp, 8",
+    "pop rdx",
+    "test rax, rax",
+    "jz 3b",
+    "add rsp, 8",
+    "jmp rax",
+    "6:",
+    "add rsp, 8",
+    "mov qword ptr [r15 + {state_pc}], rdx",
+    "mov eax, {poll}",
+    "ret",
+    ".size tradux_pass_stub, . - tradux_pass_stub",
     ".globl tradux_flags_to_sink",
     ".hidden tradux_flags_to_sink",
     ".type tradux_flags_to_sink, @function",
@@ -155,6 +210,11 @@ std::arch::global_asm!(
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,
     link = const ExitCode::Link as u64,
+    links = const offset::LINKS,
+    interrupt = const offset::INTERRUPT,
+    functions = const offset::FUNCTIONS,
+    hot = const Function::Hot as usize * 8,
+    poll = const ExitCode::Poll as u64,
     jump_cache = const offset::JUMP_CACHE,
     jump_mask = const offset::JUMP_MASK,
     neighbour = const jump::NEIGHBOUR,

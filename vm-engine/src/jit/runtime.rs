@@ -50,11 +50,13 @@ pub(crate) enum Function {
     /// Where code goes on whose target is not the one in its entry of the jump cache: the guest address is its
     /// argument, as it is of a region. Not called, but gone to.
     Missed,
+    /// What baseline code does before a block that it was not expected to be entered at. For code of x86-64.
+    Pass,
 }
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -72,6 +74,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         super::enter::flags_to_sink(),
         hot as *const (),
         super::enter::missed_stub(),
+        super::enter::pass_stub(),
     ];
     let helpers = helpers.iter().map(|helper| match helper.function {
         HelperFn::Values(function) => function as *const (),

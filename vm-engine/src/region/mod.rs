@@ -69,7 +69,7 @@ pub struct RegionBlock {
     /// An address that is not listed leaves the region.
     pub edges: Vec<(GuestAddr, usize)>,
     /// Control is expected to come here from outside the region, as it does where a call returns. Baseline code can be
-    /// entered at such blocks; the first block is one in any case.
+    /// entered at every block, at these and at the first one in fewer instructions.
     pub entered: bool,
 }
 

@@ -100,6 +100,14 @@ impl Baseline<'_> {
         self.poll(self.plan.blocks[block].block.key.pc);
     }
 
+    /// As [`Baseline::pass`], in little code.
+    pub(super) fn pass_by_call(&mut self, block: usize) {
+        self.asm.mov_imm(RAX, i64::from(self.counter(block)));
+        self.asm.mov_imm(RDX, self.plan.blocks[block].block.key.pc.get() as i64);
+        self.asm.mov(Width::W64, SCRATCH, Rm::Mem(FRAME, offset::FUNCTIONS));
+        self.asm.call_memory(Rm::Mem(SCRATCH, Function::Pass as i32 * 8));
+    }
+
     /// Adds to the frame's counter of executed instructions, and to the region's own, the word behind its links.
     pub(super) fn count(&mut self, guest_len: usize) {
         let own = self.first_link as i32 + self.links.len() as i32;

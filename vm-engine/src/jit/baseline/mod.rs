@@ -64,8 +64,8 @@ enum Later {
     Exit { label: Label, exit: control::Exit },
     /// A block that was entered often enough, and where it begins after that was noticed.
     Hot { label: Label, block: usize, entry: Label },
-    /// Where a block is entered from outside the region.
-    Entry { label: Label, block: usize },
+    /// Where a block is entered from outside the region, as `expected` or not.
+    Entry { label: Label, block: usize, expected: bool },
     /// The definition of an op whose instruction did not give the result.
     Definition(Box<LaterDefinition>),
 }
@@ -134,10 +134,10 @@ impl<'a> Baseline<'a> {
         for (index, here) in self.plan.blocks.iter().enumerate().skip(1) {
             if loops[index] {
                 self.outer.push((self.entries[index], here.block.key.pc));
-            } else if here.entered {
+            } else {
                 let label = self.asm.label();
                 self.outer.push((label, here.block.key.pc));
-                self.later.push(Later::Entry { label, block: index });
+                self.later.push(Later::Entry { label, block: index, expected: here.entered });
             }
         }
         // Ways in have ways out of their own.
@@ -315,9 +315,13 @@ impl<'a> Baseline<'a> {
                 self.hot(block, entry);
                 return;
             }
-            Later::Entry { label, block } => {
+            Later::Entry { label, block, expected } => {
                 self.asm.bind(label);
-                self.pass(block);
+                if expected {
+                    self.pass(block);
+                } else {
+                    self.pass_by_call(block);
+                }
                 self.asm.jmp(self.entries[block]);
                 return;
             }
