@@ -234,8 +234,9 @@ mod generated {
             Some(Known { guest_pc, exit: segment.exit, address, access, step })
         });
         let Some(Known { guest_pc, exit, address, access, step }) = known else { return false };
-        // SAFETY: generated code holds the frame of the vCPU that this thread runs in r15.
-        let body = unsafe { (*(registers[libc::REG_R15 as usize] as *const Frame)).body() };
+        let frame = registers[libc::REG_R15 as usize] as usize - Frame::ANCHOR;
+        // SAFETY: generated code holds the anchor of the frame of the vCPU that this thread runs in r15.
+        let body = unsafe { (*(frame as *const Frame)).body() };
         // SAFETY: the body is touched by the running thread alone, which is in this handler.
         let body = unsafe { &mut *body };
         if let Some(len) = step.filter(|_| body.stepped_over != 0) {

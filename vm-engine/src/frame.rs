@@ -149,6 +149,12 @@ impl Frame {
     /// Byte offset of the state.
     pub(crate) const STATE: usize = Self::BODY + std::mem::offset_of!(FrameBody, state);
 
+    /// What the frame register of generated code holds beyond the frame's address. On x86-64 it is the middle of the
+    /// first 32 slots, which are a guest's integer registers: all of them are then in reach of a displacement of one byte.
+    #[cfg(feature = "jit")]
+    pub(crate) const ANCHOR: usize =
+        if cfg!(target_arch = "x86_64") { Self::STATE + CpuState::SLOTS_OFFSET + 16 * 8 } else { 0 };
+
     /// Somebody wants the run to come back.
     const STOP: u32 = 1;
     /// The engine wants the vCPU to pass its run loop, nothing more.

@@ -12,7 +12,7 @@ use super::{install, prepare_thread};
 use crate::frame::{ExitCode, Frame, FrameBody};
 use crate::jit::RuntimeContext;
 
-/// Enters `code` with `frame` in r15 and `operand` in rdi, and comes back by way of [`leave`]:
+/// Enters `code` with the anchor of `frame` in r15 and `operand` in rdi, and comes back by way of [`leave`]:
 /// the code has to fault.
 #[unsafe(naked)]
 unsafe extern "C" fn enter(frame: *const Frame, body: *mut FrameBody, code: usize, operand: u64) -> u64 {
@@ -25,10 +25,11 @@ unsafe extern "C" fn enter(frame: *const Frame, body: *mut FrameBody, code: usiz
         "push r15",
         "sub rsp, 8",
         "mov [rsi + {entry_sp}], rsp",
-        "mov r15, rdi",
+        "lea r15, [rdi + {anchor}]",
         "mov rdi, rcx",
         "call rdx",
         "ud2",
+        anchor = const Frame::ANCHOR,
         entry_sp = const std::mem::offset_of!(FrameBody, entry_sp),
     )
 }

@@ -1,8 +1,8 @@
 //! The convention between regions, and where generated code finds things in the [`Frame`].
 //!
 //! A region is a function of Cranelift's `Tail` convention: one integer argument, which only the link stub reads (the
-//! number of the link that was followed), and the exit code as its result. The frame's address is in the pinned
-//! register, or is the first argument for targets that have none.
+//! number of the link that was followed), and the exit code as its result. Where in the frame everything is found from
+//! is in the pinned register, or is the first argument for targets that have none.
 
 use std::mem::offset_of;
 
@@ -12,20 +12,22 @@ use target_lexicon::{Architecture, Triple};
 
 use crate::frame::{Frame, FrameBody};
 
-/// Offsets from the frame's address.
+/// Offsets from where the frame register points: [`Frame::ANCHOR`] bytes into the frame.
 pub(crate) mod offset {
     use super::{Frame, FrameBody, offset_of};
 
     macro_rules! body {
         ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
-            $($(#[$doc])* pub(crate) const $name: i32 = (Frame::BODY + offset_of!(FrameBody, $field)) as i32;)*
+            $($(#[$doc])* pub(crate) const $name: i32 = FRAME + (Frame::BODY + offset_of!(FrameBody, $field)) as i32;)*
         };
     }
 
+    /// The frame itself.
+    pub(crate) const FRAME: i32 = -(Frame::ANCHOR as i32);
     /// The interrupt word.
-    pub(crate) const INTERRUPT: i32 = Frame::INTERRUPT as i32;
+    pub(crate) const INTERRUPT: i32 = FRAME + Frame::INTERRUPT as i32;
     /// The guest's registers.
-    pub(crate) const STATE: i32 = Frame::STATE as i32;
+    pub(crate) const STATE: i32 = FRAME + Frame::STATE as i32;
     body! {
         EXIT_VALUE = exit_value;
         EXIT_ADDR = exit_addr;
@@ -44,7 +46,7 @@ pub(crate) mod offset {
     }
 }
 
-/// Where a region finds the frame's address.
+/// Where a region finds the [anchor](Frame::ANCHOR) of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameRegister {
     /// In Cranelift's pinned register.
@@ -74,7 +76,7 @@ pub(crate) fn region_signature(frame: FrameRegister) -> Signature {
     signature
 }
 
-/// The signature of a function of the runtime that keeps every register: the frame's address; what it finds is in the
+/// The signature of a function of the runtime that keeps every register: the frame's anchor; what it finds is in the
 /// frame's `sink`.
 pub(crate) fn keeping_signature() -> Signature {
     let mut signature = Signature::new(CallConv::PreserveAll);

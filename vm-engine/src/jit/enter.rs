@@ -42,7 +42,7 @@ pub(crate) fn missed_stub() -> *const () {
 }
 
 /// Address at which the fault handler continues after it has restored the stack pointer from the frame:
-/// leaves with [`ExitCode::Fault`]. The pinned register must hold the frame's address.
+/// leaves with [`ExitCode::Fault`]. The pinned register must hold what it does in generated code.
 pub(crate) fn fault_exit() -> u64 {
     tradux_fault_exit as *const () as u64
 }
@@ -99,7 +99,7 @@ std::arch::global_asm!(
     "push r14",
     "push r15",
     "sub rsp, 8",
-    "mov r15, rdi",
+    "lea r15, [rdi + {anchor}]",
     "mov qword ptr [r15 + {entry_sp}], rsp",
     "xor ebp, ebp",
     "call rsi",
@@ -169,7 +169,7 @@ std::arch::global_asm!(
     "5:",
     "push rdx",
     "sub rsp, 8",
-    "mov rdi, r15",
+    "lea rdi, [r15 - {anchor}]",
     "mov esi, eax",
     "mov rcx, qword ptr [r15 + {functions}]",
     "call qword ptr [rcx + {hot}]",
@@ -202,10 +202,11 @@ std::arch::global_asm!(
     "pop rax",
     "ret",
     ".size tradux_flags_to_sink, . - tradux_flags_to_sink",
+    anchor = const Frame::ANCHOR,
     sink = const offset::SINK,
     raised = const hostfp::RAISED,
     flags = sym hostfp::FLAGS,
-    state_flags = const offset::STATE as usize + vm_core::CpuState::FP_FLAGS_OFFSET,
+    state_flags = const offset::STATE + vm_core::CpuState::FP_FLAGS_OFFSET as i32,
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,
@@ -218,7 +219,7 @@ std::arch::global_asm!(
     jump_cache = const offset::JUMP_CACHE,
     jump_mask = const offset::JUMP_MASK,
     neighbour = const jump::NEIGHBOUR,
-    state_pc = const offset::STATE as usize + vm_core::CpuState::PC_OFFSET,
+    state_pc = const offset::STATE + vm_core::CpuState::PC_OFFSET as i32,
     continue_ = const ExitCode::Continue as u64,
 );
 
@@ -301,6 +302,6 @@ std::arch::global_asm!(
     jump_cache = const offset::JUMP_CACHE,
     jump_mask = const offset::JUMP_MASK,
     neighbour = const jump::NEIGHBOUR,
-    state_pc = const offset::STATE as usize + vm_core::CpuState::PC_OFFSET,
+    state_pc = const offset::STATE + vm_core::CpuState::PC_OFFSET as i32,
     continue_ = const ExitCode::Continue as u64,
 );

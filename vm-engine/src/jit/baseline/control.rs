@@ -130,7 +130,7 @@ impl Baseline<'_> {
         let unknown = self.asm.skip(Cond::Equal);
         self.asm.jmp_register(RAX);
         self.asm.land(unknown);
-        self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+        self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
         self.asm.mov_imm(RSI, i64::from(self.counter(block)));
         self.asm.mov_imm(RDX, self.plan.blocks[block].block.key.pc.get() as i64);
         self.call(Function::Hot as usize);

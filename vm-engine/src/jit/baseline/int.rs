@@ -31,6 +31,8 @@ impl Baseline<'_> {
             }
             let dst = self.places.take(&mut self.asm, a);
             match (op, value) {
+                // A copy.
+                (Alu::Add | Alu::Sub | Alu::Or | Alu::Xor, Some(0)) => {}
                 (Alu::Sub, Some(value)) => self.asm.alu_imm(Alu::Add, width, Rm::Reg(dst), value),
                 (_, Some(value)) => self.asm.alu_imm(op, width, Rm::Reg(dst), value),
                 (_, None) => self.asm.alu_imm(op, width, Rm::Reg(dst), i32::MIN),

@@ -12,7 +12,7 @@ mod memory;
 mod places;
 
 use vm_core::GuestAddr;
-use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
+use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value, eval};
 
 use self::asm::{Alu, Asm, Gpr, Label, R8, RAX, RCX, RDI, RDX, RSI, RSP, Rm, Shift, Width, Xmm};
 use self::places::{FRAME, Place, Places, VALUE_WORDS, home, is_vector, spill};
@@ -276,7 +276,7 @@ impl<'a> Baseline<'a> {
             return Err(Refused);
         }
         self.places.save_all(&mut self.asm);
-        self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+        self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
         self.asm.mov_imm(RSI, describe(inst));
         for (register, arg) in [RDX, RCX, R8].into_iter().zip(inst.operands()) {
             self.argument(register, *arg);
@@ -338,7 +338,7 @@ impl<'a> Baseline<'a> {
         for (argument, (ty, register)) in [RDX, RCX, R8].into_iter().zip(&later.args) {
             self.asm.bits_from_float(*ty == Type::F64, argument, *register);
         }
-        self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+        self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
         self.asm.mov_imm(RSI, describe(&later.inst));
         self.call(Function::Scalar as usize);
         let ty = later.inst.result().unwrap_or(Type::I64);
@@ -366,7 +366,7 @@ impl<'a> Baseline<'a> {
         self.places.save_all(&mut self.asm);
         let mut registers = [RDI, RSI, RDX, RCX].into_iter();
         if helper.effect == HelperEffect::State {
-            self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+            self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
             self.call(Function::GatherFlags as usize);
             self.asm.lea(Width::W64, RDI, FRAME, offset::STATE);
             registers.next();
@@ -382,9 +382,28 @@ impl<'a> Baseline<'a> {
         Ok(())
     }
 
+    /// The result of `inst` if its operands are constants, as those of `li` and `auipc` with what follows are.
+    fn folded(&self, inst: &Inst) -> Option<u64> {
+        let scalar = |ty| ty != Type::V128;
+        if inst.op.info().effect != Effect::Pure || inst.operands().is_empty() || !scalar(inst.ty) || !scalar(inst.from)
+        {
+            return None;
+        }
+        let mut args = [0; 3];
+        for (bits, arg) in args.iter_mut().zip(inst.operands()) {
+            let Place::Imm(known) = self.places.place(*arg) else { return None };
+            *bits = known as u64;
+        }
+        Some(eval::inst(inst, args, &mut eval::FpEnv::new()))
+    }
+
     /// Compiles the op at `at`. The only match over ops; the families' methods do the work.
     fn inst(&mut self, at: u32, inst: &Inst) -> Result<(), Refused> {
         let value = Value::new(at);
+        if let Some(bits) = self.folded(inst) {
+            self.places.put(value, Place::Imm(bits as i64));
+            return Ok(());
+        }
         match inst.op {
             Op::Const if inst.ty == Type::V128 => return Err(Refused),
             Op::Const => self.places.put(value, Place::Imm((inst.imm as u64 & inst.ty.mask()) as i64)),
@@ -456,14 +475,14 @@ impl<'a> Baseline<'a> {
 
             Op::FpFlagsGet => {
                 self.places.save_all(&mut self.asm);
-                self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+                self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
                 self.call(Function::FpFlagsGet as usize);
                 self.result(at, Type::I64);
             }
             Op::FpFlagsSet => {
                 self.places.save_all(&mut self.asm);
                 self.argument(RSI, inst.args[0]);
-                self.asm.mov(Width::W64, RDI, Rm::Reg(FRAME));
+                self.asm.lea(Width::W64, RDI, FRAME, offset::FRAME);
                 self.call(Function::FpFlagsSet as usize);
             }
 

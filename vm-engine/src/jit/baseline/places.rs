@@ -9,7 +9,7 @@ use vm_ir::{Block, Effect, End, Inst, Op, Type, Value};
 use super::asm::{Asm, Gpr, R8, RAX, RCX, RDI, RDX, RSI, Rm, Width, Xmm};
 use crate::jit::abi::offset;
 
-/// The register that holds the frame's address.
+/// The register that holds the frame's anchor.
 pub(super) const FRAME: Gpr = 15;
 /// An integer register that never holds a value: shifts and addresses of tables use it.
 pub(super) const SCRATCH: Gpr = RCX;

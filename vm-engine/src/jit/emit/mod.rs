@@ -319,7 +319,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.frame = None;
     }
 
-    /// The frame's address.
+    /// Where [`offset`] counts from.
     fn frame(&mut self) -> ClifValue {
         if let Some(frame) = self.frame {
             return frame;
@@ -346,7 +346,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
     fn call_runtime(&mut self, function: Function, args: &[ClifValue]) -> ClifValue {
         let frame = self.frame();
         let mut all = Vec::with_capacity(args.len() + 1);
-        all.push(frame);
+        all.push(self.ir.ins().iadd_imm_s(frame, i64::from(offset::FRAME)));
         all.extend_from_slice(args);
         self.call_entry(function as usize, &all)
     }
