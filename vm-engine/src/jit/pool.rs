@@ -82,6 +82,8 @@ struct Queue {
     busy: usize,
     /// Threads that wait for work and are not being woken.
     asleep: usize,
+    /// Callers that wait for a thread to stop working. To signal nobody is a system call as well.
+    watchers: usize,
     parked: bool,
     stop: bool,
 }
@@ -183,7 +185,7 @@ impl Pool {
         let mut queue = self.shared.lock();
         self.shared.wake_all(&mut queue);
         while queue.threads > 0 && (queue.busy > 0 || !queue.waiting.is_empty()) {
-            queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.watch(queue);
         }
     }
 
@@ -192,7 +194,7 @@ impl Pool {
         let mut queue = self.shared.lock();
         queue.parked = true;
         while queue.busy > 0 {
-            queue = self.shared.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.watch(queue);
         }
         Parked { pool: self, queue: Some(queue) }
     }
@@ -221,6 +223,7 @@ impl Parked<'_> {
             queue.threads = 0;
             queue.busy = 0;
             queue.asleep = 0;
+            queue.watchers = 0;
             queue.working.clear();
         }
     }
@@ -258,6 +261,14 @@ impl Shared {
     fn wake_all(&self, queue: &mut Queue) {
         queue.asleep = 0;
         self.wake.notify_all();
+    }
+
+    /// Waits until a thread stops working.
+    fn watch<'a>(&self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        queue.watchers += 1;
+        queue = self.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        queue.watchers -= 1;
+        queue
     }
 
     /// The life of a compile thread.
@@ -299,7 +310,9 @@ impl Shared {
             self.cache.counters.background_ns.fetch_add(used, Ordering::Relaxed);
             queue.working.retain(|key| *key != request.key);
             queue.busy -= 1;
-            self.idle.notify_all();
+            if queue.watchers > 0 {
+                self.idle.notify_all();
+            }
         }
         queue.threads = queue.threads.saturating_sub(1);
     }
