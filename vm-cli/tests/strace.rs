@@ -4,8 +4,9 @@
 //! on. `UPDATE_GOLDEN=1` records it anew with the strace of this machine.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -29,6 +30,19 @@ fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     path
+}
+
+/// Waits until `done` says so. A child that takes a minute for it is killed.
+fn wait_until(child: &mut Child, mut done: impl FnMut(&mut Child) -> bool) {
+    let begun = Instant::now();
+    while !done(child) {
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("what is waited for does not happen");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Runs a guest program; gives its output and the trace in its file.
@@ -146,10 +160,9 @@ fn deadly_signals_from_others_are_shown() {
     // With two arguments it does nothing but wait.
     let mut child = command.args(["run", "--strace-to"]).arg(&file).arg(program).args(["1", "2"]).spawn().unwrap();
     let trace = || std::fs::read_to_string(&file).unwrap_or_default();
-    while trace().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    wait_until(&mut child, |_| !trace().is_empty());
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    wait_until(&mut child, |child| child.try_wait().unwrap().is_some());
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(15));
     let trace = trace();
     let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
@@ -167,15 +180,15 @@ fn stops_are_shown() {
     command.args(["run", "--strace-to"]).arg(&file).arg(program).args(["kill", "19"]);
     let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
     let trace = || std::fs::read_to_string(&file).unwrap_or_default();
-    while !trace().contains("--- stopped by SIGSTOP ---") {
+    wait_until(&mut child, |child| {
         assert_eq!(child.try_wait().unwrap(), None, "{}", trace());
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+        trace().contains("--- stopped by SIGSTOP ---")
+    });
     // It may be on its way into the call that stops it.
-    while child.try_wait().unwrap().is_none() {
+    wait_until(&mut child, |child| {
         assert!(Command::new("kill").args(["-CONT", &child.id().to_string()]).status().unwrap().success());
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(child.wait().unwrap().code(), Some(98));
     let trace = trace();
     let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
