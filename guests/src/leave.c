@@ -47,6 +47,9 @@ int main(int argc, char **argv) {
     } else if (strcmp(how, "kill") == 0) {
         kill(getpid(), number);
         puts("survived");
+    } else if (strcmp(how, "queue") == 0) {
+        sigqueue(getpid(), number, (union sigval){.sival_int = 7});
+        puts("survived");
     } else if (strcmp(how, "ignore") == 0) {
         signal(number, SIG_IGN);
         raise(number);

@@ -121,19 +121,22 @@ impl Thread {
     #[cold]
     fn traced(&mut self, row: Option<&'static Row>, number: u64, args: &Args) -> SysResult {
         let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args.0, self.user()));
-        if let (Some(row), Some(tracer), Some(entered)) = (row, &self.tracer, &entered)
-            && calls::signal::stops_caller(self, row.name, args)
-        {
+        let own = row.and_then(|row| row.sends.as_ref()).and_then(|sends| {
+            let signal = args.int(sends.signal);
+            calls::signal::sent_to_self(self, sends, args).map(|info| (signal, info))
+        });
+        // Other stop signals than SIGSTOP may be handled, blocked, or do nothing to a group that nobody looks after.
+        if let (Some(tracer), Some(entered), Some((signal @ libc::SIGSTOP, info))) = (&self.tracer, &entered, &own) {
             // The call comes back when somebody has let the process go on.
-            tracer.leave(entered, Some(row), number, &args.0, Ok(0), self.user());
-            tracer.stopped(row, libc::SIGSTOP);
-            return self.answer(Some(row), args);
+            tracer.leave(entered, row, number, &args.0, Ok(0), self.user());
+            tracer.stopped(*signal, info);
+            return self.answer(row, args);
         }
         let result = self.answer(row, args);
         if let (Some(tracer), Some(entered)) = (&self.tracer, entered) {
             tracer.leave(&entered, row, number, &args.0, result, self.user());
-            if let Err(Stop::Kill(signal)) = result {
-                tracer.own_signal(row, signal);
+            if let (Err(Stop::Kill(_)), Some((signal, info))) = (result, own) {
+                tracer.signal(signal, &info);
             }
         }
         result

@@ -54,9 +54,46 @@ pub struct Row {
     /// How far it is supported.
     pub support: Support,
     pub(crate) action: Action,
+    /// The signal that it sends, if it does.
+    pub(crate) sends: Option<Sends>,
+}
+
+/// A signal that a call sends, by the numbers of the arguments that describe it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sends {
+    pub(crate) to: Recipient,
+    pub(crate) signal: usize,
+    pub(crate) record: Sent,
+}
+
+/// Whom a signal is sent to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recipient {
+    /// The process that the argument names.
+    Process(usize),
+    /// The process or the processes that the argument names as `kill(2)` takes it.
+    Processes(usize),
+    /// The thread that the argument names.
+    Thread(usize),
+    /// The process that the first one names, by the thread that the second one names.
+    ThreadOf(usize, usize),
+}
+
+/// What the record of a sent signal says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sent {
+    /// This code, and who has sent it.
+    By(i32),
+    /// What the argument points to.
+    As(usize),
 }
 
 impl Row {
+    /// The row of a call that sends the signal in argument `signal`.
+    const fn sends(self, to: Recipient, signal: usize, record: Sent) -> Self {
+        Self { sends: Some(Sends { to, signal, record }), ..self }
+    }
+
     /// The error of a call that is refused.
     fn refusal(&self) -> Option<Errno> {
         match self.action {
@@ -78,11 +115,11 @@ impl Row {
 const NONE: u32 = u32::MAX;
 
 const fn row(name: &'static str, generic: u32, x86_64: u32, action: Action, support: Support) -> Row {
-    Row { name, generic, x86_64: if x86_64 == NONE { None } else { Some(x86_64) }, support, action }
+    Row { name, generic, x86_64: if x86_64 == NONE { None } else { Some(x86_64) }, support, action, sends: None }
 }
 
 #[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
-use {Action::*, Record::*, Shape::*, Support::*};
+use {Action::*, Recipient::*, Record::*, Sent::*, Shape::*, Support::*};
 
 /// All system calls of the generic list in order of their numbers.
 #[rustfmt::skip]
@@ -216,16 +253,16 @@ static ROWS: &[Row] = &[
     row("sched_get_priority_min", 126, 147, Pass(&host::SCHED_GET_PRIORITY_MIN), Full),
     row("sched_rr_get_interval", 127, 148, Pass(&host::SCHED_RR_GET_INTERVAL), Full),
     row("restart_syscall", 128, 219, Refuse(Errno::EINTR), Refused("never asked for: calls that are made again are made whole")),
-    row("kill", 129, 62, Own(signal::kill, &[Int, Signal]), Full),
-    row("tkill", 130, 200, Own(signal::tkill, &[Int, Signal]), Full),
-    row("tgkill", 131, 234, Own(signal::tgkill, &[Int, Int, Signal]), Full),
+    row("kill", 129, 62, Own(signal::kill, &[Int, Signal]), Full).sends(Processes(0), 1, By(libc::SI_USER)),
+    row("tkill", 130, 200, Own(signal::tkill, &[Int, Signal]), Full).sends(Thread(0), 1, By(libc::SI_TKILL)),
+    row("tgkill", 131, 234, Own(signal::tgkill, &[Int, Int, Signal]), Full).sends(ThreadOf(0, 1), 2, By(libc::SI_TKILL)),
     row("sigaltstack", 132, 131, Own(signal::sigaltstack, &[Get(Stack), Put(Stack)]), Full),
     row("rt_sigsuspend", 133, 130, Own(signal::rt_sigsuspend, &[Get(SigSet), Size]), Full),
     row("rt_sigaction", 134, 13, Own(signal::rt_sigaction, &[Signal, Get(SigAction), Put(SigAction), Size]), Full),
     row("rt_sigprocmask", 135, 14, Own(signal::rt_sigprocmask, &[One(&n::SIG_HOW), Get(SigSet), Put(SigSet), Size]), Full),
     row("rt_sigpending", 136, 127, Own(signal::rt_sigpending, &[Put(SigSet), Size]), Full),
     row("rt_sigtimedwait", 137, 128, Own(signal::rt_sigtimedwait, &[Get(SigSet), Put(SigInfo), Get(Timespec), Size]), Full),
-    row("rt_sigqueueinfo", 138, 129, Pass(&host::RT_SIGQUEUEINFO), Full),
+    row("rt_sigqueueinfo", 138, 129, Pass(&host::RT_SIGQUEUEINFO), Full).sends(Process(0), 1, As(2)),
     row("rt_sigreturn", 139, 15, Own(signal::rt_sigreturn, &[]), Full),
     row("setpriority", 140, 141, Pass(&host::SETPRIORITY), Full),
     row("getpriority", 141, 140, Pass(&host::GETPRIORITY), Full),
@@ -327,7 +364,7 @@ static ROWS: &[Row] = &[
     row("set_mempolicy", 237, 238, Pass(&host::SET_MEMPOLICY), Full),
     row("migrate_pages", 238, 256, Pass(&host::MIGRATE_PAGES), Full),
     row("move_pages", 239, 279, Own(placement::move_pages, &[Int, Size, Addr, Addr, Addr, Flags(&n::MPOL_MOVE)]), Full),
-    row("rt_tgsigqueueinfo", 240, 297, Own(signal::rt_tgsigqueueinfo, &[Int, Int, Signal, Get(SigInfo)]), Full),
+    row("rt_tgsigqueueinfo", 240, 297, Own(signal::rt_tgsigqueueinfo, &[Int, Int, Signal, Get(SigInfo)]), Full).sends(ThreadOf(0, 1), 2, As(3)),
     row("perf_event_open", 241, 298, Refuse(Errno::ENOSYS), Refused("a kernel without it; it would count the emulator's instructions")),
     row("accept4", 242, 288, Own(net::accept4, &[Fd, SockAddrOut(2), Update(SockLen), Flags(&n::SOCK)]), Full),
     row("recvmmsg", 243, 299, Own(net::recvmmsg, &[Fd, PutMany(MMsgHdr, 2), Size, Flags(&n::MSG), Get(Timespec)]), Full),

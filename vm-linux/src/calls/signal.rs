@@ -2,11 +2,12 @@
 
 use super::procfs;
 use crate::errno::Errno;
-use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, bit};
+use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, SigInfo, bit};
 use crate::host::{self, Arg};
 use crate::kernel::{Args, Stop, SysResult};
 use crate::layout::riscv64::{SigAction, StackT};
 use crate::signal::{SIG_DFL, host_set, kills_by_default};
+use crate::table::{Recipient, Sends, Sent};
 use crate::thread::Thread;
 
 /// A signal set of the guest, whose size in bytes is `size`.
@@ -154,15 +155,36 @@ fn send(t: &Thread, to_self: bool, signal: i32, send: impl FnOnce() -> SysResult
     if deadly { Err(Stop::Kill(signal)) } else { send() }
 }
 
-/// Whether the call `name` stops the process that makes it. Other stop signals than SIGSTOP may be handled, blocked, or do
-/// nothing to a group that nobody looks after.
-pub(crate) fn stops_caller(t: &Thread, name: &str, a: &Args) -> bool {
-    match name {
-        "kill" => a.int(0) == t.pid && a.int(1) == libc::SIGSTOP,
-        "tkill" => a.int(0) == t.tid && a.int(1) == libc::SIGSTOP,
-        "tgkill" => a.int(0) == t.pid && a.int(1) == t.tid && a.int(2) == libc::SIGSTOP,
-        _ => false,
+/// The record of the signal that a call sends to the process that makes it; `None` if it goes elsewhere, or if the record
+/// that the caller has made cannot be read.
+pub(crate) fn sent_to_self(t: &Thread, sends: &Sends, a: &Args) -> Option<SigInfo> {
+    let own = match sends.to {
+        Recipient::Process(process) => a.int(process) == t.pid,
+        Recipient::Processes(process) => match a.int(process) {
+            0 => true,
+            // Everybody but the sender.
+            -1 => false,
+            group @ ..-1 => host::call(&host::GETPGID, &mut [Arg::Int(0)]) == Ok(u64::from(group.unsigned_abs())),
+            process => process == t.pid,
+        },
+        Recipient::Thread(thread) => a.int(thread) == t.tid,
+        Recipient::ThreadOf(process, thread) => a.int(process) == t.pid && a.int(thread) == t.tid,
+    };
+    if !own {
+        return None;
     }
+    let mut info = [0; 128];
+    match sends.record {
+        Sent::By(code) => {
+            let user = host::call(&host::GETUID, &mut []).unwrap_or_default() as i32;
+            for (at, value) in [(8, code), (16, t.pid), (20, user)] {
+                info[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        Sent::As(record) => t.user().fill(a.raw(record), &mut info).ok()?,
+    }
+    info[..4].copy_from_slice(&a.int(sends.signal).to_le_bytes());
+    Some(info)
 }
 
 /// `kill(process, signal)`.

@@ -197,17 +197,6 @@ impl Tracer {
         self.turn.share();
     }
 
-    /// Shows a signal that the process sends to itself by the call of `row`, and that ends or stops it.
-    pub(crate) fn own_signal(&self, row: Option<&'static Row>, signal: i32) {
-        let mut info = [0; 128];
-        let code = if row.is_some_and(|row| row.name == "kill") { libc::SI_USER } else { libc::SI_TKILL };
-        let user = host::call(&host::GETUID, &mut []).unwrap_or_default() as i32;
-        for (at, value) in [(0, signal), (8, code), (16, host::process_id()), (20, user)] {
-            info[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        }
-        self.signal(signal, &info);
-    }
-
     /// Shows the call `name` that is about to replace the program, since it does not come back.
     pub(crate) fn replaced(&self, name: &str, args: &[u64; 6], user: User<'_>) {
         if let Some(row) = table::by_name(name).filter(|row| self.filter.shows(row)) {
@@ -232,9 +221,9 @@ impl Tracer {
         self.whole(line);
     }
 
-    /// Shows that `signal`, which the process sends to itself by the call of `row`, stops it.
-    pub(crate) fn stopped(&self, row: &'static Row, signal: i32) {
-        self.own_signal(Some(row), signal);
+    /// Shows a signal that is delivered and that stops the process.
+    pub(crate) fn stopped(&self, signal: i32, info: &SigInfo) {
+        self.signal(signal, info);
         let mut line = self.line();
         put!(line, "--- stopped by {} ---", names::signal(signal as u64));
         self.whole(line);
