@@ -14,7 +14,7 @@ mod handover;
 #[allow(
     unsafe_code,
     reason = "mod.rs: raw system calls; stub.rs: those that wait; signal.rs: handlers, masks and actions; process.rs: forks and \
-              what they leave; shared.rs: memory that processes share"
+              what they leave; heap.rs: an allocator; shared.rs: memory that processes share"
 )]
 mod host;
 mod kernel;
@@ -36,7 +36,7 @@ mod vdso;
 
 pub use errno::Errno;
 pub use handover::{Handover, InheritedSignals, environment};
-pub use host::{close_unasked_descriptors, die_by};
+pub use host::{ForkableHeap, close_unasked_descriptors, die_by};
 pub use process::{LoadError, Options, Process, Status};
 pub use trace::{Filter, FilterError, InheritedTrace, TraceOptions};
 

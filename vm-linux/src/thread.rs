@@ -13,6 +13,7 @@ use crate::abi;
 use crate::errno::Errno;
 use crate::futex;
 use crate::handover::InheritedSignals;
+use crate::host::heap::GivePlaceBack;
 use crate::host::signal::{self, Mailbox, SYNCHRONOUS, bit};
 use crate::host::{self, process_id, thread_id};
 use crate::kernel::Kernel;
@@ -140,6 +141,7 @@ impl Thread {
         // The new thread begins with this one's mask: nothing may arrive before it can be received.
         let mask = signal::set_mask(u64::MAX);
         let spawned = threads::spawn(thread::Builder::new().stack_size(HOST_STACK), move || {
+            let _place = GivePlaceBack;
             child.clear_child_tid = numbers.clear_tid;
             child.settle();
             numbers.announce(&child.kernel);

@@ -4,6 +4,7 @@
 //! unsound is checked against the call's shapes before it is made: a pointer is either guest memory, which nothing in
 //! this process but the guest relies on, or memory borrowed for the call that is as long as the kernel will think.
 
+pub(crate) mod heap;
 mod process;
 mod shared;
 pub(crate) mod signal;
@@ -14,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd};
 
+pub use heap::ForkableHeap;
 pub use process::close_unasked_descriptors;
 pub(crate) use process::{
     Departure, Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id,

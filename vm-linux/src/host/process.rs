@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use vm_engine::threads;
 
+use super::heap;
 use crate::errno::Errno;
 
 /// Which of the descriptors 0 to 2 were closed when this process began, a bit each.
@@ -64,7 +65,10 @@ pub(crate) fn fork() -> Result<Forked, Errno> {
     // space still, and what else the child uses of this crate is behind no lock that another thread may hold.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error().into()),
-        0 => Ok(Forked::Child),
+        0 => {
+            heap::forget_other_threads();
+            Ok(Forked::Child)
+        }
         pid => Ok(Forked::Parent(pid)),
     }
 }
@@ -197,13 +201,20 @@ pub(crate) fn set_robust_list(head: u64, size: u64) -> Result<(), Errno> {
 /// # Errors
 /// The kernel's error number.
 pub(crate) fn clone_process(flags: u64) -> Result<Forked, Errno> {
-    // SAFETY: memory is copied (no `CLONE_VM` reaches this), so this is a fork. The C library's locks are as they were:
-    // free unless another thread holds one.
-    match unsafe { libc::syscall(libc::SYS_clone, flags & !(libc::CLONE_VM as u64), 0, 0, 0, 0) } {
+    let held = heap::hold();
+    // SAFETY: memory is copied (no `CLONE_VM` reaches this), so this is a fork. The C library's locks are as they were: those
+    // of its allocator are free, since no other thread is inside; those of threads are, since the caller holds the
+    // beginnings and ends of threads; nothing here uses others.
+    let forked = match unsafe { libc::syscall(libc::SYS_clone, flags & !(libc::CLONE_VM as u64), 0, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error().into()),
-        0 => Ok(Forked::Child),
+        0 => {
+            heap::forget_other_threads();
+            Ok(Forked::Child)
+        }
         pid => Ok(Forked::Parent(pid as i32)),
-    }
+    };
+    drop(held);
+    forked
 }
 
 /// How a process waits for a copy of itself to execute a program or to end (`CLONE_VFORK`), without holding what it holds
@@ -304,6 +315,7 @@ pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send
     let mut run: Box<Run> = Box::new(Box::new(run));
     let address = std::ptr::from_mut(&mut *run) as usize;
     let host = threads::spawn(thread::Builder::new(), move || {
+        let _place = heap::GivePlaceBack;
         kept.lend();
         drop(run);
     });

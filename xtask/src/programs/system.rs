@@ -50,6 +50,7 @@ system! {
     "vfork_shares", not_qemu: NO_SHARED_MEMORY;
     "vfork_storm", not_qemu: NO_SHARED_MEMORY;
     "clone_process", not_qemu: NO_SHARED_MEMORY;
+    "clone_storm", not_qemu: "qemu-user refuses clone with flags that a fork has not";
     "clone_flags", not_qemu: "qemu-user refuses clone with flags that a fork has not";
     // Signals.
     "sig_info";
