@@ -96,7 +96,8 @@ pub(crate) struct RunArgs {
     /// Print system calls to standard error, as strace does: all of them, or those that FILTER names
     ///
     /// FILTER is a list of names and of the classes %file, %desc, %process, %network, %signal, %ipc and %memory, separated
-    /// by commas; `!` before it shows all others.
+    /// by commas; `!` before it shows all others. Signals are shown as well, but for those that are ignored, those
+    /// without effect in processes with several threads, and stops that others ask for.
     #[arg(long, value_name = "FILTER", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub(crate) strace: Option<Filter>,
     /// Append system calls to this file instead, each line with the number of its thread

@@ -206,7 +206,60 @@ fn stops(how: &str, call: &str, info: &str) {
     assert!(lines[stopped - 2].starts_with(&expected(call)) && lines[stopped - 2].ends_with(" = 0"), "{trace}");
     let shown = format!("--- SIGSTOP {{si_signo=SIGSTOP, si_code={}", expected(info));
     assert!(lines[stopped - 1].starts_with(&shown), "{trace}");
-    assert!(lines[stopped + 1].starts_with("write(1, \"survived\\n\", 9)"), "{trace}");
+    let mut after = lines[stopped + 1..].iter().skip_while(|line| line.starts_with("--- SIGCONT {si_signo=SIGCONT, "));
+    assert!(lines[stopped + 1].starts_with("--- SIGCONT "), "{trace}");
+    assert!(after.next().unwrap().starts_with("write(1, \"survived\\n\", 9)"), "{trace}");
+}
+
+/// Signals whose default action is nothing are shown, and change nothing: the program checks that itself.
+#[test]
+fn signals_without_effect_are_shown() {
+    let Some((output, trace)) = traced("unnoticed", &[], &[]) else { return };
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "unnoticed: 24 checks, 0 failed\n", "{trace}");
+    // The first line is the program's; its children's have other numbers.
+    let pid = trace.split_once(' ').unwrap().0;
+    let lines: Vec<String> = trace
+        .lines()
+        .filter_map(|line| line.split_once(' ').filter(|(number, _)| *number == pid))
+        .map(|(_, line)| line.trim_start().replace(pid, "SELF"))
+        .collect();
+    // As strace 6.1 shows them; in strace's own order, but that a signal comes after the call that it would have
+    // interrupted, and that signals which are ignored are not shown.
+    let user = |signal: &str| format!("--- {signal} {{si_signo={signal}, si_code=SI_USER, si_pid=SELF, si_uid=");
+    for (signal, sent, shown) in [("SIGWINCH", 3, 3), ("SIGURG", 2, 1), ("SIGCONT", 1, 1), ("SIGCHLD", 3, 2)] {
+        let calls: Vec<usize> = (0..lines.len())
+            .filter(|at| lines[*at].starts_with(&format!("kill(SELF, {signal})")) && lines[*at].ends_with(" = 0"))
+            .collect();
+        assert_eq!(calls.len(), sent, "{signal}: {trace}");
+        let all = lines.iter().filter(|line| line.starts_with(&user(signal))).count();
+        assert_eq!(all, shown, "{signal}: {trace}");
+    }
+    let after = |call: &str| {
+        let at = lines.iter().position(|line| line.starts_with(call)).unwrap_or_else(|| panic!("{call}: {trace}"));
+        lines[at + 1].as_str()
+    };
+    for signal in ["SIGWINCH", "SIGURG", "SIGCONT", "SIGCHLD"] {
+        assert!(after(&format!("kill(SELF, {signal})")).starts_with(&user(signal)), "{trace}");
+    }
+    assert!(after("rt_sigprocmask(SIG_UNBLOCK, [CHLD], NULL, 8)").starts_with(&user("SIGCHLD")), "{trace}");
+    // Of children: the signal that each has sent, and its end.
+    for (signal, number) in [("SIGWINCH", 28), ("SIGURG", 23), ("SIGCONT", 18)] {
+        let from_child = |line: &&String| line.starts_with(&format!("--- {signal} ")) && !line.contains("si_pid=SELF");
+        assert_eq!(lines.iter().filter(from_child).count(), 1, "{trace}");
+        let end = |line: &&String| {
+            line.starts_with("--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=")
+                && line.contains(&format!(", si_status={number}, si_utime="))
+        };
+        assert_eq!(lines.iter().filter(end).count(), 1, "{trace}");
+    }
+    for call in ["clock_nanosleep", "epoll_pwait", "ppoll"] {
+        let ends = |line: &&String| {
+            let own = line.starts_with(&format!("{call}(")) || line.starts_with(&format!("<... {call} resumed>"));
+            own && !line.ends_with(" <unfinished ...>")
+        };
+        let ends: Vec<&String> = lines.iter().filter(ends).collect();
+        assert!(ends.len() == 1 && ends[0].contains(" = 0"), "{call}: {ends:?}: {trace}");
+    }
 }
 
 /// A call whose result comes after another thread's line has its beginning before that line.

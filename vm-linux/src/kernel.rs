@@ -79,6 +79,8 @@ pub(crate) struct Kernel {
     pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
     /// Whether the process has looked for its own threads or descriptors in `/proc`.
     pub(crate) lists_itself: AtomicBool,
+    /// Whether the process has made a file by which it reads signals that do nothing by default.
+    pub(crate) reads_signals: AtomicBool,
     /// Device of the files in memory that stand for such of `/proc`; 0 before there is one.
     pub(crate) content_device: AtomicU64,
     /// Names that the host has for sockets of this process, and the guest's for them.
@@ -128,6 +130,7 @@ impl Kernel {
             barriers: AtomicU32::new(0),
             limits: Mutex::default(),
             lists_itself: AtomicBool::new(false),
+            reads_signals: AtomicBool::new(false),
             content_device: AtomicU64::new(0),
             sockets: Mutex::default(),
         }
@@ -143,6 +146,7 @@ impl Kernel {
             barriers: AtomicU32::new(parent.barriers.load(Ordering::Acquire)),
             limits: Mutex::new(limits),
             lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
+            reads_signals: AtomicBool::new(parent.reads_signals.load(Ordering::Relaxed)),
             content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
             sockets: Mutex::new(sockets),
             ..Self::new(parent.origin.clone(), actions)

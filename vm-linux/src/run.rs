@@ -120,6 +120,7 @@ impl Thread {
     /// The same, shown in the trace.
     #[cold]
     fn traced(&mut self, row: Option<&'static Row>, number: u64, args: &Args) -> SysResult {
+        self.show_held_back();
         let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args.0, self.user()));
         let own = row.and_then(|row| row.sends.as_ref()).and_then(|sends| {
             let signal = args.int(sends.signal);
@@ -139,6 +140,7 @@ impl Thread {
                 tracer.signal(signal, &info);
             }
         }
+        self.show_held_back();
         result
     }
 }

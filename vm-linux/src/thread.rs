@@ -136,7 +136,8 @@ impl Thread {
     ///
     /// # Errors
     /// `EAGAIN` if the host has no room for a thread.
-    pub(crate) fn spawn(&self, mut child: Self, numbers: ChildNumbers) -> Result<i32, Errno> {
+    pub(crate) fn spawn(&mut self, mut child: Self, numbers: ChildNumbers) -> Result<i32, Errno> {
+        self.hold_back_no_more();
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         // The new thread begins with this one's mask: nothing may arrive before it can be received.
         let mask = signal::set_mask(u64::MAX);
@@ -172,6 +173,7 @@ impl Thread {
     /// Runs the process's first thread until the process ends.
     pub(crate) fn run_first(&mut self) -> Status {
         self.settle();
+        self.hold_back();
         let end = self.run();
         if self.forked {
             self.end_forked(end);
@@ -252,6 +254,7 @@ impl Thread {
         self.tid = self.pid;
         // A signal that arrived before is the parent's.
         self.mailbox.clear();
+        self.hold_back();
         self.set_mask(self.signals.mask);
         let mut registry = self.kernel.threads.registry();
         registry.live.clear();
@@ -265,6 +268,7 @@ impl Thread {
     pub(crate) fn run_process(&mut self) -> Infallible {
         self.forked = true;
         self.settle();
+        self.hold_back();
         let end = self.run();
         self.end_forked(end)
     }

@@ -199,6 +199,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     check("pipes", "pipes.c"),
     check("clocks", "clocks.c"),
     check("traced", "traced.c"),
+    check("unnoticed", "unnoticed.c"),
     Program { cases: START, ..check("start", "start.c") },
     Program { cases: ENDS, ..check("leave", "leave.c") },
     at_level("int_edges.O0", "int_edges.c", "-O0"),

@@ -1,12 +1,14 @@
 //! Signals: actions, masks, sending and waiting.
 
+use std::sync::atomic::Ordering;
+
 use super::procfs;
 use crate::errno::Errno;
 use crate::host::signal::{SIGNALS, SYNCHRONOUS_SET, SigInfo, bit};
 use crate::host::{self, Arg};
 use crate::kernel::{Args, Stop, SysResult};
 use crate::layout::riscv64::{SigAction, StackT};
-use crate::signal::{SIG_DFL, host_set, kills_by_default};
+use crate::signal::{SIG_DFL, WITHOUT_EFFECT_SET, host_set, kills_by_default};
 use crate::table::{Recipient, Sends, Sent};
 use crate::thread::Thread;
 
@@ -37,7 +39,8 @@ pub(crate) fn waiting_under(
             return Err(Errno::EINTR.into());
         }
     }
-    let result = wait(t, set.map(|set| host_set(set).to_le_bytes()));
+    let held_back = t.signals.held_back();
+    let result = wait(t, set.map(|set| host_set(set | held_back).to_le_bytes()));
     t.mailbox.set_blocked(t.signals.mask);
     if result == Err(Errno::EINTR) {
         t.signals.waiting_mask = set;
@@ -95,7 +98,7 @@ pub(crate) fn rt_sigpending(t: &mut Thread, a: &Args) -> SysResult {
     }
     let mut set = [0; 8];
     host::call(&host::RT_SIGPENDING, &mut [Arg::Bytes(&mut set), Arg::Int(8)])?;
-    let set = u64::from_le_bytes(set) | t.mailbox.sent_set() & t.signals.mask;
+    let set = u64::from_le_bytes(set) & !t.signals.held_back() | t.mailbox.sent_set() & t.signals.mask;
     t.user().put_bytes(a.raw(0), &set.to_le_bytes()[..a.raw(1) as usize])?;
     Ok(0)
 }
@@ -120,7 +123,8 @@ pub(crate) fn rt_sigtimedwait(t: &mut Thread, a: &Args) -> SysResult {
     }
     let user = t.user();
     let (info, timeout) = (Arg::Guest(user.pointer(a.raw(1), 128)), Arg::Guest(user.pointer(a.raw(2), 16)));
-    let mut set = host_set(set).to_le_bytes();
+    // A signal that would come and do nothing is not waited for.
+    let mut set = host_set(set & !t.signals.held_back()).to_le_bytes();
     Ok(host::wait(&host::RT_SIGTIMEDWAIT, &mut [Arg::Bytes(&mut set), info, timeout, Arg::Int(8)])?)
 }
 
@@ -229,6 +233,11 @@ pub(crate) fn rt_tgsigqueueinfo(t: &mut Thread, a: &Args) -> SysResult {
 
 /// `signalfd4(fd, set, set_size, flags)`.
 pub(crate) fn signalfd4(t: &mut Thread, a: &Args) -> SysResult {
-    let mut set = (set_at(t, a.raw(1), a.raw(2))? & !SYNCHRONOUS_SET).to_le_bytes();
+    let set = set_at(t, a.raw(1), a.raw(2))? & !SYNCHRONOUS_SET;
+    if set & WITHOUT_EFFECT_SET != 0 {
+        t.reads_signals.store(true, Ordering::Relaxed);
+        t.hold_back_no_more();
+    }
+    let mut set = set.to_le_bytes();
     Ok(host::call(&host::SIGNALFD4, &mut [Arg::Int(a.raw(0)), Arg::Bytes(&mut set), Arg::Int(8), Arg::Int(a.raw(3))])?)
 }

@@ -185,7 +185,7 @@ struct Child {
 }
 
 /// A thread of the same process.
-fn thread(t: &Thread, child: &Child) -> Result<i32, Errno> {
+fn thread(t: &mut Thread, child: &Child) -> Result<i32, Errno> {
     let thread = t.child(Arc::clone(&t.kernel), child.registers);
     t.spawn(thread, child.numbers)
 }
@@ -228,10 +228,11 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
     };
     match forked {
         Forked::Child => {
-            t.become_only_thread();
+            // Signals are blocked until the child becomes a process of its own.
             if args.flags & CLONE_CLEAR_SIGHAND != 0 {
                 t.kernel.actions.table().clear_handlers();
             }
+            t.become_only_thread();
             child.numbers.announce(&t.kernel);
             t.clear_child_tid = child.numbers.clear_tid;
             crate::abi::set_child(t.vcpu.state_mut(), child.registers);

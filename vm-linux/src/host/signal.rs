@@ -375,6 +375,15 @@ pub(crate) fn mask() -> u64 {
     old
 }
 
+/// Takes a signal of `set`, which the calling thread blocks on the host, if one has come.
+pub(crate) fn take_pending(set: u64) -> Option<(i32, SigInfo)> {
+    let (mut info, at_once): (SigInfo, [u64; 2]) = ([0; 128], [0; 2]);
+    // SAFETY: the set is 8 bytes, the record 128 and the time 16, which live for the call.
+    let signal =
+        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), at_once.as_ptr(), 8) };
+    (signal > 0).then_some((signal as i32, info))
+}
+
 /// Sends a signal with its whole record to the calling thread, as if it came from where the record says.
 pub(crate) fn resend(signal: i32, info: &SigInfo) -> Result<(), Errno> {
     // SAFETY: the record is 128 bytes; the kernel checks its content.

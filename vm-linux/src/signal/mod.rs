@@ -6,6 +6,7 @@
 
 mod frame;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_core::{MemFault, Trap, TrapKind};
@@ -29,6 +30,11 @@ const SS_AUTODISARM: i32 = i32::MIN;
 const MIN_STACK: u64 = 2048;
 /// Signals that cannot be caught or blocked.
 const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
+/// Signals whose default action is none.
+const WITHOUT_EFFECT: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+/// The set of [`WITHOUT_EFFECT`].
+pub(crate) const WITHOUT_EFFECT_SET: u64 =
+    bit(libc::SIGCHLD) | bit(libc::SIGCONT) | bit(libc::SIGURG) | bit(libc::SIGWINCH);
 /// Signals that an instruction raises: a handler of one of them sees the registers as at that instruction.
 const BY_INSTRUCTION: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
 
@@ -110,6 +116,11 @@ impl Table {
         self.shows_deaths && kills_by_default(signal) && signal != libc::SIGKILL
     }
 
+    /// Those of [`WITHOUT_EFFECT`] that take their default action.
+    fn without_effect(&self) -> u64 {
+        WITHOUT_EFFECT.iter().filter(|signal| self.get(**signal).handler == SIG_DFL).map(|signal| bit(*signal)).sum()
+    }
+
     /// Gives every handled signal its default action, as `CLONE_CLEAR_SIGHAND` asks.
     pub(crate) fn clear_handlers(&mut self) {
         for signal in 1..=SIGNALS {
@@ -130,6 +141,9 @@ pub(crate) struct ThreadSignals {
     pub(crate) waiting_mask: Option<u64>,
     /// The alternate stack.
     pub(crate) stack: StackT,
+    /// Signals without effect that the host holds back so that they can be shown; `None` if that is not done. They are no
+    /// part of `mask`, and to the guest it is as if each had come and done nothing.
+    held: Option<u64>,
 }
 
 /// No alternate stack.
@@ -138,7 +152,17 @@ const NO_STACK: StackT = StackT { pointer: 0, flags: SS_DISABLE, size: 0 };
 impl ThreadSignals {
     /// With this mask and no alternate stack.
     pub(crate) const fn new(mask: u64) -> Self {
-        Self { mask, waiting_mask: None, stack: NO_STACK }
+        Self { mask, waiting_mask: None, stack: NO_STACK, held: None }
+    }
+
+    /// What the host blocks while the guest blocks `mask`.
+    fn host_mask(&self, mask: u64) -> u64 {
+        mask | self.held.unwrap_or(0)
+    }
+
+    /// Signals that the host holds back and the guest does not block.
+    pub(crate) fn held_back(&self) -> u64 {
+        self.held.unwrap_or(0) & !self.mask
     }
 
     /// Whether `pointer` is on the alternate stack, and the thread so regarded as using it.
@@ -234,7 +258,7 @@ impl Thread {
     /// may arrive meanwhile: see [`Thread::try_set_mask`].
     pub(crate) fn set_mask(&mut self, mask: u64) {
         self.note_mask(mask);
-        host::set_mask(self.signals.mask);
+        host::set_mask(self.signals.host_mask(self.signals.mask));
     }
 
     /// Blocks `mask` from now on, unless a signal has arrived: that one is to be delivered first, for the guest does not
@@ -246,7 +270,7 @@ impl Thread {
         if mask & !UNBLOCKABLE == self.signals.mask {
             return Ok(());
         }
-        host::try_set_mask(mask & !UNBLOCKABLE)?;
+        host::try_set_mask(self.signals.host_mask(mask & !UNBLOCKABLE))?;
         self.note_mask(mask);
         Ok(())
     }
@@ -332,7 +356,38 @@ impl Thread {
         self.call_handler(signal, &info, action)
     }
 
+    /// Lets the host hold back signals without effect, if calls are traced, so that they can be shown: in a process that has
+    /// one thread, since others would have to be told of every change. A file by which the guest reads signals would show
+    /// those too that come and do nothing. The host's mask is the caller's to set.
+    pub(crate) fn hold_back(&mut self) {
+        let may = self.tracer.is_some() && !self.reads_signals.load(Ordering::Relaxed);
+        self.signals.held = may.then(|| self.kernel.actions.table().without_effect());
+    }
+
+    /// Ends that.
+    pub(crate) fn hold_back_no_more(&mut self) {
+        if self.signals.held.is_some() {
+            self.show_held_back();
+            self.signals.held = None;
+            // If a signal has arrived, its delivery sets the mask.
+            let _ = host::try_set_mask(self.signals.mask);
+        }
+    }
+
+    /// Shows signals without effect that have come.
+    pub(crate) fn show_held_back(&self) {
+        // What only a call has blocked that a signal ends is still blocked in that signal's handler.
+        let set = self.signals.held_back() & !self.signals.waiting_mask.unwrap_or(0);
+        while set != 0
+            && let Some(tracer) = &self.tracer
+            && let Some((signal, info)) = host::take_pending(set)
+        {
+            tracer.signal(signal, &info);
+        }
+    }
+
     fn trace_signal(&self, signal: i32, info: &SigInfo) {
+        self.show_held_back();
         if let Some(tracer) = &self.tracer {
             tracer.signal(signal, info);
         }
@@ -367,6 +422,7 @@ impl Thread {
         }
         if action.flags & SA_RESETHAND != 0 {
             self.kernel.actions.table().set(signal, SigAction::default());
+            self.signals.held = self.signals.held.map(|_| self.kernel.actions.table().without_effect());
         }
         let base = self.signals.waiting_mask.take().unwrap_or(self.signals.mask);
         let own = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
@@ -404,11 +460,20 @@ impl Thread {
         if BY_INSTRUCTION.contains(&signal) && !matches!(action.handler, SIG_DFL | SIG_IGN) {
             self.kernel.engine.set_exact(Exact::Registers);
         }
+        self.show_held_back();
         self.kernel.actions.table().set(signal, action);
+        if let Some(before) = self.signals.held {
+            let held = self.kernel.actions.table().without_effect();
+            self.signals.held = Some(held);
+            if held != before {
+                // If a signal has arrived, its delivery sets the mask.
+                let _ = host::try_set_mask(self.signals.host_mask(self.signals.mask));
+            }
+        }
     }
 }
 
-/// What stays unblocked on the host whatever the guest asks.
+/// The set without what stays unblocked on the host whatever the guest asks.
 pub(crate) const fn host_set(set: u64) -> u64 {
     set & !SYNCHRONOUS_SET
 }
