@@ -291,7 +291,7 @@ static ROWS: &[Row] = &[
     row("setrlimit", 164, 160, Own(proc::setrlimit, &[One(&n::RLIMIT), Get(Rlimit)]), Full),
     row("getrusage", 165, 98, Pass(&host::GETRUSAGE), Full),
     row("umask", 166, 95, Pass(&host::UMASK), Full),
-    row("prctl", 167, 157, Own(proc::prctl, &[One(&n::PRCTL), Hex, Hex, Hex, Hex]), Partial("names, death signals, dumpability and no-new-privileges")),
+    row("prctl", 167, 157, Own(proc::prctl, &[One(&n::PRCTL), Hex, Hex, Hex, Hex]), Partial("names, death signals, dumpability, capabilities and no-new-privileges")),
     row("getcpu", 168, 309, Pass(&host::GETCPU), Full),
     row("gettimeofday", 169, 96, Own(time::gettimeofday, host::GETTIMEOFDAY.shapes()), Full),
     row("settimeofday", 170, 164, Pass(&host::SETTIMEOFDAY), Full),

@@ -1,5 +1,5 @@
-/* prctl: names, death of the parent, subreapers, dumpable, no new privileges, keeping of timer slack. prctl(2),
- * PR_SET_PDEATHSIG(2const), PR_SET_CHILD_SUBREAPER(2const). */
+/* prctl: names, death of the parent, subreapers, dumpable, no new privileges, keeping of timer slack, capabilities. prctl(2),
+ * PR_SET_PDEATHSIG(2const), PR_SET_CHILD_SUBREAPER(2const), PR_SET_SECUREBITS(2const), PR_CAP_AMBIENT(2const). */
 #include "../lib/sys.h"
 #include <sys/prctl.h>
 
@@ -50,6 +50,33 @@ static void own(void) {
     CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && FAILS(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL));
 }
 
+/* What is asked of capabilities, without any and, if there are some, with them. */
+static void capabilities(void) {
+    const int chown = 0, noroot = 1, beyond = 63;
+    struct {
+        unsigned version;
+        int pid;
+    } header = {0x20080522, 0};
+    struct {
+        unsigned effective, permitted, inheritable;
+    } none[2] = {{0, 0, 0}, {0, 0, 0}};
+    CHECK(prctl(PR_GET_SECUREBITS) == 0);
+    CHECK(prctl(PR_CAPBSET_READ, chown) >= 0 && FAILS(prctl(PR_CAPBSET_READ, beyond), EINVAL));
+    CHECK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, chown, 0, 0) == 0);
+    CHECK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0);
+    CHECK(FAILS(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, beyond, 0, 0), EINVAL));
+    CHECK(FAILS(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 1, 0, 0), EINVAL));
+    if (prctl(PR_SET_SECUREBITS, 1 << noroot) == 0) {
+        CHECK(prctl(PR_GET_SECUREBITS) == 1 << noroot);
+        CHECK(prctl(PR_CAPBSET_DROP, chown) == 0 && prctl(PR_CAPBSET_READ, chown) == 0);
+    } else {
+        CHECK(errno == EPERM);
+    }
+    CHECK(syscall(SYS_capset, &header, none) == 0);
+    CHECK(FAILS(prctl(PR_SET_SECUREBITS, 0), EPERM) && FAILS(prctl(PR_CAPBSET_DROP, chown), EPERM));
+    CHECK(FAILS(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, chown, 0, 0), EPERM));
+}
+
 int main(void) {
     begin();
     page = shared_memory(PAGE);
@@ -63,6 +90,7 @@ int main(void) {
     CHECK(FAILS(prctl(PR_SET_PDEATHSIG, 99), EINVAL) && prctl(PR_SET_PDEATHSIG, 0) == 0);
     CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 && prctl(PR_GET_CHILD_SUBREAPER, &value) == 0 && value == 1);
     CHECK(exits_with(child(own), 0));
+    CHECK(exits_with(child(capabilities), 0));
     CHECK(prctl(PR_GET_DUMPABLE) == 1);
     CHECK(exits_with(child(makes_orphan), 0));
     int status;

@@ -19,6 +19,9 @@ const PRCTL: &[(i32, Option<u64>)] = &[
     (16, Some(16)), // PR_GET_NAME
     (21, None),     // PR_GET_SECCOMP
     (23, None),     // PR_CAPBSET_READ
+    (24, None),     // PR_CAPBSET_DROP
+    (27, None),     // PR_GET_SECUREBITS
+    (28, None),     // PR_SET_SECUREBITS
     (29, None),     // PR_SET_TIMERSLACK
     (30, None),     // PR_GET_TIMERSLACK
     (36, None),     // PR_SET_CHILD_SUBREAPER
@@ -26,6 +29,7 @@ const PRCTL: &[(i32, Option<u64>)] = &[
     (38, None),     // PR_SET_NO_NEW_PRIVS
     (39, None),     // PR_GET_NO_NEW_PRIVS
     (42, None),     // PR_GET_THP_DISABLE
+    (47, None),     // PR_CAP_AMBIENT
 ];
 
 /// `prctl(operation, ...)`.
