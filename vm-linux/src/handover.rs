@@ -11,6 +11,8 @@ use std::sync::Arc;
 use vm_engine::{Config, TierPolicy};
 
 use crate::host;
+use crate::kernel::Limits;
+use crate::layout::Rlimit;
 use crate::process::Options;
 use crate::trace::{Filter, InheritedTrace, TraceOptions};
 
@@ -27,7 +29,7 @@ pub struct Handover {
 }
 
 /// What a handover says beside the options.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Inherited {
     /// The program's open file.
     pub(crate) fd: i32,
@@ -35,6 +37,8 @@ pub(crate) struct Inherited {
     pub(crate) mask: u64,
     /// Signals that the guest ignores and the host does not.
     pub(crate) ignored: u64,
+    /// Limits that the guest set and that the host was not told of.
+    pub(crate) limits: Limits,
     /// What the tracer goes on with.
     pub(crate) trace: Option<InheritedTrace>,
 }
@@ -64,6 +68,7 @@ impl Handover {
                 b"fd" => inherited.fd = word()?.parse().ok()?,
                 b"mask" => inherited.mask = word()?.parse().ok()?,
                 b"ignored" => inherited.ignored = word()?.parse().ok()?,
+                b"limits" => inherited.limits = parse_limits(word()?)?,
                 b"name" => options.program = PathBuf::from(OsString::from_vec(value)),
                 b"sysroot" => options.sysroot = Some(OsString::from_vec(value).into()),
                 b"root" => options.root = Some(OsString::from_vec(value).into()),
@@ -80,17 +85,19 @@ impl Handover {
         }
         options.strace = trace.inherited.is_some().then_some(trace);
         options.file = Some(Arc::new(host::take_descriptor(inherited.fd)?));
-        options.inherited = Some(InheritedSignals { mask: inherited.mask, ignored: inherited.ignored });
+        options.inherited =
+            Some(InheritedState { mask: inherited.mask, ignored: inherited.ignored, limits: inherited.limits });
         options.carried.clone_from(&carried);
         Some(Self { options, carried })
     }
 }
 
-/// Signals as the program before left them.
-#[derive(Clone, Copy, Debug)]
-pub struct InheritedSignals {
+/// Signals and limits as the program before left them.
+#[derive(Clone, Debug)]
+pub struct InheritedState {
     pub(crate) mask: u64,
     pub(crate) ignored: u64,
+    pub(crate) limits: Limits,
 }
 
 /// What of [`Options`] goes on in the next program.
@@ -133,6 +140,7 @@ impl Settings {
             ("fd", Some(inherited.fd.to_string().into_bytes())),
             ("mask", Some(inherited.mask.to_string().into_bytes())),
             ("ignored", Some(inherited.ignored.to_string().into_bytes())),
+            ("limits", Some(limits_text(&inherited.limits).into_bytes())),
             ("name", Some(name.to_vec())),
             ("sysroot", path(&self.sysroot)),
             ("root", path(&self.root)),
@@ -157,6 +165,23 @@ impl Settings {
         }
         out
     }
+}
+
+/// Number, soft and hard limit of each.
+fn limits_text(limits: &Limits) -> String {
+    let one = |(resource, Rlimit { soft, hard }): &(u32, Rlimit)| format!("{resource}.{soft}.{hard}");
+    limits.iter().map(one).collect::<Vec<_>>().join("/")
+}
+
+/// The inverse of [`limits_text`].
+fn parse_limits(text: &str) -> Option<Limits> {
+    let one = |text: &str| {
+        let mut numbers = text.split('.').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        let (resource, soft, hard): (u64, u64, u64) = (next()?, next()?, next()?);
+        Some((u32::try_from(resource).ok()?, Rlimit { soft, hard }))
+    };
+    text.split('/').filter(|part| !part.is_empty()).map(one).collect()
 }
 
 /// Writes bytes so that no separator is among them.
@@ -245,6 +270,20 @@ mod tests {
             let hidden = ["LD_", "GLIBC_TUNABLES", "TRADUX_GUEST_X"].iter().any(|name| text.starts_with(name));
             assert_eq!(covered.to_str() != Ok(text), hidden, "{text}");
             assert_eq!(uncovered(OsString::from_vec(covered.into_bytes())), text);
+        }
+    }
+
+    #[test]
+    fn limits_come_through() {
+        for limits in [
+            vec![],
+            vec![(3, Rlimit { soft: 1 << 18, hard: u64::MAX })],
+            vec![(2, Rlimit { soft: 0, hard: 1 }), (9, Rlimit { soft: u64::MAX, hard: u64::MAX })],
+        ] {
+            assert_eq!(parse_limits(&limits_text(&limits)), Some(limits));
+        }
+        for wrong in ["3", "3.1", "3.1.x", "-1.2.3", "3.1.2/4"] {
+            assert_eq!(parse_limits(wrong), None, "{wrong}");
         }
     }
 

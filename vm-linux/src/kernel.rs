@@ -76,7 +76,7 @@ pub(crate) struct Kernel {
     /// Kinds of memory barriers that the guest has registered for.
     pub(crate) barriers: AtomicU32,
     /// Limits that would hit the emulator rather than the guest, as the guest set them.
-    pub(crate) limits: Mutex<Vec<(u32, Rlimit)>>,
+    pub(crate) limits: Mutex<Limits>,
     /// Whether the process has looked for its own threads or descriptors in `/proc`.
     pub(crate) lists_itself: AtomicBool,
     /// Whether the process has made a file by which it reads signals that do nothing by default.
@@ -86,6 +86,9 @@ pub(crate) struct Kernel {
     /// Names that the host has for sockets of this process, and the guest's for them.
     sockets: Mutex<Vec<SocketNames>>,
 }
+
+/// Limits by their numbers, each at most once.
+pub(crate) type Limits = Vec<(u32, Rlimit)>;
 
 /// A name of a socket on the host, and the guest's name of it.
 type SocketNames = (Vec<u8>, Vec<u8>);
@@ -164,7 +167,7 @@ impl Kernel {
     }
 
     /// Limits that the guest set and that are only recorded.
-    pub(crate) fn limits(&self) -> MutexGuard<'_, Vec<(u32, Rlimit)>> {
+    pub(crate) fn limits(&self) -> MutexGuard<'_, Limits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -35,7 +35,7 @@ mod user;
 mod vdso;
 
 pub use errno::Errno;
-pub use handover::{Handover, InheritedSignals, environment};
+pub use handover::{Handover, InheritedState, environment};
 pub use host::{ForkableHeap, close_unasked_descriptors, die_by};
 pub use process::{LoadError, Options, Process, Status};
 pub use trace::{Filter, FilterError, InheritedTrace, TraceOptions};

@@ -102,14 +102,15 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads `found` at the addresses that its file asks for, or, if the host has them in use, away from them.
+    /// Loads `found` at the addresses that its file asks for, or, if the host has them in use, away from them. Its stack may
+    /// grow to `stack_limit` bytes.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn new(found: &Found, env: &[Vec<u8>], hwcap: u64) -> Result<Self, LoadError> {
-        match Self::at(Placement::Direct, found, env, hwcap) {
+    pub(crate) fn new(found: &Found, env: &[Vec<u8>], hwcap: u64, stack_limit: u64) -> Result<Self, LoadError> {
+        match Self::at(Placement::Direct, found, env, hwcap, stack_limit) {
             Err(LoadError::Memory { source: MemError::Exists { .. } | MemError::Occupied { .. }, .. }) => {
-                Self::at(Placement::Reserved { size: RESERVATION }, found, env, hwcap)
+                Self::at(Placement::Reserved { size: RESERVATION }, found, env, hwcap, stack_limit)
             }
             other => other,
         }
@@ -130,7 +131,13 @@ impl Loaded {
         });
     }
 
-    fn at(placement: Placement, found: &Found, env: &[Vec<u8>], hwcap: u64) -> Result<Self, LoadError> {
+    fn at(
+        placement: Placement,
+        found: &Found,
+        env: &[Vec<u8>],
+        hwcap: u64,
+        stack_limit: u64,
+    ) -> Result<Self, LoadError> {
         let memory = |source| LoadError::Memory { path: found.path(), source };
         let space = AddressSpace::new(placement).map_err(memory)?;
         let program = &found.program;
@@ -140,7 +147,7 @@ impl Loaded {
         }
         let bias = map_image(&space, program, Gap::Above(GuestAddr::new(LOAD_ADDRESS))).map_err(memory)?;
         space.set_heap(program.image.span().end().offset(bias));
-        let room = StackRoom::find(&space).map_err(memory)?;
+        let room = StackRoom::find(&space, stack_limit).map_err(memory)?;
         let (vdso, sigreturn) = map_vdso(&space, program.image.arch).map_err(memory)?;
         let entry = program.image.entry.offset(bias);
         let (base, first) = match &found.interpreter {
@@ -264,8 +271,8 @@ struct StackRoom {
 
 impl StackRoom {
     /// The highest place, below which all else goes.
-    fn find(space: &AddressSpace) -> Result<Self, MemError> {
-        let limit = host::stack_limit().unwrap_or(u64::MAX).max(LEAST_STACK);
+    fn find(space: &AddressSpace, limit: u64) -> Result<Self, MemError> {
+        let limit = limit.max(LEAST_STACK);
         let len = limit.clamp(STACK_ROOM.0, STACK_ROOM.1) & !(PAGE_SIZE - 1);
         let bottom = space.find_gap(len, PAGE_SIZE, Gap::Below(space.limit()))?;
         space.set_mmap_top(GuestAddr::new(bottom.get().saturating_sub(STACK_GUARD)));

@@ -14,10 +14,11 @@ use vm_engine::{CodeObserver, Config, Engine, EngineError, EngineStats, Profile}
 use vm_mem::{AddressSpace, MemError};
 
 use crate::abi;
+use crate::calls::proc::STACK;
 use crate::elf::ElfError;
 use crate::errno::Errno;
 use crate::exec::{self, Found, Open, Target};
-use crate::handover::{self, InheritedSignals, Settings};
+use crate::handover::{self, InheritedState, Settings};
 use crate::host;
 use crate::kernel::{Kernel, Origin};
 use crate::load::Loaded;
@@ -56,7 +57,7 @@ pub struct Options {
     /// Text that goes on to such a program.
     pub carried: String,
     /// What a program before this one left, as [`Handover::take`](crate::Handover::take) gives it.
-    pub inherited: Option<InheritedSignals>,
+    pub inherited: Option<InheritedState>,
     /// How the engine runs the program.
     pub engine: Config,
     /// How the pipeline translates it.
@@ -213,7 +214,7 @@ impl Process {
         let env = c_strings(&options.env)?;
         let pipeline = Arc::new(TranslationPipeline::new(found.program.image.arch, options.translation)?);
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
-        let loaded = Loaded::new(&found, &env, hwcap)?;
+        let loaded = Loaded::new(&found, &env, hwcap, stack_limit(options))?;
 
         loaded.show_in_proc();
         let space = Arc::new(loaded.space);
@@ -244,7 +245,7 @@ impl Process {
         };
         let kernel = Arc::new(Kernel::new(origin, actions));
         let mut main = Thread::first(kernel, vcpu);
-        if let Some(inherited) = options.inherited {
+        if let Some(inherited) = &options.inherited {
             main.inherit(inherited);
         }
         Ok(Self { main, pipeline, entry: loaded.entry })
@@ -308,6 +309,13 @@ impl std::fmt::Debug for Process {
             .field("entry", &self.entry)
             .finish_non_exhaustive()
     }
+}
+
+/// How large the first thread's stack may become, in bytes: what the program before this one set, or the host's own limit.
+fn stack_limit(options: &Options) -> u64 {
+    let limits = options.inherited.iter().flat_map(|inherited| &inherited.limits);
+    let own = limits.filter(|(resource, _)| *resource == STACK).map(|(_, limit)| limit.soft).next();
+    own.or_else(host::stack_limit).unwrap_or(u64::MAX)
 }
 
 /// The program that `options` ask for.

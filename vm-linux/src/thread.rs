@@ -12,7 +12,7 @@ use vm_engine::{Vcpu, fault, threads};
 use crate::abi;
 use crate::errno::Errno;
 use crate::futex;
-use crate::handover::InheritedSignals;
+use crate::handover::InheritedState;
 use crate::host::heap::GivePlaceBack;
 use crate::host::signal::{self, Mailbox, SYNCHRONOUS, bit};
 use crate::host::{self, process_id, thread_id};
@@ -98,8 +98,9 @@ impl Thread {
         Self { pid: process_id(), tid: thread_id(), ..thread }
     }
 
-    /// Takes over what the program before this one left of signals.
-    pub(crate) fn inherit(&mut self, inherited: InheritedSignals) {
+    /// Takes over what the program before this one left of signals and limits.
+    pub(crate) fn inherit(&mut self, inherited: &InheritedState) {
+        self.kernel.limits().clone_from(&inherited.limits);
         self.signals.mask = inherited.mask;
         let ignore = SigAction { handler: SIG_IGN, ..SigAction::default() };
         for signal in SYNCHRONOUS.into_iter().filter(|signal| inherited.ignored & bit(*signal) != 0) {

@@ -1,5 +1,5 @@
 /* Resource limits: prlimit of this process and of a child, soft and hard, what happens at them: descriptors, file size,
- * address space, core files. getrlimit(2), getrusage(2). */
+ * address space, core files; that an executed program keeps those of memory. getrlimit(2), getrusage(2), execve(2). */
 #include "../lib/sys.h"
 
 static struct rlimit both(rlim_t soft, rlim_t hard) {
@@ -48,7 +48,53 @@ static void small_space(void) {
     CHECK_U64(hard, 256 << 20);
 }
 
-int main(void) {
+static const struct {
+    int number;
+    rlim_t soft, hard;
+    const char *name;
+} kept[] = {
+    {RLIMIT_STACK, 32 << 20, 48 << 20, "\nMax stack size "},
+    {RLIMIT_DATA, 400 << 20, 500 << 20, "\nMax data size "},
+    {RLIMIT_AS, 512 << 20, 600 << 20, "\nMax address space "},
+};
+
+static void executes(void) {
+    for (int i = 0; i < 3; i++) {
+        struct rlimit limit = both(kept[i].soft, kept[i].hard);
+        CHECK(setrlimit(kept[i].number, &limit) == 0);
+    }
+    if (!checks_failed) execl("/proc/self/exe", "limits", "executed", (char *)NULL);
+}
+
+/* Uses so many bytes of stack. */
+static int deep(int bytes) {
+    volatile char page[4096];
+    page[0] = 1;
+    return bytes <= 0 ? 0 : deep(bytes - 4096) + page[0];
+}
+
+static int executed(void) {
+    static char text[4096];
+    CHECK(read_file("/proc/self/limits", text, sizeof text) > 0);
+    for (int i = 0; i < 3; i++) {
+        struct rlimit limit;
+        CHECK(getrlimit(kept[i].number, &limit) == 0);
+        CHECK_U64(limit.rlim_cur, kept[i].soft);
+        CHECK_U64(limit.rlim_max, kept[i].hard);
+        unsigned long soft = 0;
+        const char *line = strstr(text, kept[i].name);
+        CHECK(line && sscanf(line + strlen(kept[i].name), "%lu", &soft) == 1);
+        CHECK_U64(soft, kept[i].soft);
+    }
+    CHECK(MAP_FAILS(mmap(NULL, 520 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), ENOMEM));
+    CHECK(MAP_FAILS(mmap(NULL, 410 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), ENOMEM));
+    CHECK(deep(24 << 20) == (24 << 20) / 4096);
+    return checks_failed ? 1 : 93;
+}
+
+int main(int argc, char **argv) {
+    (void)argv;
+    if (argc > 1) return executed();
     begin();
     scratch();
     struct rlimit limit, old;
@@ -62,6 +108,7 @@ int main(void) {
     CHECK(exits_with(child(few_descriptors), 0));
     CHECK(dies_of(child(small_files), SIGXFSZ));
     CHECK(exits_with(child(small_space), 0));
+    CHECK(exits_with(child(executes), 93));
     pid_t pid = fork_limited();
     if (pid == 0) {
         for (;;) pause();

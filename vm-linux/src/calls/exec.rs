@@ -132,7 +132,8 @@ fn execute(
         Target::Guest(found) => {
             let fd = keep(&found.program.file)?;
             trace = t.tracer.as_ref().and_then(Tracer::leave_to_next);
-            let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t), trace };
+            let limits = t.limits().clone();
+            let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t), limits, trace };
             let variable = t.settings.variable(&found.name, inherited);
             env = env.into_iter().map(covered).collect();
             env.push(CString::new(variable).map_err(|_| Errno::EINVAL)?);

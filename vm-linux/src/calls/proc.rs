@@ -47,7 +47,8 @@ pub(crate) fn prctl(t: &mut Thread, a: &Args) -> SysResult {
 
 /// Limits that the emulator would hit before or after the guest does: `RLIMIT_DATA`, `RLIMIT_STACK`, `RLIMIT_AS`.
 const RECORDED_LIMITS: [u32; 3] = [2, STACK, 9];
-const STACK: u32 = 3;
+/// `RLIMIT_STACK`.
+pub(crate) const STACK: u32 = 3;
 
 fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
     let own = process == 0 || process == std::process::id() as i32;
