@@ -280,6 +280,7 @@ impl Kernel {
             Entry::Descriptor(fd) => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
             Entry::Namespace => open_on_host(CWD, &name, how, false),
             Entry::Foreign => {
+                let name = other_program(parts).unwrap_or(name);
                 let path_only = from_openat(libc::O_PATH as u64 | libc::O_CLOEXEC as u64, 0);
                 let held = Held(open_on_host(CWD, &name, path_only, false)?);
                 let target = name_of(held.0).ok_or(Errno::EACCES)?;
