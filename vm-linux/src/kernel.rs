@@ -221,26 +221,16 @@ impl Kernel {
         let shapes = call.shapes();
         let mut strings: [Option<CString>; 6] = Default::default();
         let mut names: [Option<At>; 6] = Default::default();
-        for (index, shape) in
-            shapes.iter().enumerate().filter(|(index, shape)| shape.is_string() && args.raw(*index) != 0)
-        {
-            let text = self.user().string(args.raw(index), PATH_MAX)?;
-            let Some(last) = last_part(*shape, args) else {
-                strings[index] = Some(text);
-                continue;
-            };
-            // The host would look at the second of two names first, if that is looked up here.
-            if text.is_empty() && !may_be_empty(*shape, args) {
-                return Err(Errno::ENOENT.into());
+        let mut mistake = None;
+        for index in (0..shapes.len()).filter(|index| shapes[*index].is_string() && args.raw(*index) != 0) {
+            match self.string_argument(shapes, index, args, names.iter().flatten().next()) {
+                Ok(Named::Text(text)) => strings[index] = Some(text),
+                Ok(Named::At(at)) => names[index] = Some(at),
+                Err(errno) => {
+                    mistake = Some((index, errno));
+                    break;
+                }
             }
-            let dirfd = match index.checked_sub(1) {
-                Some(before) if shapes[before] == Shape::DirFd => args.raw(before),
-                Some(_) | None => CWD,
-            };
-            names[index] = Some(match names.iter().flatten().next() {
-                Some(first) => self.at_beside(first, dirfd, text)?,
-                None => self.at(dirfd, text, last)?,
-            });
         }
         let mut list: [Arg<'_>; 6] = [const { Arg::Int(0) }; 6];
         for (index, shape) in shapes.iter().enumerate() {
@@ -274,7 +264,27 @@ impl Kernel {
                 _ => {}
             }
         }
-        Ok(host::wait(call, &mut list[..shapes.len()])?)
+        let Some((index, errno)) = mistake else { return Ok(host::wait(call, &mut list[..shapes.len()])?) };
+        list[index] = wrong_name(self.user(), errno);
+        Err(before_name(errno, host::call(call, &mut list[..shapes.len()])).into())
+    }
+
+    /// The string at argument `index`, and where it leads if it is a name; `first` is where another one before it leads.
+    fn string_argument(&self, shapes: &[Shape], index: usize, args: &Args, first: Option<&At>) -> Result<Named, Errno> {
+        let shape = shapes[index];
+        let text = self.user().string(args.raw(index), PATH_MAX)?;
+        let Some(last) = last_part(shape, args) else { return Ok(Named::Text(text)) };
+        if text.is_empty() && !may_be_empty(shape, args) {
+            return Err(Errno::ENOENT);
+        }
+        let dirfd = match index.checked_sub(1) {
+            Some(before) if shapes[before] == Shape::DirFd => args.raw(before),
+            Some(_) | None => CWD,
+        };
+        Ok(Named::At(match first {
+            Some(first) => self.at_beside(first, dirfd, text)?,
+            None => self.at(dirfd, text, last)?,
+        }))
     }
 
     /// Whether the guest has a thread of this number in this process.
@@ -282,6 +292,46 @@ impl Kernel {
         let registry = self.threads.registry();
         // Before the process runs, its first thread is the one that prepares it.
         registry.live.contains_key(&tid) || registry.live.is_empty() && tid == host::thread_id()
+    }
+}
+
+/// A string that a call is given.
+enum Named {
+    /// As it is.
+    Text(CString),
+    /// As a name.
+    At(At),
+}
+
+/// A name that is longer than any.
+static TOO_LONG: &CStr = {
+    const BYTES: [u8; PATH_MAX + 1] = {
+        let mut bytes = [b'x'; PATH_MAX + 1];
+        bytes[PATH_MAX] = 0;
+        bytes
+    };
+    match CStr::from_bytes_with_nul(&BYTES) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
+};
+
+/// What stands for a name that gave `errno`, so that the host finds that in its place among other mistakes: a name that is
+/// too long, or one that cannot be read.
+pub(crate) fn wrong_name(user: User<'_>, errno: Errno) -> Arg<'static> {
+    match errno {
+        Errno::ENAMETOOLONG => Arg::Str(TOO_LONG),
+        _ => Arg::Guest(user.pointer(u64::MAX, 1)),
+    }
+}
+
+/// The error of a call of which one name gave `errno`. Kernels look at other arguments first: `answer` is what the host says
+/// of the call with [`wrong_name`].
+pub(crate) fn before_name(errno: Errno, answer: Result<u64, Errno>) -> Errno {
+    match answer {
+        Err(Errno::EFAULT) if errno != Errno::ENAMETOOLONG => errno,
+        Err(other) => other,
+        Ok(_) => errno,
     }
 }
 

@@ -313,7 +313,7 @@ static ROWS: &[Row] = &[
     row("msgget", 186, 68, Pass(&host::MSGGET), Full),
     row("msgctl", 187, 71, Own(ipc::msgctl, &[Int, One(&n::MSG_CTL), Addr]), Full),
     row("msgrcv", 188, 70, Pass(&host::MSGRCV), Full),
-    row("msgsnd", 189, 69, Pass(&host::MSGSND), Full),
+    row("msgsnd", 189, 69, Own(ipc::msgsnd, host::MSGSND.shapes()), Full),
     row("semget", 190, 64, Pass(&host::SEMGET), Full),
     row("semctl", 191, 66, Own(ipc::semctl, &[Int, Int, One(&n::SEM_CTL), Hex]), Full),
     row("semtimedop", 192, 220, Pass(&host::SEMTIMEDOP), Full),

@@ -23,13 +23,14 @@ impl User<'_> {
         if len > 0 {
             self.0.touch(GuestAddr::new(addr));
         }
-        self.range(addr, len)
+        let view = self.0.view();
+        GuestPtr::new(view.base, view.limit, addr, len)
     }
 
     /// The same for pages whose content the host's kernel leaves alone.
     pub(crate) fn range(self, addr: u64, len: u64) -> GuestPtr {
         let view = self.0.view();
-        GuestPtr::new(view.base, view.limit, addr, len)
+        GuestPtr::pages(view.base, view.limit, addr, len)
     }
 
     /// Copies `len` bytes in.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg};
-use crate::kernel::{Args, SysResult};
+use crate::kernel::{Args, SysResult, before_name, wrong_name};
 use crate::layout::riscv64::Stat;
 use crate::layout::{Layout, OpenHow, Statx};
 use crate::paths::{CWD, Held, Last};
@@ -108,7 +108,8 @@ pub(crate) fn symlinkat(t: &mut Thread, a: &Args) -> SysResult {
 /// `getcwd(buffer, size)`.
 pub(crate) fn getcwd(t: &mut Thread, a: &Args) -> SysResult {
     if !t.view.is_confined() {
-        return t.pass(&host::GETCWD, a);
+        // A kernel writes what it has to tell, however much room there is said to be.
+        return t.pass(&host::GETCWD, &Args([a.raw(0), a.raw(1).min(PATH_MAX as u64), 0, 0, 0, 0]));
     }
     let mut name = t.directory()?;
     name.push(0);
@@ -156,7 +157,10 @@ pub(crate) fn getdents64(t: &mut Thread, a: &Args) -> SysResult {
 /// `inotify_add_watch(fd, path, mask)`.
 pub(crate) fn inotify_add_watch(t: &mut Thread, a: &Args) -> SysResult {
     let mask = a.uint(2);
-    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    let path = t.user().string(a.raw(1), PATH_MAX).map_err(|errno| {
+        let nameless = &mut [Arg::Int(a.raw(0)), wrong_name(t.user(), errno), Arg::Int(mask.into())];
+        before_name(errno, host::call(&host::INOTIFY_ADD_WATCH, nameless))
+    })?;
     let last = if mask & libc::IN_DONT_FOLLOW == 0 { Last::Follow } else { Last::Itself };
     let at = t.at(CWD, path, last)?;
     // What leads to the file has to be followed.

@@ -36,10 +36,10 @@ pub(crate) fn execve(t: &mut Thread, a: &Args) -> SysResult {
 /// `execveat(dirfd, path, argv, envp, flags)`.
 pub(crate) fn execveat(t: &mut Thread, a: &Args) -> SysResult {
     let flags = a.uint(4);
+    let path = t.user().string(a.raw(1), PATH_MAX)?;
     if flags & !((libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) as u32) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let path = t.user().string(a.raw(1), PATH_MAX)?;
     let shown = |t: &Thread| show(t, "execveat", a);
     execute(t, a.raw(0), path, flags, (a.raw(2), a.raw(3)), &shown)
 }

@@ -2,9 +2,9 @@
 
 use crate::errno::Errno;
 use crate::host::{self, Arg, HostCall};
-use crate::kernel::{Args, SysResult};
+use crate::kernel::{Args, SysResult, before_name, wrong_name};
 use crate::layout::{Field, IoVec, Layout, OpenHow};
-use crate::paths::from_openat;
+use crate::paths::{CWD, from_openat};
 use crate::thread::Thread;
 use crate::user::PATH_MAX;
 
@@ -40,7 +40,10 @@ fn guest_open_flags(flags: u64) -> u64 {
 /// `openat(dirfd, path, flags, mode)`.
 pub(crate) fn openat(t: &mut Thread, a: &Args) -> SysResult {
     let flags = host_open_flags(a.uint(2).into());
-    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    let path = t.user().string(a.raw(1), PATH_MAX).map_err(|errno| {
+        let nameless = &mut [Arg::Int(CWD), wrong_name(t.user(), errno), Arg::Int(flags), Arg::Int(a.raw(3))];
+        before_name(errno, host::call(&host::OPENAT, nameless))
+    })?;
     let how = match t.view.is_confined() {
         true => from_openat(flags, a.uint(3).into()),
         false => OpenHow { flags, mode: a.uint(3).into(), resolve: 0 },
@@ -63,7 +66,11 @@ pub(crate) fn openat2(t: &mut Thread, a: &Args) -> SysResult {
     }
     let mut how = OpenHow::decode(&bytes);
     how.flags = host_open_flags(how.flags);
-    let path = t.user().string(a.raw(1), PATH_MAX)?;
+    let path = t.user().string(a.raw(1), PATH_MAX).map_err(|errno| {
+        let (mut how, size) = (how.encode(), OpenHow::SIZE as u64);
+        let nameless = &mut [Arg::Int(CWD), wrong_name(t.user(), errno), Arg::Bytes(&mut how), Arg::Int(size)];
+        before_name(errno, host::call(&host::OPENAT2, nameless))
+    })?;
     Ok(t.open(a.raw(0), &path, how, true)?)
 }
 
@@ -172,7 +179,8 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
             Ok(if command == libc::F_GETFL { guest_open_flags(result) } else { result })
         }
         None => {
-            open_descriptor(a.raw(0))?;
+            // A descriptor that only names a file knows few commands.
+            host::call(&host::FCNTL, &mut [Arg::Int(a.raw(0)), Arg::Int(libc::F_GETOWN as u64), Arg::Int(0)])?;
             Err(Errno::EINVAL.into())
         }
     }

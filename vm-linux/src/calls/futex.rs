@@ -7,6 +7,8 @@ use crate::kernel::{Args, SysResult};
 use crate::layout::{Layout, layout};
 use crate::thread::Thread;
 
+use super::poll::check_timeout;
+
 /// `futex(address, operation, value, timeout, address2, value3)`: the host's futexes serve, for guest memory is host
 /// memory and threads have the host's numbers.
 pub(crate) fn futex(t: &mut Thread, a: &Args) -> SysResult {
@@ -46,6 +48,12 @@ pub(crate) fn futex_waitv(t: &mut Thread, a: &Args) -> SysResult {
     let count = a.uint(1);
     if a.uint(2) != 0 || count == 0 || count > MOST || a.raw(0) == 0 {
         return Err(Errno::EINVAL.into());
+    }
+    if a.raw(3) != 0 {
+        if !matches!(a.int(4), libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC) {
+            return Err(Errno::EINVAL.into());
+        }
+        check_timeout(t, a.raw(3))?;
     }
     let user = t.user();
     let mut waiters = host_waiters(t, a.raw(0), count as usize)?;
@@ -99,12 +107,23 @@ pub(crate) fn set_robust_list(t: &mut Thread, a: &Args) -> SysResult {
     Ok(0)
 }
 
-/// `get_robust_list(thread, head, size)`.
+/// `get_robust_list(thread, head, size)`: of other threads, the list that the host's kernel knows.
 pub(crate) fn get_robust_list(t: &mut Thread, a: &Args) -> SysResult {
-    if a.int(0) != 0 && a.int(0) != host::thread_id() {
-        return Err(if a.int(0) < 0 { Errno::ESRCH } else { Errno::EPERM }.into());
-    }
+    let head = match a.int(0) {
+        0 => t.robust_list,
+        own if own == t.tid => t.robust_list,
+        other => {
+            let known = host::robust_list_of(other)?;
+            let view = t.space.view();
+            match known {
+                _ if view.base != 0 => return Err(Errno::EPERM.into()),
+                // The emulator's, of a thread for which the guest has set none.
+                _ if known >= view.limit => 0,
+                _ => known,
+            }
+        }
+    };
     t.user().put_bytes(a.raw(2), &ROBUST_HEAD.to_le_bytes())?;
-    t.user().put_bytes(a.raw(1), &t.robust_list.to_le_bytes())?;
+    t.user().put_bytes(a.raw(1), &head.to_le_bytes())?;
     Ok(0)
 }

@@ -78,6 +78,17 @@ const SEM_STAT: i32 = 18;
 const SEM_INFO: i32 = 19;
 const SEM_STAT_ANY: i32 = 20;
 
+/// `msgsnd(queue, message, size, flags)`.
+pub(crate) fn msgsnd(t: &mut Thread, a: &Args) -> SysResult {
+    // No message is longer. The kernel says so when it has read the type, and reads no more.
+    if a.raw(2) > i32::MAX as u64 {
+        let message = Arg::Guest(t.user().pointer(a.raw(1), 8));
+        let mut args = [Arg::Int(a.raw(0)), message, Arg::Int(a.raw(2)), Arg::Int(a.raw(3))];
+        return Ok(host::wait(&host::MSGSND, &mut args)?);
+    }
+    t.pass(&host::MSGSND, a)
+}
+
 /// `msgctl(queue, command, buffer)`.
 pub(crate) fn msgctl(t: &mut Thread, a: &Args) -> SysResult {
     // struct msqid64_ds, struct msginfo.
@@ -128,6 +139,7 @@ pub(crate) fn semctl(t: &mut Thread, a: &Args) -> SysResult {
             t.user().put(a.raw(3), &guest)?;
             Ok(result)
         }
+        IPC_SET if a.int(0) < 0 => Err(Errno::EINVAL.into()),
         IPC_SET => {
             let guest: SemIdDs = t.user().get(a.raw(3))?;
             let mut bytes = HostSemIdDs { perm: guest.perm, ..HostSemIdDs::default() }.encode();
@@ -135,18 +147,12 @@ pub(crate) fn semctl(t: &mut Thread, a: &Args) -> SysResult {
             Ok(host::call(&host::SEMCTL_PTR, &mut numbers(Arg::Bytes(&mut bytes)))?)
         }
         GETALL | SETALL => {
-            // Nobody but the kernel knows how many there are; a set never changes its size.
-            let count = semaphores(a.raw(0), IPC_STAT).map_or(0, |(_, ds)| ds.count);
-            let mut values = vec![0; (2 * count as usize).max(104)];
-            let len = 2 * count as usize;
-            if a.int(2) == SETALL {
-                values[..len].copy_from_slice(&t.user().bytes(a.raw(3), len)?);
-            }
-            let result = host::call(&host::SEMCTL_PTR, &mut numbers(Arg::Bytes(&mut values)))?;
-            if a.int(2) == GETALL {
-                t.user().put_bytes(a.raw(3), &values[..len])?;
-            }
-            Ok(result)
+            /// Most semaphores of a set: their numbers are short.
+            const MOST: u64 = 1 << 16;
+            // Nobody but the kernel knows how many there are, and it tells only those who may read.
+            let count = semaphores(a.raw(0), IPC_STAT).map_or(MOST, |(_, ds)| ds.count);
+            let values = Arg::Guest(t.user().pointer(a.raw(3), 2 * count));
+            Ok(host::call(&host::SEMCTL_PTR, &mut numbers(values))?)
         }
         IPC_INFO | SEM_INFO => {
             // struct seminfo.

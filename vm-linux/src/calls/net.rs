@@ -18,6 +18,8 @@ use super::file::open_descriptor;
 const LONGEST: usize = 128;
 /// `sizeof(sun_path)`.
 const UNIX_PATH: usize = 108;
+/// `MAX_RW_COUNT`: more is neither sent nor received at once.
+const MOST_BYTES: u64 = 0x7fff_f000;
 /// `UIO_MAXIOV`.
 const MOST_VECTORS: u64 = 1024;
 
@@ -125,9 +127,13 @@ pub(crate) fn connect(t: &mut Thread, a: &Args) -> SysResult {
 
 /// `sendto(fd, buffer, length, flags, address, address_length)`.
 pub(crate) fn sendto(t: &mut Thread, a: &Args) -> SysResult {
+    let buffer = t.user().pointer(a.raw(1), a.raw(2).min(MOST_BYTES));
+    if buffer.is_outside() {
+        return Err(Errno::EFAULT.into());
+    }
+    let buffer = Arg::Guest(buffer);
     open_descriptor(a.raw(0))?;
     let mut name = Named::new(t, a.raw(4), a.uint(5), Last::Follow)?;
-    let buffer = Arg::Guest(t.user().pointer(a.raw(1), a.raw(2)));
     let (address, len) = name.args(t, a.raw(5));
     let mut args = [Arg::Int(a.raw(0)), buffer, Arg::Int(a.raw(2)), Arg::Int(a.raw(3)), address, len];
     Ok(host::wait(&host::SENDTO, &mut args)?)
@@ -222,7 +228,7 @@ pub(crate) fn recvfrom(t: &mut Thread, a: &Args) -> SysResult {
     let wanted = a.raw(4) != 0;
     let (address, len) =
         if wanted { (Arg::Bytes(&mut told.bytes), Arg::Bytes(&mut told.len)) } else { (null(), null()) };
-    let buffer = Arg::Guest(t.user().pointer(a.raw(1), a.raw(2)));
+    let buffer = Arg::Guest(t.user().pointer(a.raw(1), a.raw(2).min(MOST_BYTES)));
     let mut args = [Arg::Int(a.raw(0)), buffer, Arg::Int(a.raw(2)), Arg::Int(a.raw(3)), address, len];
     let received = host::wait(&host::RECVFROM, &mut args)?;
     if wanted {
@@ -411,6 +417,7 @@ pub(crate) fn setsockopt(t: &mut Thread, a: &Args) -> SysResult {
     }
     // The table of a packet filter holds an address that is not at a fixed place.
     if option == IPT_SO_SET_REPLACE && matches!(level, libc::SOL_IP | libc::SOL_IPV6) {
+        open_descriptor(a.raw(0))?;
         return Err(Errno::ENOPROTOOPT.into());
     }
     let len = if a.int(4) < 0 { 1 } else { a.raw(4) & 0xffff_ffff };

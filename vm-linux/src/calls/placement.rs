@@ -1,7 +1,7 @@
 //! Where memory is: on which nodes of the machine.
 
 use crate::errno::Errno;
-use crate::host::{self, Arg};
+use crate::host::{self, Arg, GuestPtr};
 use crate::kernel::{Args, SysResult};
 use crate::thread::Thread;
 
@@ -18,12 +18,21 @@ pub(crate) fn move_pages(t: &mut Thread, a: &Args) -> SysResult {
     /// As many pages as are worth moving at once.
     const MOST: u64 = 1 << 20;
     for_own(t, a.int(0))?;
-    let count = a.raw(1);
-    if count > MOST {
+    let (user, count) = (t.user(), a.raw(1));
+    let last = count.checked_sub(1).and_then(|last| last.checked_mul(8)).and_then(|last| a.raw(2).checked_add(last));
+    let is_readable = count == 0 || last.is_some_and(|last| user.bytes(last, 8).is_ok());
+    if count > MOST && is_readable {
         return Err(Errno::E2BIG.into());
     }
-    let user = t.user();
-    let mut pages = user.bytes(a.raw(2), 8 * count as usize)?;
+    let pages = if is_readable { user.bytes(a.raw(2), 8 * count as usize).ok() } else { None };
+    let Some(mut pages) = pages else {
+        // The host finds that, after what it looks at before.
+        let nowhere = || Arg::Guest(user.pointer(u64::MAX, 1));
+        let status = Arg::Guest(user.pointer(a.raw(4), 4));
+        let mut args =
+            [Arg::Int(a.raw(0)), Arg::Int(1), nowhere(), Arg::Guest(GuestPtr::NULL), status, Arg::Int(a.raw(5))];
+        return Ok(host::call(&host::MOVE_PAGES, &mut args)?);
+    };
     for page in pages.chunks_exact_mut(8) {
         let addr = u64::from_le_bytes(std::array::from_fn(|index| page[index]));
         page.copy_from_slice(&user.range(addr, 1).get().to_le_bytes());

@@ -18,6 +18,7 @@ layout! {
 
 /// `ppoll(descriptors, count, timeout, mask, mask_size)`.
 pub(crate) fn ppoll(t: &mut Thread, a: &Args) -> SysResult {
+    check_timeout(t, a.raw(2))?;
     let set = mask(t, a.raw(3), a.raw(4))?;
     waiting_under(t, set, |t, mut set| {
         let user = t.user();
@@ -27,6 +28,19 @@ pub(crate) fn ppoll(t: &mut Thread, a: &Args) -> SysResult {
         let mut args = [Arg::Guest(descriptors), Arg::Int(a.uint(1).into()), timeout, mask, Arg::Int(8)];
         host::wait(&host::PPOLL, &mut args)
     })
+}
+
+/// # Errors
+/// `EFAULT`, and `EINVAL` for what is no time: kernels look at it before the mask.
+pub(super) fn check_timeout(t: &Thread, addr: u64) -> Result<(), Errno> {
+    if addr == 0 {
+        return Ok(());
+    }
+    let mut time = [0; 16];
+    t.user().fill(addr, &mut time)?;
+    let (seconds, nanoseconds) = time.split_at(8);
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    if (word(seconds) as i64) < 0 || word(nanoseconds) > 999_999_999 { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// The mask that a call is to wait under, if any.
@@ -39,6 +53,7 @@ pub(crate) fn pselect6(t: &mut Thread, a: &Args) -> SysResult {
     let mut set = None;
     if a.raw(5) != 0 {
         let arg: SigSetArg = t.user().get(a.raw(5))?;
+        check_timeout(t, a.raw(4))?;
         set = mask(t, arg.set, arg.size)?;
     }
     waiting_under(t, set, |t, mut set| {
@@ -81,23 +96,27 @@ pub(crate) fn epoll_pwait2(t: &mut Thread, a: &Args) -> SysResult {
 }
 
 fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
-    let count = a.int(2);
-    // As the kernel: EP_MAX_EVENTS keeps the array below 2 GiB.
-    if count <= 0 || count > i32::MAX / GUEST_EVENT as i32 {
-        return Err(Errno::EINVAL.into());
+    /// Nothing obliges the kernel to fill the array: a bounded part of it serves as well.
+    const MOST: i32 = 4096;
+    let has_timespec = call.shapes()[3].is_pointer();
+    if has_timespec {
+        check_timeout(t, a.raw(3))?;
     }
-    // Nothing obliges the kernel to fill the array: a bounded part of it serves as well.
-    let count = count.min(4096);
-    let mut events = vec![0; count as usize * 16];
     let set = mask(t, a.raw(4), a.raw(5))?;
+    // What the kernel refuses the host refuses, in its own order of checks: a number of events that is none, or more than
+    // EP_MAX_EVENTS of the guest's size, and an array that leaves the address space.
+    let count = if a.int(2) > i32::MAX / GUEST_EVENT as i32 { -1 } else { a.int(2).min(MOST) };
+    let room = u64::try_from(a.int(2)).unwrap_or(0) * GUEST_EVENT as u64;
+    let mut events = vec![0; usize::try_from(count).unwrap_or(0) * 16];
     let found = waiting_under(t, set, |t, mut set| {
-        let timeout = match call.shapes()[3].is_pointer() {
+        let timeout = match has_timespec {
             true => Arg::Guest(t.user().pointer(a.raw(3), 16)),
             false => Arg::Int(a.raw(3)),
         };
         let mask = set.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
-        let mut args =
-            [Arg::Int(a.raw(0)), Arg::Bytes(&mut events), Arg::Int(count as u64), timeout, mask, Arg::Int(8)];
+        let array = t.user().range(a.raw(1), room);
+        let array = if array.is_outside() || count <= 0 { Arg::Guest(array) } else { Arg::Bytes(&mut events) };
+        let mut args = [Arg::Int(a.raw(0)), array, Arg::Int(count as u64), timeout, mask, Arg::Int(8)];
         host::wait(call, &mut args)
     })?;
     let mut out = Vec::with_capacity(found as usize * GUEST_EVENT);

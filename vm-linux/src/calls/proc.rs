@@ -6,6 +6,8 @@ use crate::kernel::{Args, SysResult, null};
 use crate::layout::{Layout, Rlimit};
 use crate::thread::Thread;
 
+use super::sched::is_own;
+
 /// Operations of `prctl` that concern the process and not its address space (`linux/prctl.h`): the number, and the
 /// bytes that the first argument points to, none if it is a number.
 const PRCTL: &[(i32, Option<u64>)] = &[
@@ -51,11 +53,7 @@ const RECORDED_LIMITS: [u32; 3] = [2, STACK, 9];
 pub(crate) const STACK: u32 = 3;
 
 fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
-    let own = process == 0 || process == std::process::id() as i32;
-    let recorded = own && RECORDED_LIMITS.contains(&resource);
-    if new.is_some_and(|new| new.soft > new.hard) {
-        return Err(Errno::EINVAL);
-    }
+    let recorded = RECORDED_LIMITS.contains(&resource) && is_own(t, process);
     let mut bytes = new.map(|new| new.encode());
     let passed = match &mut bytes {
         Some(bytes) if !recorded => Arg::Bytes(bytes),
@@ -66,6 +64,10 @@ fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Resul
     host::call(&host::PRLIMIT64, &mut args)?;
     if !recorded {
         return Ok(Rlimit::decode(&old));
+    }
+    // Of other limits the host has seen that, after it had looked for the process.
+    if new.is_some_and(|new| new.soft > new.hard) {
+        return Err(Errno::EINVAL);
     }
     let mut limits = t.limits();
     let slot = limits.iter().position(|(known, _)| *known == resource);

@@ -14,7 +14,7 @@ pub(crate) fn sched_setattr(t: &mut Thread, a: &Args) -> SysResult {
     /// `SCHED_ATTR_SIZE_VER0`.
     const LEAST: usize = 48;
     const MOST: usize = 4096;
-    if a.raw(1) == 0 {
+    if a.raw(1) == 0 || a.int(0) < 0 || a.uint(2) != 0 {
         return Err(Errno::EINVAL.into());
     }
     let head = t.user().bytes(a.raw(1), 4)?;

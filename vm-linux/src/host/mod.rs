@@ -19,7 +19,7 @@ pub use heap::ForkableHeap;
 pub use process::close_unasked_descriptors;
 pub(crate) use process::{
     Departure, Forked, Shown, clone_process, environment, execve, exit_now, fork, is_thread_alive, process_id,
-    set_robust_list, sharing_process, show_in_proc, thread_id,
+    robust_list_of, set_robust_list, sharing_process, show_in_proc, thread_id,
 };
 pub(crate) use shared::SharedWords;
 pub use signal::die_by;
@@ -79,6 +79,20 @@ impl GuestPtr {
             Some(end) if end <= limit => Self(base as u64 + addr),
             _ => Self(1 << 63 | addr & 0xfff),
         }
+    }
+
+    /// The same for pages of which a call looks at what is mapped: if the range leaves the guest, nothing is mapped at the
+    /// address, and the range wraps only if it did.
+    pub(crate) fn pages(base: usize, limit: u64, addr: u64, len: u64) -> Self {
+        match addr.checked_add(len) {
+            Some(end) if addr != 0 && end > limit => Self(1 << 62 | addr & 0xfff),
+            _ => Self::new(base, limit, addr, len),
+        }
+    }
+
+    /// Whether the range leaves the guest.
+    pub(crate) const fn is_outside(self) -> bool {
+        self.0 >> 62 != 0
     }
 
     /// The address, for structures that hold pointers.

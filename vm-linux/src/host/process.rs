@@ -196,6 +196,17 @@ pub(crate) fn set_robust_list(head: u64, size: u64) -> Result<(), Errno> {
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
 }
 
+/// The head of the list of robust futexes that the host's kernel knows of a thread, of whichever process.
+///
+/// # Errors
+/// `ESRCH`, `EPERM`.
+pub(crate) fn robust_list_of(tid: i32) -> Result<u64, Errno> {
+    let (mut head, mut size) = (0u64, 0u64);
+    // SAFETY: both numbers live for the call.
+    let got = unsafe { libc::syscall(libc::SYS_get_robust_list, tid, &raw mut head, &raw mut size) };
+    if got == 0 { Ok(head) } else { Err(io::Error::last_os_error().into()) }
+}
+
 /// As [`fork`], with flags of `clone` that the C library's `fork` does not offer.
 ///
 /// # Errors

@@ -100,6 +100,7 @@ system! {
     "map_advice", not_qemu: "qemu-user ignores most advice";
     "map_stack", not_qemu: NO_EXEC;
     "map_memfd";
+    "check_order", not_qemu: "qemu-user looks at names, times and masks in an order of its own";
     "efault", not_qemu: "qemu-user looks at some buffers before descriptors";
     "map_code", not_qemu: "qemu-user lets code be read";
     "code_rewrite";
