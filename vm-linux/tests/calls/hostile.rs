@@ -53,6 +53,17 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+/// The first seed and how many there are: the same few each time, unless `HOSTILE=SEED,COUNT` asks for others.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let asked = std::env::var("HOSTILE").ok();
+    let asked = asked
+        .as_deref()
+        .and_then(|text| text.split_once(','))
+        .map(|(seed, count)| (seed.parse::<u64>().expect("a seed"), count.parse::<u64>().expect("a number of seeds")));
+    let (first, count) = asked.unwrap_or((0, usual));
+    first..first + count
+}
+
 #[test]
 fn every_call_survives_random_arguments() {
     let mut g = Guest::new();
@@ -62,7 +73,7 @@ fn every_call_survives_random_arguments() {
         let waits = WAIT.contains(&row.name);
         let time = if waits { Duration::from_millis(150) } else { Duration::from_secs(20) };
         let outcome = in_child(&mut g.process, &dir, time, |process| {
-            for round in 0..60 {
+            for round in seeds(60) {
                 let seed = round << 32 | u64::from(row.generic);
                 // Memory afresh: a call may have unmapped it.
                 let memory = memory(process, seed);
@@ -108,7 +119,7 @@ fn sequences_of_random_calls_do_no_harm() {
     let mut g = Guest::new();
     let dir = crate::folder::folder("sequences");
     std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    for round in 0..40 {
+    for round in seeds(40) {
         let bytes = noise(round + 1000, 8192);
         let outcome = in_child(&mut g.process, &dir, Duration::from_millis(300), |process| sequence(&bytes, process));
         // Some call of many may wait for ever, or send a signal to its own process by a timer.

@@ -123,8 +123,9 @@ pub(crate) fn sequence(bytes: &[u8], process: &mut Process) {
     }
 }
 
-/// Signals that a timer or a missing reader of the guest's own making ends it by.
-pub(crate) const OWN_SIGNALS: [i32; 5] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGPIPE, libc::SIGXFSZ];
+/// Signals that a timer, a limit or a missing reader of the guest's own making ends it by.
+pub(crate) const OWN_SIGNALS: [i32; 6] =
+    [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF, libc::SIGPIPE, libc::SIGXFSZ, libc::SIGXCPU];
 
 /// Room for arguments, with text in it in which no name leads out of the directory.
 pub(crate) fn memory(process: &mut Process, seed: u64) -> u64 {
