@@ -132,6 +132,9 @@ pub(crate) fn memory(process: &mut Process, seed: u64) -> u64 {
     use vm_core::GuestMemory as _;
     let mmap = table::by_name("mmap").map_or(0, |row| row.generic);
     let munmap = table::by_name("munmap").map_or(0, |row| row.generic);
+    // A call before may have asked that all memory be locked, for which there may be no room.
+    let munlockall = table::by_name("munlockall").map_or(0, |row| row.generic);
+    process.system_call(munlockall.into(), [0; 6]).expect("nothing is locked");
     let memory = process.system_call(mmap.into(), [0, ROOM + 4096, 3, 0x22, u64::MAX, 0]).expect("memory");
     process.system_call(munmap.into(), [memory + ROOM, 4096, 0, 0, 0, 0]).expect("a gap after it");
     let mut state = seed | 1;
