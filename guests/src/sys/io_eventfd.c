@@ -55,8 +55,8 @@ int main(void) {
     CHECK(timerfd_gettime(timer, &now) == 0 && now.it_interval.tv_nsec == 5000000 && now.it_value.tv_nsec <= 5000000);
     set = (struct itimerspec){{0, 0}, {0, 0}};
     CHECK(timerfd_settime(timer, 0, &set, &old) == 0 && old.it_interval.tv_nsec == 5000000 && timerfd_gettime(timer, &now) == 0 && now.it_value.tv_nsec == 0);
-    set.it_value = after_ms(CLOCK_MONOTONIC, 20);
     int64_t before = milliseconds();
+    set.it_value = after_ms(CLOCK_MONOTONIC, 20);
     CHECK(fcntl(timer, F_SETFL, 0) == 0 && timerfd_settime(timer, TFD_TIMER_ABSTIME, &set, NULL) == 0);
     CHECK(read(timer, &value, 8) == 8 && value == 1 && milliseconds() - before >= 19);
     set.it_value = (struct timespec){0, 1}; /* long past, so at once */
