@@ -199,6 +199,15 @@ pub trait GuestMemory: Send + Sync {
         let _ = page;
         false
     }
+
+    /// Whether the page at `page` is of the kind in which programs make code as they run: memory of the guest's own that can
+    /// be both written and executed. Until a guest has once said that its code may have changed, code there is compared
+    /// with memory each time that it is interpreted: some compilers at run time never say so. `false` (the default) trusts
+    /// the guest.
+    fn holds_made_code(&self, page: GuestAddr) -> bool {
+        let _ = page;
+        false
+    }
 }
 
 /// Guest memory whose bytes can be borrowed: a vector behind a lock, a mapped file, the RAM of an emulated machine.

@@ -225,7 +225,7 @@ impl Vcpu {
             if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS || !self.watch(cache, &block) {
                 return Found::Own(Box::new(block));
             }
-            let first_look = self.engine.detector.first_look();
+            let first_look = if self.may_change_unsaid(&block) { 0 } else { self.engine.detector.first_look() };
             block.allow(generation, first_look);
             block.heat.allow(first_look);
             if let Some(id) = cache.insert(block, stamp) {
@@ -246,6 +246,13 @@ impl Vcpu {
         !new || bytes_match(&*self.engine.memory, block.pc(), block.bytes())
     }
 
+    /// Whether the guest may change the code of `block` without a word: it is where programs make code as they run, and this
+    /// one has never said that code changed. Such a block is looked at each time, and not compiled.
+    fn may_change_unsaid(&self, block: &Tier0Block) -> bool {
+        self.engine.counters.flushes.load(Ordering::Relaxed) == 0
+            && self.engine.memory.holds_made_code(block.pc().page_start())
+    }
+
     /// Looks at a block whose count has run out, or whose bytes were last compared in an older generation of guest
     /// code. False if it is retired.
     fn look(&mut self, cache: &Tier0Cache, id: BlockId, block: &Tier0Block, generation: u32) -> bool {
@@ -253,9 +260,14 @@ impl Vcpu {
         if block.is_dead() {
             return false;
         }
-        if compared != generation && !bytes_match(&*self.engine.memory, block.pc(), block.bytes()) {
+        let doubtful = self.may_change_unsaid(block);
+        if (doubtful || compared != generation) && !bytes_match(&*self.engine.memory, block.pc(), block.bytes()) {
             cache.retire(id);
             return false;
+        }
+        if doubtful {
+            block.allow(generation, 0);
+            return true;
         }
         let entries = block.heat.allowed().saturating_sub(left);
         let verdict = self.engine.detector.account(&block.heat, entries);

@@ -291,6 +291,12 @@ impl GuestMemory for AddressSpace {
         // A page that changed is watched no longer, whether anybody has asked for the report or not.
         unwritten && self.watch.is_watched(page)
     }
+
+    fn holds_made_code(&self, page: GuestAddr) -> bool {
+        self.read_state().ground.regions().get(page).is_some_and(|region| {
+            region.perms.contains(Perms::WRITE | Perms::EXECUTE) && region.backing == Backing::Anonymous
+        })
+    }
 }
 
 /// Replaces the `size` bytes at `host` if they equal `expected`. Returns what was there.

@@ -293,6 +293,9 @@ fn code_pages_are_reported_when_they_change() {
     space.watch_code(page(0));
     space.watch_code(page(1));
     assert!(space.is_fixed(page(0)) && !space.is_fixed(page(1)) && !space.is_fixed(page(3)));
+    // What is executed where it can be written may change at any time.
+    space.protect(page(1), PAGE_SIZE, RW | Perms::EXECUTE).unwrap();
+    assert_eq!([0, 1, 2, 3].map(|n| space.holds_made_code(page(n))), [false, true, false, false]);
 }
 
 #[test]
