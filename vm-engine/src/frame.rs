@@ -4,9 +4,9 @@ use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use vm_core::CpuState;
 #[cfg(feature = "jit")]
-use vm_core::{Access, MemFault};
-use vm_core::{CpuState, GuestAddr};
+use vm_core::{Access, GuestAddr, MemFault};
 
 #[cfg(feature = "jit")]
 use crate::jit::code::CodePtr;
