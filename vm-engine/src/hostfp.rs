@@ -14,6 +14,11 @@
 
 use vm_ir::{FpAttr, NanRule, OverflowRule, Rounding, Type, eval::FpEnv};
 
+/// Whether the host multiplies and adds in one step.
+pub(crate) fn has_fma() -> bool {
+    host::has_fma()
+}
+
 /// Whether ops that round as `fp` says can be left to the host.
 #[inline(always)]
 const fn plain(fp: FpAttr) -> bool {

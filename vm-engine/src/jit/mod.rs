@@ -21,7 +21,7 @@ pub(crate) use enter::{enter, fault_exit, link_stub};
 pub(crate) use runtime::{RuntimeContext, function_table};
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -33,6 +33,7 @@ use target_lexicon::{Architecture, Triple};
 use vm_core::{BlockKey, GuestAddr};
 use vm_ir::{Helper, Op};
 
+use crate::hostfp;
 use crate::region::{Quality, RegionPlan};
 use abi::FrameRegister;
 use compiled::{CompiledRegion, CompiledTier, Sources};
@@ -89,16 +90,25 @@ pub struct HostCode {
 
 /// Shared by all threads that compile for one target.
 pub(crate) struct Jit {
+    /// Cranelift for the target, made when it is first needed: it asks the processor what it is, and on a virtual machine
+    /// each such question goes to the hypervisor. Programs that end soon need only baseline code, or none.
+    generator: OnceLock<Generator>,
+    /// The target is one that the baseline compiler is for.
+    has_baseline: bool,
+    /// Whether that may use fused multiply-add.
+    has_fma: fn() -> bool,
+    helpers: &'static [Helper],
+}
+
+/// Cranelift, set up for a target.
+struct Generator {
     isa: OwnedTargetIsa,
     target: emit::Target,
-    /// The target is the one that the baseline compiler is for.
-    has_baseline: bool,
-    helpers: &'static [Helper],
 }
 
 impl std::fmt::Debug for Jit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jit").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Jit").field("target", &self.generator.get().map(|it| it.target)).finish_non_exhaustive()
     }
 }
 
@@ -121,28 +131,11 @@ impl Default for Workspace {
     }
 }
 
-impl Jit {
-    /// For the host that runs, with every instruction set extension it has.
-    pub(crate) fn host(helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
-        let target = Triple::host().to_string();
-        let builder =
-            cranelift_native::builder().map_err(|reason| CompileError::Target { target, reason: reason.to_owned() })?;
-        Self::new(builder, helpers)
-    }
-
-    /// For another target, with its baseline instruction set.
-    pub(crate) fn target(target: Triple, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
-        let builder = cranelift_codegen::isa::lookup(target.clone())
-            .map_err(|error| CompileError::Target { target: target.to_string(), reason: error.to_string() })?;
-        Self::new(builder, helpers)
-    }
-
-    fn new(builder: cranelift_codegen::isa::Builder, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+impl Generator {
+    fn new(builder: cranelift_codegen::isa::Builder) -> Result<Self, CompileError> {
         let triple = builder.triple().clone();
         let frame = FrameRegister::of(&triple);
-        let isa = builder
-            .finish(settings::Flags::new(flags(frame)))
-            .map_err(|error| CompileError::Target { target: triple.to_string(), reason: error.to_string() })?;
+        let isa = builder.finish(settings::Flags::new(flags(frame))).map_err(|error| no_target(&triple, &error))?;
         let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
         let is_x86 = triple.architecture == Architecture::X86_64;
         let target = emit::Target {
@@ -153,7 +146,43 @@ impl Jit {
             keeps_registers: is_x86,
             has_cas128: is_x86 && has("has_cmpxchg16b"),
         };
-        Ok(Arc::new(Self { isa, target, has_baseline: is_x86, helpers }))
+        Ok(Self { isa, target })
+    }
+
+    /// For the host that runs, with every instruction set extension it has.
+    fn host() -> Result<Self, CompileError> {
+        Self::new(cranelift_native::builder().map_err(|reason| no_target(&Triple::host(), &reason))?)
+    }
+}
+
+fn no_target(target: &Triple, reason: &dyn std::fmt::Display) -> CompileError {
+    CompileError::Target { target: target.to_string(), reason: reason.to_string() }
+}
+
+impl Jit {
+    /// For the host that runs.
+    pub(crate) fn host(helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+        let host = Triple::host();
+        cranelift_codegen::isa::lookup(host.clone()).map_err(|error| no_target(&host, &error))?;
+        let has_baseline = host.architecture == Architecture::X86_64;
+        Ok(Arc::new(Self { generator: OnceLock::new(), has_baseline, has_fma: hostfp::has_fma, helpers }))
+    }
+
+    /// For another target, with its baseline instruction set.
+    pub(crate) fn target(target: Triple, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
+        let has_baseline = target.architecture == Architecture::X86_64;
+        let builder = cranelift_codegen::isa::lookup(target.clone()).map_err(|error| no_target(&target, &error))?;
+        let generator = Generator::new(builder)?.into();
+        Ok(Arc::new(Self { generator, has_baseline, has_fma: || false, helpers }))
+    }
+
+    /// Cranelift for the target; for the host, where there is none yet.
+    fn generator(&self) -> Result<&Generator, CompileError> {
+        if let Some(generator) = self.generator.get() {
+            return Ok(generator);
+        }
+        let generator = Generator::host()?;
+        Ok(self.generator.get_or_init(|| generator))
     }
 
     /// Compiles `plan`. A pure function of the plan, the target and `first_link`, the number of its first link.
@@ -167,18 +196,18 @@ impl Jit {
         workspace: &mut Workspace,
     ) -> Result<HostCode, CompileError> {
         if self.has_baseline && plan.options.quality == Quality::Baseline && baseline::handles(plan) {
-            let has_fma = self.target.has_fma;
-            let made = baseline::compile(plan, self.helpers, has_fma, first_link, &mut workspace.baseline);
+            let made = baseline::compile(plan, self.helpers, self.has_fma, first_link, &mut workspace.baseline);
             if let Ok(code) = made {
                 return Ok(code);
             }
         }
+        let Generator { isa, target } = self.generator()?;
         let context = &mut workspace.context;
         context.clear();
-        context.func.signature = abi::region_signature(self.target.frame);
+        context.func.signature = abi::region_signature(target.frame);
         context.func.name = UserFuncName::default();
         let builder = FunctionBuilder::new(&mut context.func, &mut workspace.builder);
-        let emitted = match emit::emit(plan, self.helpers, self.target, first_link, builder) {
+        let emitted = match emit::emit(plan, self.helpers, *target, first_link, builder) {
             Ok(emitted) => emitted,
             Err(error) => {
                 workspace.builder = FunctionBuilderContext::new();
@@ -186,7 +215,7 @@ impl Jit {
             }
         };
         let compiled = context
-            .compile(&*self.isa, &mut workspace.control)
+            .compile(&**isa, &mut workspace.control)
             .map_err(|error| CompileError::Codegen { key: plan.entry, reason: format!("{:?}", error.inner) })?;
         let buffer = &compiled.buffer;
         let mut pcs: Vec<(u32, GuestAddr)> = Vec::new();

@@ -5,7 +5,8 @@
 //!
 //! To wake a thread is a system call of the guest's thread and an interrupt elsewhere, and what is compiled together is also
 //! sealed together. A sleeping thread is therefore woken only for a number of requests, for one that is
-//! repeated, as those of a hot loop soon are, or for better code of a block, which is rare.
+//! repeated, as those of a hot loop soon are, or for better code of a block, which is rare. To start a thread costs several
+//! times as much, so that the first one waits for more repetitions: many programs, and most forks of a shell, end before.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -65,6 +66,10 @@ const BATCH: usize = 16;
 /// Requests for which a sleeping thread is woken although none of them is repeated.
 const CROWD: usize = 8;
 
+/// Repetitions of requests for which the first thread is started although there are few requests. Until then the guest is
+/// interpreted for about as long as a start takes, a tenth of a millisecond.
+const REPETITIONS: u32 = 64;
+
 /// Most entries remembered as hopeless. One more, and all are forgotten: each may then fail once again.
 const MAX_HOPELESS: usize = 4096;
 
@@ -78,6 +83,8 @@ struct Queue {
     working: Vec<BlockKey>,
     /// Not to be tried again.
     hopeless: HashSet<BlockKey>,
+    /// How often something that waits was asked for again while there was no thread.
+    repetitions: u32,
     threads: usize,
     busy: usize,
     /// Threads that wait for work and are not being woken.
@@ -137,25 +144,34 @@ impl Pool {
         } else {
             queue.waiting.insert(request.key, request);
         }
-        let few = queue.threads <= queue.busy && queue.threads < self.shared.max_threads;
-        if few && queue.owner == process::id() {
-            queue.threads += 1;
-            let shared = Arc::clone(&self.shared);
-            let thread = thread::Builder::new().name("tradux-compile".to_owned());
-            let started = fault::with_signals_blocked(|| threads::spawn(thread, move || shared.work()));
-            if started.is_err() {
-                // The host has no thread to spare now; the request waits for the next attempt.
-                queue.threads -= 1;
-            }
+        let crowded = request.tier == CompiledTier::Two || queue.waiting.len() >= CROWD.min(self.shared.capacity);
+        if queue.threads == 0 {
+            queue.repetitions += u32::from(repeated);
         }
-        let urgent =
-            repeated || request.tier == CompiledTier::Two || queue.waiting.len() >= CROWD.min(self.shared.capacity);
-        if urgent && queue.asleep > 0 {
+        if queue.threads > 0 || crowded || queue.repetitions >= REPETITIONS {
+            self.start_thread(&mut queue);
+        }
+        if (crowded || repeated) && queue.asleep > 0 {
             queue.asleep -= 1;
             drop(queue);
             self.shared.wake.notify_one();
         }
         Accepted::Queued
+    }
+
+    /// Starts a thread, if those there are have work and there may be more.
+    fn start_thread(&self, queue: &mut Queue) {
+        let few = queue.threads <= queue.busy && queue.threads < self.shared.max_threads;
+        if !few || queue.owner != process::id() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("tradux-compile".to_owned());
+        // If the host has no thread to spare now, the request waits for the next attempt.
+        if fault::with_signals_blocked(|| threads::spawn(thread, move || shared.work())).is_ok() {
+            queue.threads += 1;
+            queue.repetitions = 0;
+        }
     }
 
     /// Number of requests that wait for a thread, and not for company.
@@ -183,6 +199,9 @@ impl Pool {
     #[cfg(test)]
     pub(crate) fn drain(&self) {
         let mut queue = self.shared.lock();
+        if !queue.waiting.is_empty() && queue.threads == 0 {
+            self.start_thread(&mut queue);
+        }
         self.shared.wake_all(&mut queue);
         while queue.threads > 0 && (queue.busy > 0 || !queue.waiting.is_empty()) {
             queue = self.shared.watch(queue);
@@ -220,6 +239,7 @@ impl Parked<'_> {
     pub(crate) fn in_child(&mut self) {
         if let Some(queue) = &mut self.queue {
             queue.owner = process::id();
+            queue.repetitions = 0;
             queue.threads = 0;
             queue.busy = 0;
             queue.asleep = 0;

@@ -56,7 +56,7 @@ impl Baseline<'_> {
     /// A NaN result goes through the definition: hosts differ in whether infinity times zero plus a quiet NaN is
     /// *invalid*.
     pub(super) fn multiply_add(&mut self, at: u32, inst: &Inst) -> Result<(), Refused> {
-        if !is_native(inst) || !self.has_fma {
+        if !is_native(inst) || !(self.has_fma)() {
             return self.definition(at, inst);
         }
         let double = inst.ty == Type::F64;

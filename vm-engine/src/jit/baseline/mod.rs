@@ -39,7 +39,7 @@ pub(super) struct Memory {
 pub(super) fn compile(
     plan: &RegionPlan,
     helpers: &[Helper],
-    has_fma: bool,
+    has_fma: fn() -> bool,
     first_link: u32,
     memory: &mut Memory,
 ) -> Result<HostCode, Refused> {
@@ -83,7 +83,7 @@ struct LaterDefinition {
 struct Baseline<'a> {
     plan: &'a RegionPlan,
     helpers: &'a [Helper],
-    has_fma: bool,
+    has_fma: fn() -> bool,
     first_link: u32,
     links: Vec<GuestAddr>,
     asm: Asm,
@@ -103,7 +103,13 @@ struct Baseline<'a> {
 }
 
 impl<'a> Baseline<'a> {
-    fn new(plan: &'a RegionPlan, helpers: &'a [Helper], has_fma: bool, first_link: u32, memory: Memory) -> Self {
+    fn new(
+        plan: &'a RegionPlan,
+        helpers: &'a [Helper],
+        has_fma: fn() -> bool,
+        first_link: u32,
+        memory: Memory,
+    ) -> Self {
         let Memory { mut asm, mut places } = memory;
         asm.clear();
         places.overflowed = false;

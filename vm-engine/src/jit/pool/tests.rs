@@ -107,7 +107,10 @@ fn a_thread_sleeps_on_for_single_requests() {
             std::thread::yield_now();
         }
     };
-    pool.request(request(2, 1));
+    for _ in 0..=REPETITIONS {
+        assert_eq!(pool.shared.lock().threads, 0, "the first thread waits for more");
+        pool.request(request(2, 1));
+    }
     wait_for_sleep();
     for pc in (1..CROWD as u64).map(|n| 2 + 2 * n) {
         assert_eq!((pool.request(request(pc, 1)), asleep(), pool.backlog()), (Accepted::Queued, 1, 0));
