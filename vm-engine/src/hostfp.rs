@@ -15,6 +15,7 @@
 use vm_ir::{FpAttr, NanRule, OverflowRule, Rounding, Type, eval::FpEnv};
 
 /// Whether the host multiplies and adds in one step.
+#[cfg(feature = "jit")]
 pub(crate) fn has_fma() -> bool {
     host::has_fma()
 }

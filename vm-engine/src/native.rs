@@ -14,6 +14,7 @@ use crate::disturb;
 use crate::engine::{Engine, EngineError};
 use crate::frame::{ExitCode, OwnFrame};
 use crate::hostfp;
+use crate::interp::BodyRef;
 use crate::jit::code::CodePtr;
 use crate::jit::compiled::CompiledTier;
 use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
@@ -322,13 +323,40 @@ pub(crate) struct NativeVcpu {
     /// The mode of the jump cache, once there is code to run, and the caches of other modes.
     mode: Option<Mode>,
     other_modes: HashMap<Mode, JumpCache>,
-    /// Unlinked links by which code was left, with the places that they lead to: so that leaving by one again takes no
-    /// lock. A number is given to another link only after this vCPU has passed a safepoint, which empties this.
-    links: Vec<Option<(u32, BlockKey)>>,
+    /// Links by which code was left. A number is given to another link only after this vCPU has passed a safepoint, which
+    /// empties this.
+    links: KnownLinks,
 }
 
-/// Links that a vCPU remembers, a power of two.
-const KNOWN_LINKS: usize = 1024;
+/// Unlinked links with the places that they lead to, so that leaving by one again takes no lock.
+#[derive(Default)]
+struct KnownLinks(Vec<(u32, BlockKey)>);
+
+impl KnownLinks {
+    /// Links that are remembered, a power of two.
+    const LEN: usize = 1024;
+    /// In place of a number: none.
+    const NONE: u32 = u32::MAX;
+
+    const fn index(number: u32) -> usize {
+        number as usize & (Self::LEN - 1)
+    }
+
+    fn get(&self, number: u32) -> Option<BlockKey> {
+        self.0.get(Self::index(number)).filter(|(known, _)| *known == number).map(|(_, target)| *target)
+    }
+
+    fn remember(&mut self, number: u32, target: BlockKey) {
+        if self.0.is_empty() {
+            self.0.resize(Self::LEN, (Self::NONE, target));
+        }
+        self.0[Self::index(number)] = (number, target);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
 
 impl NativeVcpu {
     pub(crate) fn new(native: &Native, frame: &mut OwnFrame) -> Self {
@@ -345,7 +373,7 @@ impl NativeVcpu {
             jump_cache: JumpCache::new(),
             mode: None,
             other_modes: HashMap::new(),
-            links: Vec::new(),
+            links: KnownLinks::default(),
         }
     }
 
@@ -385,16 +413,16 @@ impl NativeVcpu {
         }
     }
 
-    /// Runs compiled code from the frame's state, as long as there is some. Places that `is_cold` says yes to are left to
-    /// the interpreter without a look for code.
-    pub(crate) fn run(
+    /// Runs compiled code from the frame's state, as long as there is some. Places of which `cold` knows a block are left
+    /// to the interpreter without a look for code.
+    pub(crate) fn run<'c>(
         &mut self,
         engine: &Engine,
         native: &Native,
         frame: &mut OwnFrame,
         meter: &Meter,
-        is_cold: &dyn Fn(BlockKey) -> bool,
-    ) -> Went {
+        cold: &dyn Fn(BlockKey) -> Option<BodyRef<'c>>,
+    ) -> Went<'c> {
         if native.cache.has_due() {
             native.promote(engine);
         }
@@ -422,22 +450,22 @@ impl NativeVcpu {
         };
         self.remember(frame, key.pc, code);
         hostfp::begin(frame.state().fp_flags());
-        let went = self.follow(engine, native, frame, meter, code, is_cold);
+        let went = self.follow(engine, native, frame, meter, code, cold);
         let flags = frame.state().fp_flags() | hostfp::raised();
         frame.state_mut().set_fp_flags(flags);
         went
     }
 
     /// Runs `code` and what follows it.
-    fn follow(
+    fn follow<'c>(
         &mut self,
         engine: &Engine,
         native: &Native,
         frame: &mut OwnFrame,
         meter: &Meter,
         mut code: CodePtr,
-        is_cold: &dyn Fn(BlockKey) -> bool,
-    ) -> Went {
+        cold: &dyn Fn(BlockKey) -> Option<BodyRef<'c>>,
+    ) -> Went<'c> {
         loop {
             self.choose_jump_cache(frame);
             meter.now(Activity::Compiled);
@@ -453,8 +481,9 @@ impl NativeVcpu {
                 ExitCode::Continue => {
                     self.arrive(native);
                     let key = frame.state().key();
-                    if is_cold(key) {
-                        return Went::Cold;
+                    let body = cold(key);
+                    if body.is_some() {
+                        return Went::Cold(body);
                     }
                     let found = native.cache.lookup(key);
                     if let Some(code) = found {
@@ -465,17 +494,20 @@ impl NativeVcpu {
                 ExitCode::Link => {
                     // Before the safepoint: afterwards the number may be another region's.
                     let number = value as u32;
-                    let slot = number as usize & (KNOWN_LINKS - 1);
-                    if self.links.is_empty() {
-                        self.links.resize(KNOWN_LINKS, None);
-                    }
-                    let known = self.links[slot].filter(|(known, target)| *known == number && is_cold(*target));
-                    let target = known.map_or_else(|| native.link(number), |(_, target)| target);
-                    self.links[slot] = Some((number, target));
+                    let known = self.links.get(number);
+                    let body = known.and_then(cold);
+                    let target = match known {
+                        Some(target) if body.is_some() => target,
+                        _ => {
+                            let target = native.link(number);
+                            self.links.remember(number, target);
+                            target
+                        }
+                    };
                     frame.state_mut().set_pc(target.pc);
                     self.arrive(native);
-                    if known.is_some() {
-                        return Went::Cold;
+                    if body.is_some() {
+                        return Went::Cold(body);
                     }
                     native.cache.lookup(target)
                 }
@@ -494,14 +526,14 @@ impl NativeVcpu {
                     // What ran behind the access may have raised flags that nothing of the guest's did.
                     hostfp::restore(frame.body_mut().take_step());
                     self.arrive(native);
-                    return Went::Cold;
+                    return Went::Cold(None);
                 }
             };
             match next {
                 Some(next) => code = next,
                 // The run loop has the code made first.
                 None if engine.config.tier.compiles_first() => return Went::On,
-                None => return Went::Cold,
+                None => return Went::Cold(None),
             }
         }
     }

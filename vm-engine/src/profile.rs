@@ -25,8 +25,8 @@ impl Engine {
     #[must_use]
     pub fn block_profile(&self, key: BlockKey) -> Option<BlockProfile> {
         let (cache, _) = self.cache();
-        let block = cache.get(cache.find(key)?)?;
-        let (_, left) = block.entry();
+        let block = cache.find(key)?;
+        let (_, left) = block.body().entry();
         Some(BlockProfile {
             key,
             guest_len: block.guest_len(),

@@ -10,7 +10,7 @@ use crate::config::TierPolicy;
 use crate::engine::{Engine, Vcpu, bytes_match};
 use crate::frame::Frame;
 use crate::hostfp;
-use crate::interp::{BlockId, Leave, Memory, Run, Tier0Block, Tier0Cache};
+use crate::interp::{BlockId, BodyRef, Leave, Memory, Run, Tier0Block, Tier0Cache};
 use crate::sample::Activity;
 
 /// A translation that was outdated before it could be used is made again this often before it runs unremembered.
@@ -54,8 +54,10 @@ impl Vcpu {
         let Held { engine, frame, cache } = held;
         let may_compile = budget == u64::MAX;
         let mut budget = budget.min(i64::MAX as u64) as i64;
-        // The link by which the last block was left, to be led to the next one.
+        // The way by which the last block was left, if that leads to no block yet.
         let mut way: Option<(BlockId, usize)> = None;
+        // Whether the interpreter has said that it cannot go on at the state's key by itself.
+        let mut is_stuck = false;
         loop {
             if frame.is_interrupted() {
                 self.meter.pass(self.state().pc());
@@ -68,61 +70,65 @@ impl Vcpu {
             if budget <= 0 {
                 return Exit::BudgetSpent;
             }
+            self.use_newest(engine, cache, &mut way);
             let mut generation = engine.generation.load(Ordering::Acquire);
             // A block that may be entered without a look has no compiled code, or none that it knows of.
-            let mut known = self.known_block(generation);
-            if known.is_none() {
-                if may_compile {
-                    match self.run_compiled(generation) {
-                        Went::Nowhere => {}
-                        Went::Cold => way = None,
-                        Went::On => {
-                            way = None;
-                            continue;
-                        }
-                        Went::Out(exit) => return exit,
+            let mut next = match way {
+                Some(way) => self.lead(cache, way, generation),
+                None if is_stuck => Next::Unknown,
+                None => self.enterable(cache, self.state().key(), generation).into(),
+            };
+            if matches!(next, Next::Known(_) | Next::Enterable(_)) {
+                way = None;
+            }
+            if !matches!(next, Next::Enterable(_)) && may_compile {
+                match self.run_compiled(cache, generation) {
+                    Went::Nowhere => {}
+                    Went::Cold(body) => (way, next) = (None, body.into()),
+                    Went::On => {
+                        (way, is_stuck) = (None, false);
+                        continue;
                     }
-                    generation = engine.generation.load(Ordering::Acquire);
+                    Went::Out(exit) => return exit,
                 }
+                generation = engine.generation.load(Ordering::Acquire);
                 if self.cache_number != engine.cache_number.load(Ordering::Acquire) {
-                    (*cache, self.cache_number) = engine.cache();
-                    self.interpreter.change_cache(Arc::clone(cache));
-                    way = None;
+                    next = Next::Unknown;
+                    self.use_newest(engine, cache, &mut way);
                 }
-                // Compiled code may have gone to another place.
-                known = self.known_block(generation);
             }
             let key = self.state().key();
-            let found = match known {
-                Some(id) => {
-                    self.local.lookups += 1;
-                    self.local.hits += 1;
-                    Found::Shared(id)
-                }
-                None => self.find(cache, key, generation),
+            self.local.lookups += 1;
+            let known = match next {
+                Next::Enterable(body) => Some(body),
+                Next::Known(body) => (!body.is_dead()).then_some(body),
+                Next::Unknown => cache.find(key).map(Tier0Block::body),
+                Next::Absent => None,
             };
-            let (id, block): (BlockId, &Tier0Block) = match &found {
-                Found::Shared(id) => match cache.get(*id) {
-                    Some(block) => (*id, block),
-                    None => continue,
-                },
-                Found::Own(block) => (BlockId::NONE, block),
+            let found = match known {
+                Some(body) => {
+                    self.local.hits += 1;
+                    Found::Shared(body)
+                }
+                None => self.translate(cache, key, generation),
+            };
+            let (body, own) = match &found {
+                Found::Shared(body) => (*body, None),
+                Found::Own(block) => (block.body(), Some(&**block)),
                 Found::Restart => continue,
             };
-            if matches!(found, Found::Shared(_)) {
-                if !block.enter(generation, 1) && !self.look(cache, id, block, generation) {
-                    way = None;
+            if own.is_none() {
+                if !body.enter(generation, 1) && !self.look(cache, body, generation) {
+                    (way, is_stuck) = (None, false);
                     continue;
                 }
-                if let Some((from, link)) = way.take() {
-                    cache.link(from, link, id);
+                if let Some((from, link)) = way {
+                    cache.link(from, link, body.id());
                 }
-                if known.is_none() {
-                    self.interpreter.remember(key.pc, id);
+                if !matches!(next, Next::Enterable(_)) {
+                    self.interpreter.remember(body);
                 }
             }
-            let slice = budget.min(engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
-            let mut fuel = slice;
             let run = Run {
                 cache,
                 memory: Memory::new(&*engine.memory),
@@ -130,37 +136,56 @@ impl Vcpu {
                 stop: frame.interrupt_word(),
                 generation,
             };
-            self.meter.now(Activity::Interpret);
-            let leave = self.interpreter.run(&run, block, self.frame.state_mut(), &mut fuel);
-            self.meter.now(Activity::Dispatch);
-            let executed = slice - fuel;
-            budget -= executed;
-            self.local.instructions += executed as u64;
+            let leave = self.interpret(&run, body, own, &mut budget);
+            (way, is_stuck) = (None, matches!(leave, Leave::Computed | Leave::Look));
             match leave {
                 Leave::Link { from, link } => way = Some((from, link)),
-                Leave::Computed | Leave::Mode | Leave::Look | Leave::Stopped => way = None,
-                Leave::Fuel => {
-                    way = None;
-                    self.settle();
-                }
-                Leave::Flush => {
-                    way = None;
-                    engine.flush_code();
-                }
+                Leave::Computed | Leave::Mode | Leave::Look | Leave::Stopped => {}
+                Leave::Fuel => self.settle(),
+                Leave::Flush => engine.flush_code(),
                 Leave::Syscall => return Exit::Syscall,
                 Leave::Trap(trap) => return Exit::Trap(trap),
             }
         }
     }
 
-    /// The interpreter's block at the state's key, if this vCPU knows it and may enter it without a look.
-    fn known_block(&self, generation: u32) -> Option<BlockId> {
+    /// Interprets a slice, or what is left of `budget`, from the block of `body` on, which is `own` if it is in no cache.
+    fn interpret(&mut self, run: &Run<'_>, body: BodyRef<'_>, own: Option<&Tier0Block>, budget: &mut i64) -> Leave {
+        let slice = (*budget).min(self.engine.config.slice_instructions.clamp(1, i64::MAX as u64) as i64);
+        let mut fuel = slice;
+        self.meter.now(Activity::Interpret);
+        let leave = self.interpreter.run(run, body, own, self.frame.state_mut(), &mut fuel);
+        self.meter.now(Activity::Dispatch);
+        let executed = slice - fuel;
+        *budget -= executed;
+        self.local.instructions += executed as u64;
+        leave
+    }
+
+    /// Goes over to the engine's newest cache of blocks, to which no way of an older one leads.
+    fn use_newest(&mut self, engine: &Engine, cache: &mut Arc<Tier0Cache>, way: &mut Option<(BlockId, usize)>) {
+        if self.cache_number != engine.cache_number.load(Ordering::Acquire) {
+            (*cache, self.cache_number) = engine.cache();
+            self.interpreter.change_cache(Arc::clone(cache));
+            *way = None;
+        }
+    }
+
+    /// The interpreter's block at `key`, if this vCPU knows it and may enter it without a look.
+    fn enterable<'c>(&self, cache: &'c Tier0Cache, key: BlockKey, generation: u32) -> Option<BodyRef<'c>> {
         if self.engine.config.tier.compiles_first() {
             return None; // what a run with a budget has interpreted is to be compiled all the same
         }
-        let key = self.state().key();
-        let known = self.interpreter.enterable(key.pc, key.mode, generation)?;
-        (self.cache_number == self.engine.cache_number.load(Ordering::Acquire)).then_some(known)
+        self.interpreter.enterable(cache, key, generation)
+    }
+
+    /// Makes a way lead to the block at the state's key, if there is one.
+    fn lead<'c>(&self, cache: &'c Tier0Cache, (from, link): (BlockId, usize), generation: u32) -> Next<'c> {
+        let Some(block) = cache.find(self.state().key()) else { return Next::Absent };
+        let body = block.body();
+        cache.link(from, link, body.id());
+        let may_enter = !self.engine.config.tier.compiles_first() && body.is_enterable(generation);
+        if may_enter { Next::Enterable(body) } else { Next::Known(body) }
     }
 
     /// Says that this vCPU is in no compiled code; it runs none before it has arrived again.
@@ -173,21 +198,20 @@ impl Vcpu {
 
     /// Runs compiled code from the state, if there is any.
     #[cfg(feature = "jit")]
-    fn run_compiled(&mut self, generation: u32) -> Went {
+    fn run_compiled<'c>(&mut self, cache: &'c Tier0Cache, generation: u32) -> Went<'c> {
         match (&mut self.native, self.engine.native()) {
             (Some(own), Some(native)) => {
                 let interpreter = &self.interpreter;
                 let interprets = !self.engine.config.tier.compiles_first();
-                let is_cold =
-                    |key: BlockKey| interprets && interpreter.enterable(key.pc, key.mode, generation).is_some();
-                own.run(&self.engine, native, &mut self.frame, &self.meter, &is_cold)
+                let cold = |key| if interprets { interpreter.enterable(cache, key, generation) } else { None };
+                own.run(&self.engine, native, &mut self.frame, &self.meter, &cold)
             }
             _ => Went::Nowhere,
         }
     }
 
     #[cfg(not(feature = "jit"))]
-    fn run_compiled(&mut self, _generation: u32) -> Went {
+    fn run_compiled<'c>(&mut self, _cache: &'c Tier0Cache, _generation: u32) -> Went<'c> {
         Went::Nowhere
     }
 
@@ -200,15 +224,9 @@ impl Vcpu {
         }
     }
 
-    /// The interpreter's block at `key`, translated if need be. Out of line, for what it takes on the stack every run
-    /// would take.
+    /// Translates the block at `key`. Out of line, for what it takes on the stack every run would take.
     #[inline(never)]
-    fn find(&mut self, cache: &Tier0Cache, key: BlockKey, generation: u32) -> Found {
-        self.local.lookups += 1;
-        if let Some(id) = cache.find(key) {
-            self.local.hits += 1;
-            return Found::Shared(id);
-        }
+    fn translate<'c>(&mut self, cache: &'c Tier0Cache, key: BlockKey, generation: u32) -> Found<'c> {
         if cache.is_full() || cache.counts().bytes > self.engine.config.tier0_bytes as u64 {
             self.engine.restart_cache(self.cache_number);
             return Found::Restart;
@@ -228,8 +246,8 @@ impl Vcpu {
             let first_look = if self.may_change_unsaid(&block) { 0 } else { self.engine.detector.first_look() };
             block.allow(generation, first_look);
             block.heat.allow(first_look);
-            if let Some(id) = cache.insert(block, stamp) {
-                return Found::Shared(id);
+            if let Some(body) = cache.insert(block, stamp) {
+                return Found::Shared(body);
             }
         }
     }
@@ -255,14 +273,15 @@ impl Vcpu {
 
     /// Looks at a block whose count has run out, or whose bytes were last compared in an older generation of guest
     /// code. False if it is retired.
-    fn look(&mut self, cache: &Tier0Cache, id: BlockId, block: &Tier0Block, generation: u32) -> bool {
-        let (compared, left) = block.entry();
+    fn look(&mut self, cache: &Tier0Cache, body: BodyRef<'_>, generation: u32) -> bool {
+        let Some(block) = cache.get(body.id()) else { return false };
+        let (compared, left) = body.entry();
         if block.is_dead() {
             return false;
         }
         let doubtful = self.may_change_unsaid(block);
         if (doubtful || compared != generation) && !bytes_match(&*self.engine.memory, block.pc(), block.bytes()) {
-            cache.retire(id);
+            cache.retire(body.id());
             return false;
         }
         if doubtful {
@@ -302,21 +321,41 @@ impl Held {
 
 /// What came of an attempt to run compiled code.
 #[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "without a compiler there is only one answer"))]
-pub(crate) enum Went {
+pub(crate) enum Went<'c> {
     /// There is no code for the state's key.
     Nowhere,
-    /// It ran, to a state for whose key there is no code.
-    Cold,
+    /// It ran, to a state for whose key there is no code, but perhaps this block of the interpreter's.
+    Cold(Option<BodyRef<'c>>),
     /// It ran; the run loop goes on from the state.
     On,
     /// It ran to something that the caller of the run handles.
     Out(Exit),
 }
 
+/// What is known of the interpreter's block at the state's key.
+#[derive(Clone, Copy)]
+enum Next<'c> {
+    /// Nothing.
+    Unknown,
+    /// There is none.
+    Absent,
+    /// It needs a look, or has compiled code.
+    Known(BodyRef<'c>),
+    /// It may be entered without a look.
+    Enterable(BodyRef<'c>),
+}
+
+impl<'c> From<Option<BodyRef<'c>>> for Next<'c> {
+    /// The next block, if one may be entered without a look.
+    fn from(enterable: Option<BodyRef<'c>>) -> Self {
+        enterable.map_or(Next::Unknown, Next::Enterable)
+    }
+}
+
 /// A block for the interpreter.
-enum Found {
+enum Found<'c> {
     /// In the cache.
-    Shared(BlockId),
+    Shared(BodyRef<'c>),
     /// For one run only.
     Own(Box<Tier0Block>),
     /// The cache was replaced.

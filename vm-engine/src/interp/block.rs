@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use vm_core::{BlockKey, GuestAddr, Mode};
 
-use super::body::{Behind, Body, END_WAYS, Way};
+use super::body::{Behind, Body, BodyRef, END_WAYS, Way};
 use super::op::Code;
 use crate::hot::Heat;
 use crate::packed;
@@ -84,8 +84,9 @@ pub(crate) struct Tier0Block {
     mode: Mode,
     /// What the hotspot detector remembers of it.
     pub(crate) heat: Heat,
-    /// For the cache's index: what follows in the block's bucket.
+    /// For the cache's index: what follows in the block's bucket, and what tells it from most others there.
     pub(super) next: AtomicU32,
+    pub(super) tag: u16,
     /// For the cache's book: the first of the ways that lead here.
     pub(super) incoming: AtomicU32,
     /// Words of spill area that the ops use.
@@ -111,6 +112,7 @@ impl Tier0Block {
             mode: key.mode,
             heat: Heat::new(),
             next: AtomicU32::new(0),
+            tag: 0,
             incoming: AtomicU32::new(0),
             spills: parts.spills,
             indirect: parts.indirect,
@@ -244,9 +246,9 @@ impl Tier0Block {
         unsafe { way.set(to.body.get()) };
     }
 
-    /// Counts an entry; see [`Head::enter`].
-    pub(crate) fn enter(&self, generation: u32, weight: u32) -> bool {
-        self.body.enter(generation, weight)
+    /// Its body.
+    pub(crate) const fn body(&self) -> BodyRef<'_> {
+        self.body.get()
     }
 
     /// Whether the block may be remembered.
@@ -257,11 +259,6 @@ impl Tier0Block {
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
         self.body.bytes() + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
-    }
-
-    /// Generation in which the bytes were last compared, and entries left.
-    pub(crate) fn entry(&self) -> (u32, u32) {
-        self.body.entry()
     }
 
     /// Allows `left` entries in `generation` before the next look.

@@ -128,6 +128,12 @@ impl Head {
         true
     }
 
+    /// Whether it may be entered in `generation` without a look.
+    pub(super) fn is_enterable(&self, generation: u32) -> bool {
+        let (compared, left) = self.entry();
+        compared == generation && left > 0
+    }
+
     /// Generation in which the bytes were last compared, and entries left.
     pub(super) fn entry(&self) -> (u32, u32) {
         (self.generation.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
@@ -308,7 +314,7 @@ impl fmt::Debug for Body {
 /// A borrowed [`Body`], as one address.
 #[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
-pub(super) struct BodyRef<'a> {
+pub(crate) struct BodyRef<'a> {
     head: NonNull<Head>,
     body: PhantomData<&'a Body>,
 }
@@ -319,6 +325,31 @@ impl<'a> BodyRef<'a> {
     pub(super) const fn head(self) -> &'a Head {
         // SAFETY: a body is borrowed for `'a`.
         unsafe { self.head.as_ref() }
+    }
+
+    /// Number of the block in its cache.
+    pub(crate) const fn id(self) -> BlockId {
+        self.head().id()
+    }
+
+    /// Counts an entry; see [`Head::enter`].
+    pub(crate) fn enter(self, generation: u32, weight: u32) -> bool {
+        self.head().enter(generation, weight)
+    }
+
+    /// Whether the block may be entered in `generation` without a look.
+    pub(crate) fn is_enterable(self, generation: u32) -> bool {
+        self.head().is_enterable(generation)
+    }
+
+    /// Whether the block was retired.
+    pub(crate) fn is_dead(self) -> bool {
+        self.head().is_dead()
+    }
+
+    /// Generation in which the bytes were last compared, and entries left.
+    pub(crate) fn entry(self) -> (u32, u32) {
+        self.head().entry()
     }
 
     /// The first op.

@@ -21,6 +21,7 @@ mod table;
 mod targets;
 
 pub(crate) use block::{BlockId, Tier0Block};
+pub(crate) use body::BodyRef;
 pub(crate) use lower::Lowering;
 pub(crate) use memory::Memory;
 pub(crate) use table::{Counts, Tier0Cache};
@@ -28,12 +29,11 @@ pub(crate) use table::{Counts, Tier0Cache};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vm_core::{CpuState, GuestAddr, Mode, Trap};
+use vm_core::{BlockKey, CpuState, GuestAddr, Trap};
 use vm_ir::eval::FpEnv;
 use vm_ir::{Helper, Rounding};
 
 use crate::hostfp;
-use body::BodyRef;
 use op::{Cursor, set_wide};
 use targets::Targets;
 
@@ -106,22 +106,23 @@ impl Interpreter {
         self.targets = Targets::new(cache);
     }
 
-    /// Remembers that the block with number `block` is at `pc` in the mode of the last run.
-    pub(crate) fn remember(&mut self, pc: GuestAddr, block: BlockId) {
-        self.targets.remember(pc, block);
+    /// Remembers the block of `body`, which is of the cache and of the mode of the last run.
+    pub(crate) fn remember(&mut self, body: BodyRef<'_>) {
+        self.targets.remember(body);
     }
 
-    /// The number of the block at `pc` in `mode`, if it is remembered and may be entered in `generation` without a look.
-    pub(crate) fn enterable(&self, pc: GuestAddr, mode: Mode, generation: u32) -> Option<BlockId> {
-        self.targets.enterable(pc, mode, generation)
+    /// The block of `cache` with `key`, if it is remembered and may be entered in `generation` without a look.
+    pub(crate) fn enterable<'c>(&self, cache: &'c Tier0Cache, key: BlockKey, generation: u32) -> Option<BodyRef<'c>> {
+        self.targets.enterable(cache, key, generation)
     }
 
-    /// Runs `block` and what follows it, until something needs the run loop. `fuel` goes down by the guest instructions
-    /// executed and is tested before each block but the first.
+    /// Runs the block of `body`, which is `own` if it is in no cache, and what follows it, until something needs the run
+    /// loop. `fuel` goes down by the guest instructions executed and is tested before each block but the first.
     pub(crate) fn run<'a>(
         &'a mut self,
         run: &'a Run<'a>,
-        block: &'a Tier0Block,
+        body: BodyRef<'a>,
+        own: Option<&'a Tier0Block>,
         state: &mut CpuState,
         fuel: &mut i64,
     ) -> Leave {
@@ -136,14 +137,13 @@ impl Interpreter {
             targets: &self.targets,
             env: FpEnv { rounding: dynamic_rounding(state), flags: 0 },
             run,
-            first: block,
+            own,
             spills: &mut self.spills,
             out: Out::Leave(Leave::Fuel),
         };
         cx.refill();
-        cx.left -= i64::from(block.guest_len());
+        cx.left -= i64::from(body.head().guest_len());
         let window = run.memory.window();
-        let body = block.body.get();
         handlers::dispatch(body.start(), state, &mut cx, body, window);
         let leave = loop {
             match cx.out {
@@ -171,8 +171,8 @@ struct Context<'a> {
     reserve: i64,
     env: FpEnv,
     run: &'a Run<'a>,
-    /// The block that the run began with, which need not be in the cache.
-    first: &'a Tier0Block,
+    /// The block that the run began with, if it is not in the cache.
+    own: Option<&'a Tier0Block>,
     spills: &'a mut Vec<u64>,
     /// Why the ops came back.
     out: Out<'a>,
@@ -223,7 +223,7 @@ impl<'a> Context<'a> {
 
     /// The block of `body`.
     fn block(&self, body: BodyRef<'_>) -> &'a Tier0Block {
-        self.run.cache.get(body.head().id()).unwrap_or(self.first)
+        self.run.cache.get(body.id()).or(self.own).expect("a body is of a block of the cache, or of the run's own")
     }
 
     /// Comes back because way number `index`, to a fixed address, leads to no block yet.

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use vm_core::{BlockKey, GuestAddr, GuestMemory, GuestRange, PAGE_SIZE};
 
 use super::block::{BlockId, Tier0Block};
+use super::body::BodyRef;
 use crate::engine::bytes_match;
 
 const CHUNK: usize = 1024;
@@ -28,6 +29,14 @@ const BUCKETS: usize = 1024;
 const BUCKET_GROUPS: usize = 256;
 /// Bytes of guest code that share a bucket.
 const BUCKET_BYTES: u64 = 8;
+
+/// Bits of a block's address that say nothing of its bucket: those that its bytes share, but for the lowest, which is 0
+/// where instructions are aligned to two bytes or more, and those above.
+const fn tag(pc: GuestAddr) -> u16 {
+    const ABOVE: u64 = BUCKET_BYTES * (BUCKETS * BUCKET_GROUPS) as u64;
+    const WITHIN: u64 = BUCKET_BYTES / 2;
+    (pc.get() / ABOVE * WITHIN + pc.get() / 2 % WITHIN) as u16
+}
 
 /// Numbers of the first blocks of chains, plus one; zero for none.
 type Buckets = Box<[AtomicU32; BUCKETS]>;
@@ -109,18 +118,18 @@ impl Tier0Cache {
     }
 
     /// The block of an entry in a chain, unless that is the end.
-    fn chained(&self, entry: &AtomicU32) -> Option<(BlockId, &Tier0Block)> {
-        let id = BlockId(entry.load(Ordering::Acquire).checked_sub(1)?);
-        self.get(id).map(|block| (id, block))
+    fn chained(&self, entry: &AtomicU32) -> Option<&Tier0Block> {
+        self.get(BlockId(entry.load(Ordering::Acquire).checked_sub(1)?))
     }
 
-    /// Number of the block with this key.
-    pub(crate) fn find(&self, key: BlockKey) -> Option<BlockId> {
+    /// The block with this key.
+    pub(crate) fn find(&self, key: BlockKey) -> Option<&Tier0Block> {
         let (group, index) = self.bucket(key.pc);
+        let tag = tag(key.pc);
         let mut entry = &group.get()?[index];
-        while let Some((id, block)) = self.chained(entry) {
-            if block.key() == key && !block.is_dead() {
-                return Some(id);
+        while let Some(block) = self.chained(entry) {
+            if block.tag == tag && block.key() == key && !block.is_dead() {
+                return Some(block);
             }
             entry = &block.next;
         }
@@ -132,7 +141,7 @@ impl Tier0Cache {
         let (group, index) = self.bucket(dead.pc());
         let Some(buckets) = group.get() else { return };
         let mut entry = &buckets[index];
-        while let Some((_, block)) = self.chained(entry) {
+        while let Some(block) = self.chained(entry) {
             if std::ptr::eq(block, dead) {
                 entry.store(dead.next.load(Ordering::Relaxed), Ordering::Release);
                 return;
@@ -149,13 +158,13 @@ impl Tier0Cache {
     /// Adds a block that was translated after `stamp` was taken. If another thread was first, that thread's block is
     /// the one. `None` if code was invalidated meanwhile, or if the cache is full: the block may be stale then, and
     /// must be translated anew (in a new cache if this one [is full](Self::is_full)).
-    pub(crate) fn insert(&self, mut block: Tier0Block, stamp: u64) -> Option<BlockId> {
+    pub(crate) fn insert(&self, mut block: Tier0Block, stamp: u64) -> Option<BodyRef<'_>> {
         let mut book = self.book();
         if book.invalidations != stamp {
             return None;
         }
-        if let Some(id) = self.find(block.key()) {
-            return Some(id);
+        if let Some(known) = self.find(block.key()) {
+            return Some(known.body());
         }
         let id = BlockId(self.len.load(Ordering::Relaxed));
         let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
@@ -172,11 +181,12 @@ impl Tier0Cache {
         let (group, index) = self.bucket(key.pc);
         let first = &group.get_or_init(|| Box::new([const { AtomicU32::new(0) }; BUCKETS]))[index];
         block.next = AtomicU32::new(first.load(Ordering::Relaxed));
+        block.tag = tag(key.pc);
         let mut block = Some(block);
-        chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
+        let block = chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
         self.len.store(id.0 + 1, Ordering::Release);
         first.store(id.0 + 1, Ordering::Release);
-        Some(id)
+        Some(block.body())
     }
 
     /// Whether a block of the cache has bytes in the page that starts at `page`.

@@ -3,9 +3,8 @@
 use std::ptr;
 use std::sync::Arc;
 
-use vm_core::{GuestAddr, Mode};
+use vm_core::{BlockKey, Mode};
 
-use super::block::BlockId;
 use super::body::BodyRef;
 use super::table::Tier0Cache;
 
@@ -49,34 +48,36 @@ impl Targets {
         }
     }
 
-    /// Remembers that the block with number `id` is at `pc`.
-    pub(super) fn remember(&mut self, pc: GuestAddr, id: BlockId) {
-        if let Some(block) = self.cache.get(id) {
-            let body = block.body.get().into_raw().expose_provenance();
-            self.entries[Self::index(pc.get())] = [!pc.get(), body as u64];
-        }
-    }
-
-    /// The number of the block at `pc` in `mode`, if it is remembered and may be entered in `generation` without a look.
-    pub(super) fn enterable(&self, pc: GuestAddr, mode: Mode, generation: u32) -> Option<BlockId> {
-        if self.mode != mode {
-            return None;
-        }
-        let head = self.find(pc.get())?.head();
-        let (compared, left) = head.entry();
-        (compared == generation && left > 0).then(|| head.id())
+    /// Remembers `body`, of a block of the cache.
+    pub(super) fn remember(&mut self, body: BodyRef<'_>) {
+        let pc = body.head().pc;
+        self.entries[Self::index(pc)] = [!pc, body.into_raw().expose_provenance() as u64];
     }
 
     /// The body of the block at `pc`, if it is remembered and not retired.
     #[inline(always)]
     pub(super) fn find(&self, pc: u64) -> Option<BodyRef<'_>> {
+        self.find_in(&self.cache, pc)
+    }
+
+    /// The same for as long as `cache` lives, which is the one of the blocks.
+    #[inline(always)]
+    fn find_in<'c>(&self, cache: &'c Tier0Cache, pc: u64) -> Option<BodyRef<'c>> {
+        debug_assert!(ptr::eq(cache, &*self.cache));
         let [key, body] = self.entries[Self::index(pc)];
         if key != !pc {
             return None;
         }
-        // SAFETY: `remember` got the body from a block of the cache, which neither moves nor drops a block while it lives,
-        // and it lives as long as this.
+        // SAFETY: `remember` got the body from a block of the cache, which neither moves nor drops a block while it lives.
         let body = unsafe { BodyRef::from_raw(ptr::with_exposed_provenance(body as usize)) }?;
         (!body.head().is_dead()).then_some(body)
+    }
+
+    /// The body of the block of `cache` with `key`, if it is remembered and may be entered in `generation` without a look.
+    pub(super) fn enterable<'c>(&self, cache: &'c Tier0Cache, key: BlockKey, generation: u32) -> Option<BodyRef<'c>> {
+        if self.mode != key.mode || !ptr::eq(cache, &*self.cache) {
+            return None;
+        }
+        self.find_in(cache, key.pc.get()).filter(|body| body.is_enterable(generation))
     }
 }
