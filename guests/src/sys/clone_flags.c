@@ -9,28 +9,15 @@ static struct page {
     atomic_int pid, parent, descriptor;
 } *page;
 
-/* The child goes on behind the call, on its copy of the stack: all that differs between architectures is behind the third
- * argument. */
-static pid_t copy(uint64_t flags) {
-    pid_t pid = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
-    if (pid == 0) alarm(LIMIT);
-    return pid;
-}
-
-static int ends_with(pid_t pid, int expected) {
-    int status = -1;
-    return waitpid(pid, &status, __WALL) == pid && WIFEXITED(status) && WEXITSTATUS(status) == expected;
-}
-
 static void descriptors(void) {
     for (int shared = 0; shared < 2; shared++) {
         page->descriptor = -1;
-        pid_t pid = copy(SIGCHLD | (shared ? CLONE_FILES : 0));
+        pid_t pid = clone_limited(SIGCHLD | (shared ? CLONE_FILES : 0));
         if (pid == 0) {
             page->descriptor = open("/dev/null", O_RDONLY);
             _exit(3);
         }
-        CHECK(ends_with(pid, 3) && page->descriptor > 2);
+        CHECK(exits_with(pid, 3) && page->descriptor > 2);
         CHECK((fcntl(page->descriptor, F_GETFD) == 0) == shared);
         if (shared) CHECK(close(page->descriptor) == 0);
     }
@@ -40,9 +27,9 @@ static void directory(void) {
     char before[512], after[512];
     for (int shared = 0; shared < 2; shared++) {
         CHECK(chdir("/tmp") == 0 && getcwd(before, sizeof before));
-        pid_t pid = copy(SIGCHLD | (shared ? CLONE_FS : 0));
+        pid_t pid = clone_limited(SIGCHLD | (shared ? CLONE_FS : 0));
         if (pid == 0) _exit(chdir("/proc") == 0 ? 3 : 4);
-        CHECK(ends_with(pid, 3) && getcwd(after, sizeof after));
+        CHECK(exits_with(pid, 3) && getcwd(after, sizeof after));
         CHECK((strcmp(before, after) != 0) == shared);
     }
 }
@@ -56,12 +43,12 @@ static void undone(void) {
     CHECK(semaphore >= 0);
     for (int shared = 0; shared < 2; shared++) {
         CHECK(semctl(semaphore, 0, SETVAL, one) == 0);
-        pid_t pid = copy(SIGCHLD | (shared ? CLONE_SYSVSEM : 0));
+        pid_t pid = clone_limited(SIGCHLD | (shared ? CLONE_SYSVSEM : 0));
         if (pid == 0) {
             struct sembuf take = {0, -1, SEM_UNDO};
             _exit(semop(semaphore, &take, 1) == 0 ? 3 : 4);
         }
-        CHECK(ends_with(pid, 3));
+        CHECK(exits_with(pid, 3));
         CHECK_U64(semctl(semaphore, 0, GETVAL), shared ? 0 : 1); /* given back when the last of them ends */
     }
     CHECK(semctl(semaphore, 0, IPC_RMID) == 0);
@@ -71,7 +58,7 @@ static void undone(void) {
 static void sister(void) {
     page->pid = 0;
     page->parent = getppid();
-    pid_t pid = copy(CLONE_PARENT | SIGCHLD);
+    pid_t pid = clone_limited(CLONE_PARENT | SIGCHLD);
     if (pid == 0) {
         page->pid = getpid();
         _exit(getppid() == page->parent ? 5 : 6);
@@ -106,30 +93,30 @@ static void signals(void) {
     static const int numbers[] = {0, SIGUSR1, 34, 100, 255};
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int number = numbers[i] == 34 ? SIGRTMIN : numbers[i];
-        pid_t pid = copy((uint64_t)number);
+        pid_t pid = clone_limited((uint64_t)number);
         if (pid == 0) _exit(7);
-        CHECK(pid > 0 && FAILS(waitpid(pid, NULL, 0), ECHILD) && ends_with(pid, 7));
+        CHECK(pid > 0 && FAILS(waitpid(pid, NULL, 0), ECHILD) && exits_with(pid, 7));
     }
     CHECK(usr == 1 && rt == 1 && chld == 0);
-    pid_t pid = copy(CLONE_IO | CLONE_UNTRACED | CLONE_DETACHED | SIGCHLD); /* these change nothing */
+    pid_t pid = clone_limited(CLONE_IO | CLONE_UNTRACED | CLONE_DETACHED | SIGCHLD); /* these change nothing */
     if (pid == 0) _exit(8);
-    CHECK(ends_with(pid, 8) && chld == 1);
+    CHECK(exits_with(pid, 8) && chld == 1);
 }
 
 /* The parent waits until the copy has executed a program or ended, and for no longer. */
 static void awaited(void) {
     page->pid = 0;
-    pid_t pid = copy(CLONE_VFORK | SIGCHLD);
+    pid_t pid = clone_limited(CLONE_VFORK | SIGCHLD);
     if (pid == 0) {
         sleep_ms(50);
         page->pid = getpid();
         _exit(9);
     }
-    CHECK(page->pid == pid && ends_with(pid, 9));
+    CHECK(page->pid == pid && exits_with(pid, 9));
     int input[2], output[2];
     CHECK(pipe(input) == 0 && pipe(output) == 0);
     page->pid = 0;
-    pid = copy(CLONE_VFORK | SIGCHLD);
+    pid = clone_limited(CLONE_VFORK | SIGCHLD);
     if (pid == 0) {
         execl("/nowhere/at-all", "x", (char *)NULL);
         sleep_ms(50);
@@ -141,7 +128,7 @@ static void awaited(void) {
     }
     char answer = 0;
     CHECK(page->pid == pid && waitpid(pid, NULL, WNOHANG) == 0);
-    CHECK(write(input[1], "a", 1) == 1 && read(output[0], &answer, 1) == 1 && answer == 'a' && ends_with(pid, 11));
+    CHECK(write(input[1], "a", 1) == 1 && read(output[0], &answer, 1) == 1 && answer == 'a' && exits_with(pid, 11));
 }
 
 static int gate[2];
@@ -149,14 +136,14 @@ static atomic_int returned;
 
 static void *waits(void *unused) {
     (void)unused;
-    pid_t pid = copy(CLONE_VFORK | SIGCHLD);
+    pid_t pid = clone_limited(CLONE_VFORK | SIGCHLD);
     if (pid == 0) {
         char text;
         page->pid = getpid();
         _exit(read(gate[0], &text, 1) == 1 ? 13 : 14);
     }
     returned = 1;
-    return ends_with(pid, 13) ? page : NULL;
+    return exits_with(pid, 13) ? page : NULL;
 }
 
 static void *nothing(void *argument) {
@@ -195,11 +182,11 @@ static void refused(void) {
     static const uint64_t wrong[] = {CLONE_NEWNS | CLONE_FS, CLONE_NEWUSER | CLONE_FS, CLONE_SIGHAND | CLONE_NEWUTS, CLONE_THREAD | CLONE_NEWUTS,
                                      CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWPID, CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER,
                                      CLONE_PIDFD | CLONE_DETACHED, CLONE_PIDFD | CLONE_PARENT_SETTID};
-    for (size_t i = 0; i < COUNT(wrong); i++) CHECK(FAILS(copy(wrong[i] | SIGCHLD), EINVAL));
+    for (size_t i = 0; i < COUNT(wrong); i++) CHECK(FAILS(clone_limited(wrong[i] | SIGCHLD), EINVAL));
     if (geteuid() == 0) CHECK(setgid(65534) == 0 && setuid(65534) == 0);
     else CHECK(1);
     static const uint64_t spaces[] = {CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP};
-    for (size_t i = 0; i < COUNT(spaces); i++) CHECK(FAILS(copy(spaces[i] | SIGCHLD), EPERM));
+    for (size_t i = 0; i < COUNT(spaces); i++) CHECK(FAILS(clone_limited(spaces[i] | SIGCHLD), EPERM));
     int wanted = 300;
     struct clone_args chosen = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
     CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EPERM));

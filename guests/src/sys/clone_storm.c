@@ -42,18 +42,6 @@ static void *allocates(void *argument) {
     return (void *)wrong;
 }
 
-/* The child goes on behind the call, on its copy of the stack, and takes no lock of the C library's. */
-static pid_t copy(uint64_t flags) {
-    pid_t pid = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
-    if (pid == 0) alarm(LIMIT);
-    return pid;
-}
-
-static int ends_with(pid_t pid, int expected) {
-    int status = -1;
-    return pid > 0 && waitpid(pid, &status, __WALL) == pid && WIFEXITED(status) && WEXITSTATUS(status) == expected;
-}
-
 static int works(unsigned number) {
     int right = 1;
     for (unsigned i = 0; i < STEPS; i++) right &= opens(number + i) && maps(number + i);
@@ -70,14 +58,14 @@ int main(void) {
     while (running < THREADS) sched_yield();
     static const uint64_t flags[] = {CLONE_FILES | SIGCHLD, CLONE_FS | SIGCHLD, CLONE_SYSVSEM | SIGCHLD, CLONE_FILES | CLONE_FS, 0};
     for (unsigned round = 0; round < ROUNDS; round++) {
-        pid_t pid = copy(flags[round % COUNT(flags)]);
+        pid_t pid = clone_limited(flags[round % COUNT(flags)]);
         if (pid == 0) {
             if (!works(round)) _exit(4);
-            pid = copy(SIGCHLD);
+            pid = clone_limited(SIGCHLD);
             if (pid == 0) _exit(works(round) ? 5 : 6);
-            _exit(ends_with(pid, 5) ? 3 : 7);
+            _exit(exits_with(pid, 5) ? 3 : 7);
         }
-        CHECK(ends_with(pid, 3));
+        CHECK(exits_with(pid, 3));
     }
     stop = 1;
     for (int i = 0; i < THREADS; i++) {
