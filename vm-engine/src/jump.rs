@@ -24,6 +24,9 @@ pub(crate) const NEIGHBOUR: u64 = size_of::<JumpEntry>() as u64;
 const LEAST: usize = 4096;
 const MOST: usize = 65_536;
 
+/// Entries in a line of the host's cache, of 64 bytes.
+const LINE: usize = 64 / size_of::<JumpEntry>();
+
 /// What the first entry and its neighbour hold when they are empty: an address that is looked for in the last two.
 const ELSEWHERE: u64 = u64::MAX;
 
@@ -35,7 +38,12 @@ pub(crate) const fn offset(pc: GuestAddr, mask: u64) -> u64 {
 
 /// A jump cache. It grows while addresses are pushed out.
 pub(crate) struct JumpCache {
-    entries: Box<[JumpEntry]>,
+    /// The entries, with a few more so that those that are used can begin where a line of the host's cache does: an entry
+    /// and its neighbour share one.
+    memory: Box<[JumpEntry]>,
+    /// Index of the first that is used, and how many are.
+    first: usize,
+    len: usize,
     /// Addresses that were pushed out since the cache had this size.
     lost: usize,
 }
@@ -47,18 +55,27 @@ impl JumpCache {
     }
 
     fn with_len(len: usize) -> Self {
-        let mut cache = Self { entries: vec![[0; 2]; len].into_boxed_slice(), lost: 0 };
+        let memory = vec![[0; 2]; len + LINE - 1].into_boxed_slice();
+        let first = (memory.as_ptr() as usize).wrapping_neg() / size_of::<JumpEntry>() % LINE;
+        let mut cache = Self { memory, first, len, lost: 0 };
         cache.empty_first();
         cache
     }
 
+    fn entries(&self) -> &[JumpEntry] {
+        &self.memory[self.first..][..self.len]
+    }
+
+    fn entries_mut(&mut self) -> &mut [JumpEntry] {
+        &mut self.memory[self.first..][..self.len]
+    }
+
     fn empty_first(&mut self) {
-        self.entries[0] = [ELSEWHERE, 0];
-        self.entries[1] = [ELSEWHERE, 0];
+        self.entries_mut()[..2].fill([ELSEWHERE, 0]);
     }
 
     const fn mask(&self) -> u64 {
-        (self.entries.len() as u64 - 1) * size_of::<JumpEntry>() as u64
+        (self.len as u64 - 1) * size_of::<JumpEntry>() as u64
     }
 
     /// The places of `pc`: its entry and the neighbour.
@@ -69,13 +86,13 @@ impl JumpCache {
 
     /// Makes generated code that runs on `body` look into this cache: until it grows, is dropped, or another is shown.
     pub(crate) fn show(&self, body: &mut FrameBody) {
-        body.jump_cache = self.entries.as_ptr() as u64;
+        body.jump_cache = self.entries().as_ptr() as u64;
         body.jump_mask = self.mask();
     }
 
     /// Where the code for `pc` is, if that was remembered.
     pub(crate) fn recall(&self, pc: GuestAddr) -> Option<CodePtr> {
-        let known = self.places(pc).map(|place| self.entries[place]);
+        let known = self.places(pc).map(|place| self.entries()[place]);
         known.into_iter().find(|[known, code]| *known == pc.get() && *code != 0).map(|[_, code]| CodePtr::new(code))
     }
 
@@ -83,11 +100,11 @@ impl JumpCache {
     pub(crate) fn remember(&mut self, pc: GuestAddr, code: CodePtr) -> bool {
         let lost = self.put([pc.get(), code.address()]);
         self.lost += usize::from(lost);
-        let grows = self.lost > self.entries.len() && self.entries.len() < MOST;
+        let grows = self.lost > self.len && self.len < MOST;
         if grows {
-            let old = std::mem::replace(self, Self::with_len(4 * self.entries.len()));
-            for entry in old.entries.into_iter().filter(|entry| entry[1] != 0) {
-                self.put(entry);
+            let old = std::mem::replace(self, Self::with_len(4 * self.len));
+            for entry in old.entries().iter().filter(|entry| entry[1] != 0) {
+                self.put(*entry);
             }
         }
         grows
@@ -96,20 +113,21 @@ impl JumpCache {
     /// Puts `new` to its place, or over the same address in the neighbour. True says that an address was pushed out.
     fn put(&mut self, new: JumpEntry) -> bool {
         let [own, neighbour] = self.places(GuestAddr::new(new[0]));
-        if self.entries[neighbour][0] == new[0] {
-            self.entries[neighbour] = new;
+        let entries = self.entries_mut();
+        if entries[neighbour][0] == new[0] {
+            entries[neighbour] = new;
             return false;
         }
-        let before = std::mem::replace(&mut self.entries[own], new);
+        let before = std::mem::replace(&mut entries[own], new);
         if before[0] == new[0] || before[1] == 0 {
             return false;
         }
-        std::mem::replace(&mut self.entries[neighbour], before)[1] != 0
+        std::mem::replace(&mut entries[neighbour], before)[1] != 0
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.entries.fill([0; 2]);
+        self.entries_mut().fill([0; 2]);
         self.empty_first();
     }
 }
@@ -161,7 +179,8 @@ mod tests {
         for round in 0..20 * MOST as u64 {
             grown += usize::from(remember(&mut cache, 0x1000 + round % 64 * stride, 8));
         }
-        assert_eq!((grown, cache.entries.len()), (2, MOST));
+        assert_eq!((grown, cache.len), (2, MOST));
+        assert_eq!(cache.entries().as_ptr() as usize % 64, 0);
         assert_eq!(found(&cache, 0x2000), Some(7));
     }
 }

@@ -207,10 +207,17 @@ impl Links {
 
     /// Makes the links that jump to `key` in region `old` jump to the code of `region`.
     pub(crate) fn relink(&mut self, old: RegionId, key: BlockKey, region: RegionId, code: CodePtr) {
-        let numbers = self.incoming.get(&old).into_iter().flatten();
-        let led: Vec<_> = numbers.copied().filter(|number| self.target(*number) == Some(key)).collect();
-        for number in led {
-            self.set(number, region, code);
+        let numbers = self.incoming.remove(&old).unwrap_or_default();
+        let (led, others): (Vec<_>, Vec<_>) = numbers.into_iter().partition(|number| self.target(*number) == Some(key));
+        for &number in &led {
+            if let Some((link, _)) = self.get_mut(number) {
+                link.to = region;
+            }
+            self.table.entries()[number as usize].store(code.address(), Ordering::Release);
+        }
+        self.incoming.entry(region).or_default().extend(led);
+        if !others.is_empty() {
+            self.incoming.insert(old, others);
         }
     }
 
