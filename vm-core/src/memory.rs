@@ -201,9 +201,9 @@ pub trait GuestMemory: Send + Sync {
     }
 
     /// Whether the page at `page` is of the kind in which programs make code as they run: memory of the guest's own that can
-    /// be both written and executed. Until a guest has once said that its code may have changed, code there is compared
-    /// with memory each time that it is interpreted: some compilers at run time never say so. `false` (the default) trusts
-    /// the guest.
+    /// be both written and executed. Until a guest has once said of the page that its code may have changed, code there is
+    /// compared with memory each time that it is interpreted: some compilers at run time never say so. `false` (the default)
+    /// trusts the guest.
     fn holds_made_code(&self, page: GuestAddr) -> bool {
         let _ = page;
         false

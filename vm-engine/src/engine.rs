@@ -10,6 +10,7 @@ use vm_ir::{BlockSource, HeldSource, Helper};
 use crate::config::{Config, Exact, TierPolicy};
 use crate::disturb;
 use crate::fault;
+use crate::flushed::Flushed;
 use crate::frame::{Frame, OwnFrame};
 use crate::hot::HotspotDetector;
 use crate::interp::{Counts, Interpreter, Lowering, Tier0Cache};
@@ -76,6 +77,7 @@ struct Caches {
     replaced: Vec<Weak<Tier0Cache>>,
     /// Sizes of replaced caches, summed.
     gone: Counts,
+    flushed: Flushed,
 }
 
 /// How many times as hot code must be where there is no baseline compiler.
@@ -95,7 +97,12 @@ impl Engine {
         if config.tier.compiles_first() && !cfg!(feature = "jit") {
             return Err(EngineError::NoCompiler { policy: config.tier });
         }
-        let caches = Caches { current: Arc::new(Tier0Cache::new()), replaced: Vec::new(), gone: Counts::default() };
+        let caches = Caches {
+            current: Arc::new(Tier0Cache::new()),
+            replaced: Vec::new(),
+            gone: Counts::default(),
+            flushed: Flushed::default(),
+        };
         fault::install()?;
         #[cfg(feature = "jit")]
         let dear = match crate::native::quality(config.tier, &*memory, CompiledTier::One) {
@@ -195,6 +202,7 @@ impl Engine {
     /// compared with the bytes in memory before it runs again, but for pages that are [fixed](GuestMemory::is_fixed).
     pub fn flush_code(&self) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.caches().flushed.add_everything();
         self.generation.fetch_add(1, Ordering::AcqRel);
         #[cfg(feature = "jit")]
         if let Some(native) = self.native() {
@@ -206,7 +214,8 @@ impl Engine {
     /// the bytes in memory, and dropped where it differs, before the call returns. Costs nothing for code elsewhere.
     pub fn flush_range(&self, range: GuestRange) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        let caches = self.caches();
+        let mut caches = self.caches();
+        caches.flushed.add(range);
         caches.current.revalidate(range, &*self.memory);
         for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
             cache.revalidate(range, &*self.memory);
@@ -216,6 +225,12 @@ impl Engine {
         if let Some(native) = self.native() {
             native.cache.revalidate(range);
         }
+    }
+
+    /// Whether the guest may change the code in `range` without a word: some of it is where programs make code as they run,
+    /// and of that page this one has never said that code changed. Such code is looked at each time, and not compiled.
+    pub(crate) fn may_change_unsaid(&self, range: GuestRange) -> bool {
+        range.pages().any(|page| self.memory.holds_made_code(page) && !self.caches().flushed.covers(page))
     }
 
     /// Waits until no vCPU is inside compiled code that was dropped before the call, as a flush of all processors does;

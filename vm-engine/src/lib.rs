@@ -21,6 +21,7 @@ mod engine;
 pub mod fault;
 #[allow(unsafe_code, reason = "assembly accessors to guest memory")]
 mod flat;
+mod flushed;
 #[allow(unsafe_code, reason = "one vCPU's memory, shared with generated code")]
 #[cfg_attr(not(feature = "jit"), expect(dead_code, reason = "most of it is for generated code"))]
 mod frame;

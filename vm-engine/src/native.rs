@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use vm_core::{BlockKey, Exit, GuestAddr, GuestMemory, Mode, Trap, TrapKind};
+use vm_core::{BlockKey, Exit, GuestAddr, GuestMemory, GuestRange, Mode, Trap, TrapKind};
 use vm_ir::{Block, Effort, End};
 
 use crate::cache::quiesce::Reader;
@@ -279,6 +279,11 @@ fn is_unfetchable(block: &Block) -> bool {
     matches!(block.end, End::Trap { kind: TrapKind::FetchUnmapped | TrapKind::FetchForbidden, .. })
 }
 
+/// Where the block's bytes are.
+fn bytes_of(block: &Block) -> Option<GuestRange> {
+    GuestRange::new(block.key.pc, block.bytes.len() as u64).ok()
+}
+
 impl Profile for EngineProfile<'_> {
     fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
         if key != self.request.key {
@@ -296,7 +301,9 @@ impl Profile for EngineProfile<'_> {
         }
         let effort = if self.is_baseline && !self.is_blind() { Effort::Quick } else { Effort::Full };
         let block = self.engine.source.translate(key, &*self.engine.memory, effort);
-        (!is_unfetchable(&block)).then_some(block)
+        let is_doubtful =
+            !self.is_blind() && bytes_of(&block).is_some_and(|range| self.engine.may_change_unsaid(range));
+        (!is_unfetchable(&block) && !is_doubtful).then_some(block)
     }
 
     fn seen(&self, key: BlockKey) -> Seen {

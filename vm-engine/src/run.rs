@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use vm_core::{BlockKey, Exit, GuestRange};
+use vm_core::{BlockKey, Exit};
 use vm_ir::Effort;
 
 use crate::config::TierPolicy;
@@ -255,7 +255,7 @@ impl Vcpu {
     /// Has writes to the pages of `block` reported, and compares its bytes once more where that is new: a write before
     /// went unnoticed. False if they changed.
     fn watch(&self, cache: &Tier0Cache, block: &Tier0Block) -> bool {
-        let Ok(range) = GuestRange::new(block.pc(), block.bytes().len() as u64) else { return false };
+        let Some(range) = block.range() else { return false };
         let mut new = false;
         for page in range.pages().filter(|page| !cache.has_page(*page)) {
             self.engine.memory.watch_code(page);
@@ -264,11 +264,8 @@ impl Vcpu {
         !new || bytes_match(&*self.engine.memory, block.pc(), block.bytes())
     }
 
-    /// Whether the guest may change the code of `block` without a word: it is where programs make code as they run, and this
-    /// one has never said that code changed. Such a block is looked at each time, and not compiled.
     fn may_change_unsaid(&self, block: &Tier0Block) -> bool {
-        self.engine.counters.flushes.load(Ordering::Relaxed) == 0
-            && self.engine.memory.holds_made_code(block.pc().page_start())
+        block.range().is_some_and(|range| self.engine.may_change_unsaid(range))
     }
 
     /// Looks at a block whose count has run out, or whose bytes were last compared in an older generation of guest

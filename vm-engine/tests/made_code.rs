@@ -1,8 +1,8 @@
-//! A guest that changes its code and never says so.
+//! A guest that changes code and never says so, though it says so of other code.
 
 use std::sync::Arc;
 
-use vm_core::{Exit, GuestAddr, GuestArch, GuestMemory, Perms};
+use vm_core::{Exit, GuestAddr, GuestArch, GuestMemory, GuestRange, Perms};
 use vm_cross_arch_support::riscv64::x;
 use vm_cross_arch_support::{TranslationOptions, TranslationPipeline};
 use vm_engine::{Config, Engine, TierPolicy};
@@ -38,6 +38,7 @@ fn code_that_is_never_flushed_runs_as_it_is() {
         space.protect(GuestAddr::new(CODE), 4096, Perms::READ | Perms::EXECUTE).unwrap();
         let guest = TranslationPipeline::new(GuestArch::Riscv64, TranslationOptions::default()).unwrap();
         let engine = Engine::new(Arc::new(guest), space, Config { tier, ..Config::default() }).unwrap();
+        engine.flush_range(GuestRange::new(GuestAddr::new(CODE), 4096).unwrap());
         let mut vcpu = engine.vcpu();
         let state = vcpu.state_mut();
         state.set_pc(GuestAddr::new(CODE));

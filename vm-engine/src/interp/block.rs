@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use vm_core::{BlockKey, GuestAddr, Mode};
+use vm_core::{BlockKey, GuestAddr, GuestRange, Mode};
 
 use super::body::{Behind, Body, BodyRef, END_WAYS, Way};
 use super::op::Code;
@@ -142,6 +142,11 @@ impl Tier0Block {
             take_mark(&mut rest);
         }
         rest
+    }
+
+    /// Where these bytes are; `None` at the end of the address space, where no code is.
+    pub(crate) fn range(&self) -> Option<GuestRange> {
+        GuestRange::new(self.pc(), self.bytes().len() as u64).ok()
     }
 
     /// Of each guest instruction, the index of its first op, and its offset in bytes from the block's address.

@@ -170,7 +170,7 @@ impl Tier0Cache {
         let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
         let chunk = chunk.get_or_init(empty);
         let key = block.key();
-        if let Ok(range) = GuestRange::new(key.pc, block.bytes().len() as u64) {
+        if let Some(range) = block.range() {
             for page in range.pages() {
                 book.pages.entry(page.get()).or_default().push(id);
             }
@@ -229,8 +229,7 @@ impl Tier0Cache {
         let mut count = 0;
         for id in touched {
             let Some(block) = self.get(id) else { continue };
-            let bytes = GuestRange::new(block.pc(), block.bytes().len() as u64);
-            if !block.is_dead() && bytes.is_ok_and(|bytes| bytes.overlaps(range)) {
+            if !block.is_dead() && block.range().is_some_and(|bytes| bytes.overlaps(range)) {
                 self.retire_locked(&mut book, id, block);
                 count += 1;
             }
@@ -281,7 +280,7 @@ impl Tier0Cache {
             }
             next = lead.next;
         }
-        if let Ok(range) = GuestRange::new(block.pc(), block.bytes().len() as u64) {
+        if let Some(range) = block.range() {
             for page in range.pages() {
                 if let Some(ids) = book.pages.get_mut(&page.get()) {
                     ids.retain(|&other| other != id);
