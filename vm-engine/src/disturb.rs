@@ -65,7 +65,7 @@ fn run(engine: &Weak<Engine>, mut random: Random) {
         }
         match choice {
             0 => engine.invalidate(GuestRange::everything()),
-            1 | 2 => engine.flush_code(),
+            1 | 2 => engine.doubt_code(),
             3 => engine.restart_cache(engine.cache_number.load(std::sync::atomic::Ordering::Relaxed)),
             #[cfg(feature = "jit")]
             4 | 5 => {

@@ -185,7 +185,8 @@ impl Engine {
     /// range is not entered again before it has been translated anew; a vCPU that is in the middle of a block finishes
     /// that block.
     pub fn invalidate(&self, range: GuestRange) {
-        let caches = self.caches();
+        let mut caches = self.caches();
+        caches.flushed.remove(range);
         caches.current.invalidate(range);
         for cache in caches.replaced.iter().filter_map(Weak::upgrade) {
             cache.invalidate(range);
@@ -203,6 +204,11 @@ impl Engine {
     pub fn flush_code(&self) {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.caches().flushed.add_everything();
+        self.doubt_code();
+    }
+
+    /// Has every translation compared with memory before it runs again, without a word of the guest's.
+    pub(crate) fn doubt_code(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         #[cfg(feature = "jit")]
         if let Some(native) = self.native() {

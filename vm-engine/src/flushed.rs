@@ -42,6 +42,24 @@ impl Flushed {
         self.stretches.insert(first, last);
     }
 
+    /// What is in the pages of `range` is no longer what the guest spoke of: another mapping, perhaps another part of the
+    /// program.
+    pub(crate) fn remove(&mut self, range: GuestRange) {
+        if range.is_empty() {
+            return;
+        }
+        let (first, last) = (number(range.start()), (range.end().get() - 1) / PAGE_SIZE);
+        while let Some((&start, &end)) = self.stretches.range(..=last).next_back().filter(|(_, end)| **end >= first) {
+            self.stretches.remove(&start);
+            if end > last {
+                self.stretches.insert(last + 1, end);
+            }
+            if start < first {
+                self.stretches.insert(start, first - 1);
+            }
+        }
+    }
+
     /// Whether the guest has said so of the page at `page`.
     pub(crate) fn covers(&self, page: GuestAddr) -> bool {
         let page = number(page);
@@ -62,9 +80,13 @@ mod tests {
         (0..32).filter(|page| flushed.covers(GuestAddr::new(page * PAGE_SIZE))).collect()
     }
 
+    /// Parts of these pages.
+    fn pages(first: u64, last: u64) -> GuestRange {
+        GuestRange::new(GuestAddr::new(first * PAGE_SIZE + 8), (last - first) * PAGE_SIZE + 4).unwrap()
+    }
+
     fn add(flushed: &mut Flushed, first: u64, last: u64) {
-        let start = first * PAGE_SIZE + 8;
-        flushed.add(GuestRange::new(GuestAddr::new(start), (last - first) * PAGE_SIZE + 4).unwrap());
+        flushed.add(pages(first, last));
     }
 
     #[test]
@@ -94,8 +116,13 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let (first, len) = (random >> 59, random >> 40 & 3);
             let last = (first + len).min(31);
-            add(&mut flushed, first, last);
-            expected[first as usize..=last as usize].fill(true);
+            let is_added = random >> 38 & 3 != 0;
+            if is_added {
+                flushed.add(pages(first, last))
+            } else {
+                flushed.remove(pages(first, last))
+            }
+            expected[first as usize..=last as usize].fill(is_added);
             assert_eq!(covered(&flushed), (0..32).filter(|page| expected[*page as usize]).collect::<Vec<_>>());
         }
     }

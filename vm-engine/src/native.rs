@@ -52,6 +52,11 @@ impl Native {
             return Ok(None);
         }
         let jit = Jit::host(engine.helpers)?;
+        // Elsewhere compile threads alone need Cranelift, and those stand still while a process forks.
+        let needs_generator = quality(config.tier, &*engine.memory, CompiledTier::One) == Quality::Optimised;
+        if needs_generator || config.tier.compiles_first() || config.deterministic {
+            jit.prepare()?;
+        }
         let budgets = [config.tier1_code_bytes, config.tier2_code_bytes];
         let cache =
             Arc::new(TieredCodeCache::new(budgets, CodePtr::new(jit::link_stub()), Arc::clone(&engine.memory))?);

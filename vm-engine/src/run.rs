@@ -100,8 +100,7 @@ impl Vcpu {
             let key = self.state().key();
             self.local.lookups += 1;
             let known = match next {
-                Next::Enterable(body) => Some(body),
-                Next::Known(body) => (!body.is_dead()).then_some(body),
+                Next::Enterable(body) | Next::Known(body) => (!body.is_dead()).then_some(body),
                 Next::Unknown => cache.find(key).map(Tier0Block::body),
                 Next::Absent => None,
             };
@@ -181,11 +180,13 @@ impl Vcpu {
 
     /// Makes a way lead to the block at the state's key, if there is one.
     fn lead<'c>(&self, cache: &'c Tier0Cache, (from, link): (BlockId, usize), generation: u32) -> Next<'c> {
+        if self.engine.config.tier.compiles_first() {
+            return Next::Unknown; // as above
+        }
         let Some(block) = cache.find(self.state().key()) else { return Next::Absent };
         let body = block.body();
         cache.link(from, link, body.id());
-        let may_enter = !self.engine.config.tier.compiles_first() && body.is_enterable(generation);
-        if may_enter { Next::Enterable(body) } else { Next::Known(body) }
+        if body.is_enterable(generation) { Next::Enterable(body) } else { Next::Known(body) }
     }
 
     /// Says that this vCPU is in no compiled code; it runs none before it has arrived again.

@@ -51,6 +51,7 @@ impl Targets {
     /// Remembers `body`, of a block of the cache.
     pub(super) fn remember(&mut self, body: BodyRef<'_>) {
         let pc = body.head().pc;
+        debug_assert!(self.cache.get(body.id()).is_some_and(|block| body.is(&block.body)));
         self.entries[Self::index(pc)] = [!pc, body.into_raw().expose_provenance() as u64];
     }
 

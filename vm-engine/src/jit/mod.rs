@@ -160,7 +160,7 @@ fn no_target(target: &Triple, reason: &dyn std::fmt::Display) -> CompileError {
 }
 
 impl Jit {
-    /// For the host that runs.
+    /// For the host that runs, yet to be [prepared](Self::prepare).
     pub(crate) fn host(helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
         let host = Triple::host();
         cranelift_codegen::isa::lookup(host.clone()).map_err(|error| no_target(&host, &error))?;
@@ -174,6 +174,14 @@ impl Jit {
         let builder = cranelift_codegen::isa::lookup(target.clone()).map_err(|error| no_target(&target, &error))?;
         let generator = Generator::new(builder)?.into();
         Ok(Arc::new(Self { generator, has_baseline, has_fma: || false, helpers }))
+    }
+
+    /// Makes what is made when it is first needed.
+    ///
+    /// # Errors
+    /// [`CompileError::Target`] if Cranelift does not know this host.
+    pub(crate) fn prepare(&self) -> Result<(), CompileError> {
+        self.generator().map(drop)
     }
 
     /// Cranelift for the target; for the host, where there is none yet.

@@ -140,6 +140,9 @@ impl Pool {
             known.heat = known.heat.max(request.heat);
             known.tier = known.tier.max(request.tier);
         } else if queue.waiting.len() >= self.shared.capacity {
+            if queue.threads == 0 {
+                self.start_thread(&mut queue); // the host may have had none to spare before
+            }
             return Accepted::Full;
         } else {
             queue.waiting.insert(request.key, request);
@@ -239,6 +242,8 @@ impl Parked<'_> {
     pub(crate) fn in_child(&mut self) {
         if let Some(queue) = &mut self.queue {
             queue.owner = process::id();
+            // What is hot here is soon asked for again.
+            queue.waiting.clear();
             queue.repetitions = 0;
             queue.threads = 0;
             queue.busy = 0;
