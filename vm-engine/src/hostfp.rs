@@ -14,11 +14,8 @@
 
 use vm_ir::{FpAttr, NanRule, OverflowRule, Rounding, Type, eval::FpEnv};
 
-/// Whether the host multiplies and adds in one step.
 #[cfg(feature = "jit")]
-pub(crate) fn has_fma() -> bool {
-    host::has_fma()
-}
+pub(crate) use host::has_fma;
 
 /// Whether ops that round as `fp` says can be left to the host.
 #[inline(always)]
@@ -31,7 +28,7 @@ mod host {
     /// Stands where the host's instructions would.
     macro_rules! nothing {
         ($($name:ident($($arg:ident: $ty:ty),*) -> $result:ty;)*) => {
-            $(pub(super) fn $name($($arg: $ty),*) -> $result {
+            $(pub(crate) fn $name($($arg: $ty),*) -> $result {
                 let _ = ($($arg,)*);
                 unreachable!("every caller asks for x86-64 first")
             })*
@@ -241,7 +238,7 @@ mod host {
 
     /// Whether the processor multiplies and adds in one step.
     #[inline(always)]
-    pub(super) fn has_fma() -> bool {
+    pub(crate) fn has_fma() -> bool {
         std::arch::is_x86_feature_detected!("fma")
     }
 

@@ -215,7 +215,9 @@ impl Links {
             }
             self.table.entries()[number as usize].store(code.address(), Ordering::Release);
         }
-        self.incoming.entry(region).or_default().extend(led);
+        if !led.is_empty() {
+            self.incoming.entry(region).or_default().extend(led);
+        }
         if !others.is_empty() {
             self.incoming.insert(old, others);
         }
