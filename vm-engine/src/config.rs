@@ -79,6 +79,12 @@ pub struct Config {
     pub exact: Exact,
     /// Threads that compile. Default 1; 0 is taken as 1.
     pub compile_threads: usize,
+    /// Whether compile threads give up the process's descriptors, each for itself. Such a thread makes code executable
+    /// by way of `/proc/self/mem`, where the host allows that, which costs half as many system calls and stops no other
+    /// thread of the process. What it prints is printed by a thread that asks for code later. Only for callers whose
+    /// block sources and memories use no descriptors; without effect once somebody
+    /// [observes](crate::Engine::observe_code) code. Off by default.
+    pub detach_descriptors: bool,
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
     /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty, with the baseline
@@ -118,6 +124,7 @@ impl Default for Config {
             tier: TierPolicy::Auto,
             exact: Exact::Pc,
             compile_threads: 1,
+            detach_descriptors: false,
             deterministic: false,
             hot_threshold: 500,
             optimise_threshold: 1_500_000,

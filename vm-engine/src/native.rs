@@ -64,7 +64,13 @@ impl Native {
             let (engine, jit) = (Arc::downgrade(engine), Arc::clone(&jit));
             Box::new(move || worker(Weak::clone(&engine), Arc::clone(&jit)))
         };
-        let pool = Pool::new(config.compile_threads.max(1), config.queue_capacity.max(1), Arc::clone(&cache), factory);
+        let pool = Pool::new(
+            config.compile_threads.max(1),
+            config.queue_capacity.max(1),
+            config.detach_descriptors,
+            Arc::clone(&cache),
+            factory,
+        );
         let view = engine.memory.flat();
         Ok(Some(Self {
             cache,

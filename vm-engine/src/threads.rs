@@ -27,6 +27,15 @@ fn leaving() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
 /// # Errors
 /// What the host says if it has no room for a thread.
 pub fn spawn(builder: Builder, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    spawn_prepared(builder, || {}, run)
+}
+
+/// As [`spawn`], and the thread has run `prepare` too when the call returns.
+pub(crate) fn spawn_prepared(
+    builder: Builder,
+    prepare: impl FnOnce() + Send + 'static,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let own = Arc::new(Mutex::new(None));
     let (begun, waiting) = mpsc::sync_channel(1);
     let mut leaving = leaving();
@@ -36,6 +45,7 @@ pub fn spawn(builder: Builder, run: impl FnOnce() + Send + 'static) -> io::Resul
     let handle = builder.spawn(move || {
         fault::set_mask(mask);
         number_thread();
+        prepare();
         let _ = begun.send(());
         // Dropped last, with whatever was given to the thread gone.
         let _leave = leave;

@@ -219,7 +219,9 @@ impl Process {
         loaded.show_in_proc();
         let space = Arc::new(loaded.space);
         let ignored = signal::ignored(&[SIGSETXID]);
-        let engine = Engine::new(pipeline.clone(), space.clone(), options.engine.clone())?;
+        // The guest's descriptors are the process's, and neither pipeline nor memory needs any to compile.
+        let config = Config { detach_descriptors: true, ..options.engine.clone() };
+        let engine = Engine::new(pipeline.clone(), space.clone(), config)?;
         host::spare_system_calls(&space);
         let mut vcpu = engine.vcpu();
         abi::start(vcpu.state_mut(), loaded.entry, loaded.stack);

@@ -1,10 +1,12 @@
-//! Memory for generated code: written once, then sealed, never writable and executable at once.
+//! Memory for generated code: written once, never writable and executable at once.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+
+use super::detach;
 
 /// Address of generated code that may be entered while its segment lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,8 @@ impl MappedBytes {
 pub(crate) struct Segment {
     base: usize,
     len: usize,
-    /// Bytes of sealed pages, from the start on.
-    sealed: AtomicUsize,
+    /// Bytes of pages with code, from the start on.
+    filled: AtomicUsize,
     mapped: Arc<MappedBytes>,
 }
 
@@ -94,35 +96,50 @@ impl CodeMemory {
 }
 
 impl Segment {
-    /// Address space for `len` bytes, to which nothing has access.
+    /// Address space for `len` bytes, sealed from the start.
     fn reserve(len: usize, mapped: &Arc<MappedBytes>) -> rustix::io::Result<Self> {
         let len = len.next_multiple_of(HOST_PAGE);
         // SAFETY: a new private mapping at an address that the kernel chooses overlaps nothing.
-        let base =
-            unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE)? };
-        Ok(Self { base: base as usize, len, sealed: AtomicUsize::new(0), mapped: Arc::clone(mapped) })
+        let base = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE)?
+        };
+        Ok(Self { base: base as usize, len, filled: AtomicUsize::new(0), mapped: Arc::clone(mapped) })
     }
 
     /// Puts `functions` behind the first `used` bytes, where they fit.
-    ///
-    /// A page that is full in part and may be running is not written again: a page with the same bytes and more is made
-    /// elsewhere, sealed, and moved into its place by the kernel in one step.
     fn append(&self, used: usize, functions: &[&[u8]]) -> rustix::io::Result<()> {
-        let from = used - used % HOST_PAGE;
-        let mut code = Vec::new();
-        // SAFETY: the bytes up to `used` were sealed by calls before, are readable and never written.
-        code.extend_from_slice(unsafe { std::slice::from_raw_parts((self.base + from) as *const u8, used - from) });
+        let mut code = Vec::with_capacity(functions.iter().map(|function| function.len() + FUNCTION_ALIGN).sum());
         for function in functions {
             code.extend_from_slice(function);
             code.resize(code.len().next_multiple_of(FUNCTION_ALIGN), 0);
         }
+        let end = (used + code.len()).next_multiple_of(HOST_PAGE);
+        assert!(end <= self.len, "functions are put where they fit");
+        // SAFETY: the bytes behind the used ones are this segment's, and nobody has a reference to them yet.
+        if !unsafe { detach::write_sealed(self.base + used, &code) } {
+            self.replace(used, &code)?;
+        }
+        flush_instruction_cache(self.base + used, code.len());
+        let before = self.filled.swap(end, Ordering::Relaxed);
+        self.mapped.0.fetch_add(end - before, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Puts `code` behind the first `used` bytes by making pages elsewhere.
+    ///
+    /// A page that is full in part and may be running is not written again: a page with the same bytes and more is made
+    /// elsewhere, sealed, and moved into its place by the kernel in one step.
+    fn replace(&self, used: usize, code: &[u8]) -> rustix::io::Result<()> {
+        let from = used - used % HOST_PAGE;
+        // SAFETY: the bytes up to `used` are there since calls before, are readable and never written.
+        let before = unsafe { std::slice::from_raw_parts((self.base + from) as *const u8, used - from) };
+        let code = [before, code].concat();
         let len = code.len().next_multiple_of(HOST_PAGE);
-        assert!(from + len <= self.len, "functions are put where they fit");
         let target = (self.base + from) as *mut c_void;
         // SAFETY:
         // - a new private mapping at an address that the kernel chooses overlaps nothing, and nobody else knows it;
         // - `code` has at most `len` bytes, and the mapping is writable until it is sealed;
-        // - it is moved over pages of this segment: behind the sealed ones, to which nobody has a reference, and over
+        // - it is moved over pages of this segment: behind the used ones, to which nobody has a reference, and over
         //   the last of them, whose bytes it repeats, so that whoever runs or reads there finds what was there.
         unsafe {
             let page = rustix::mm::mmap_anonymous(
@@ -139,16 +156,13 @@ impl Segment {
                 return Err(error);
             }
         }
-        flush_instruction_cache(self.base + from, len);
-        let before = self.sealed.swap(from + len, Ordering::Relaxed);
-        self.mapped.0.fetch_add(from + len - before, Ordering::Relaxed);
         Ok(())
     }
 
-    /// First address and length in bytes of what is sealed.
+    /// First address and length in bytes of the pages with code.
     #[cfg(test)]
     pub(crate) fn span(&self) -> (usize, usize) {
-        (self.base, self.sealed.load(Ordering::Relaxed))
+        (self.base, self.filled.load(Ordering::Relaxed))
     }
 }
 
@@ -157,7 +171,7 @@ impl Drop for Segment {
         // SAFETY: the mapping is this segment's own; whoever drops it has seen to it that no thread runs in it
         // (`cache::reclaim`), and a failure to unmap leaves it mapped, which is harmless.
         let _ = unsafe { rustix::mm::munmap(self.base as *mut _, self.len) };
-        self.mapped.0.fetch_sub(*self.sealed.get_mut(), Ordering::Relaxed);
+        self.mapped.0.fetch_sub(*self.filled.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -167,7 +181,7 @@ const fn flush_instruction_cache(_base: usize, _len: usize) {}
 
 /// Makes new code visible to instruction fetch (Arm ARM, "Caches and instruction fetch"): clean the data cache to the
 /// point of unification, invalidate the instruction cache, synchronise. Other cores see the new code through the
-/// release store that publishes it and the system call that sealed it.
+/// release store that publishes it and the system call that wrote it.
 #[cfg(target_arch = "aarch64")]
 fn flush_instruction_cache(base: usize, len: usize) {
     let (start, end) = (base, base + len);
@@ -203,8 +217,23 @@ mod tests {
         })
     }
 
+    /// Runs `test` on this thread and on one that writes to sealed pages.
+    fn both_ways(test: fn()) {
+        test();
+        let detached = || {
+            detach::detach().unwrap();
+            test();
+        };
+        std::thread::scope(|scope| scope.spawn(detached).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+
     #[test]
     fn sealed_code_is_executable_and_not_writable() {
+        both_ways(seal_small_and_large);
+    }
+
+    fn seal_small_and_large() {
         let mapped = Arc::new(MappedBytes::default());
         let mut memory = CodeMemory::new(Arc::clone(&mapped));
         let code = memory.seal(&[&[0xc3; 20], &[0x90; 5000]]).unwrap();
@@ -225,6 +254,10 @@ mod tests {
 
     #[test]
     fn functions_share_pages_and_segments() {
+        both_ways(share_pages_and_segments);
+    }
+
+    fn share_pages_and_segments() {
         let mapped = Arc::new(MappedBytes::default());
         let mut memory = CodeMemory::new(Arc::clone(&mapped));
         let mut kept = Vec::new();
@@ -251,6 +284,11 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn running_code_may_get_neighbours() {
+        both_ways(get_neighbours_while_running);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn get_neighbours_while_running() {
         use std::sync::atomic::AtomicU32;
         // 1: add dword ptr [rdi], 1; cmp dword ptr [rsi], 0; je 1; ret
         const LOOP: [u8; 9] = [0x83, 0x07, 0x01, 0x83, 0x3e, 0x00, 0x74, 0xf8, 0xc3];

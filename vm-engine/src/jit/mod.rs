@@ -5,6 +5,8 @@ mod baseline;
 #[allow(unsafe_code, reason = "seals executable pages")]
 pub(crate) mod code;
 pub(crate) mod compiled;
+#[allow(unsafe_code, reason = "gives a thread descriptors of its own")]
+mod detach;
 mod emit;
 #[allow(unsafe_code, reason = "the call into generated code")]
 mod enter;

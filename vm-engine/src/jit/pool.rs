@@ -18,6 +18,7 @@ use std::{process, thread};
 use vm_core::BlockKey;
 
 use super::compiled::{CompiledRegion, CompiledTier};
+use super::detach;
 use crate::cache::{Ticket, TieredCodeCache};
 use crate::clock;
 use crate::fault;
@@ -91,6 +92,8 @@ struct Queue {
     asleep: usize,
     /// Callers that wait for a thread to stop working. To signal nobody is a system call as well.
     watchers: usize,
+    /// What detached threads have printed and is still to be shown.
+    output: String,
     parked: bool,
     stop: bool,
 }
@@ -106,6 +109,8 @@ struct Shared {
     worker: Box<dyn Fn() -> Worker + Send + Sync>,
     capacity: usize,
     max_threads: usize,
+    /// Whether threads give up the process's descriptors.
+    detach: bool,
 }
 
 /// The compile threads of an engine.
@@ -114,21 +119,24 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Up to `max_threads` threads with at most `capacity` requests waiting.
+    /// Up to `max_threads` threads with at most `capacity` requests waiting. They `detach` from the process's descriptors
+    /// if that is wanted.
     pub(crate) fn new(
         max_threads: usize,
         capacity: usize,
+        detach: bool,
         cache: Arc<TieredCodeCache>,
         worker: Box<dyn Fn() -> Worker + Send + Sync>,
     ) -> Self {
         let (wake, idle) = (Condvar::new(), Condvar::new());
         let queue = Mutex::new(Queue { owner: process::id(), ..Queue::default() });
-        Self { shared: Arc::new(Shared { queue, wake, idle, cache, worker, capacity, max_threads }) }
+        Self { shared: Arc::new(Shared { queue, wake, idle, cache, worker, capacity, max_threads, detach }) }
     }
 
     /// Queues `request`, or raises the heat of one that waits.
     pub(crate) fn request(&self, request: Request) -> Accepted {
         let mut queue = self.shared.lock();
+        queue.show_output();
         if queue.hopeless.contains(&request.key) {
             return Accepted::Hopeless;
         }
@@ -169,9 +177,15 @@ impl Pool {
             return;
         }
         let shared = Arc::clone(&self.shared);
+        let detach = self.shared.detach && self.shared.cache.observer.get().is_none();
+        let prepare = move || {
+            if detach {
+                let _ = detach::detach(); // code is then written as other threads do it
+            }
+        };
         let thread = thread::Builder::new().name("tradux-compile".to_owned());
         // If the host has no thread to spare now, the request waits for the next attempt.
-        if fault::with_signals_blocked(|| threads::spawn(thread, move || shared.work())).is_ok() {
+        if fault::with_signals_blocked(|| threads::spawn_prepared(thread, prepare, move || shared.work())).is_ok() {
             queue.threads += 1;
             queue.repetitions = 0;
         }
@@ -226,6 +240,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.stop = true;
+        queue.show_output();
         queue.waiting.clear();
         self.shared.wake_all(&mut queue);
     }
@@ -264,6 +279,13 @@ impl Drop for Parked<'_> {
 }
 
 impl Queue {
+    /// Prints what detached threads could not.
+    fn show_output(&mut self) {
+        if !self.output.is_empty() {
+            eprint!("{}", std::mem::take(&mut self.output));
+        }
+    }
+
     fn note(&mut self, key: BlockKey, failure: Failure) {
         match failure {
             Failure::NotNow => {}
@@ -347,7 +369,8 @@ impl Shared {
         match catch_unwind(AssertUnwindSafe(|| worker(request))) {
             Ok(made) => made,
             Err(_) => {
-                // The panic's own message is on standard error already, with the region's plan.
+                // The panic's own message is on standard error already, with the region's plan, or in its place.
+                self.lock().output += &detach::take_output();
                 *worker = (self.worker)();
                 Err(Failure::Never)
             }
