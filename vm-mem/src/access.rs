@@ -293,9 +293,11 @@ impl GuestMemory for AddressSpace {
     }
 
     fn holds_made_code(&self, page: GuestAddr) -> bool {
-        self.read_state().ground.regions().get(page).is_some_and(|region| {
-            region.perms.contains(Perms::WRITE | Perms::EXECUTE) && region.backing == Backing::Anonymous
-        })
+        // Most programs never do, and are asked this for each block.
+        self.makes_code.load(Ordering::Acquire)
+            && self.read_state().ground.regions().get(page).is_some_and(|region| {
+                region.perms.contains(Perms::WRITE | Perms::EXECUTE) && region.backing == Backing::Anonymous
+            })
     }
 }
 

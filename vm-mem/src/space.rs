@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use vm_core::{Access, FlatView, GuestAddr, GuestRange, MemFault, PAGE_SIZE, Perms};
@@ -189,6 +189,8 @@ pub struct AddressSpace {
     pub(crate) growth: Growth,
     /// How new mappings are locked in memory: a `Locking`, or zero.
     pub(crate) lock_future: AtomicU8,
+    /// Whether the guest has ever asked for memory that it can both write and execute.
+    pub(crate) makes_code: AtomicBool,
 }
 
 impl AddressSpace {
@@ -208,6 +210,7 @@ impl AddressSpace {
             limit,
             growth: Growth::new(),
             lock_future: AtomicU8::new(0),
+            makes_code: AtomicBool::new(false),
         })
     }
 
@@ -256,6 +259,7 @@ impl AddressSpace {
     pub fn map(&self, request: MapRequest<'_>) -> Result<GuestAddr, MemError> {
         let len = whole_pages(request.len)?;
         let (populate, perms, sharing) = (request.populate, request.perms, request.sharing);
+        self.note(perms);
         let locking = self.future_locking();
         let request = MapRequest { locked: request.locked || locking == Some(Locking::AtOnce), ..request };
         let grows = request.grows;
@@ -387,9 +391,17 @@ impl AddressSpace {
             return Ok(());
         }
         let range = whole_pages(len).and_then(|len| self.pages(addr, len))?;
+        self.note(perms);
         let mut state = self.write_state();
         self.watch.changed(range);
         state.ground.protect(range, perms)
+    }
+
+    /// Remembers that memory is to have `perms`, before it has.
+    fn note(&self, perms: Perms) {
+        if perms.contains(Perms::WRITE | Perms::EXECUTE) {
+            self.makes_code.store(true, Ordering::Release);
+        }
     }
 
     /// Moves a mapping or changes its size. Returns where it is then.
