@@ -36,6 +36,12 @@ impl Lift {
         Self { ir: IrBuilder::new(key), offset: 0, len: 0 }
     }
 
+    /// The same in the memory of `old`.
+    #[must_use]
+    pub fn reusing(old: Block, key: BlockKey) -> Self {
+        Self { ir: IrBuilder::reusing(old, key), offset: 0, len: 0 }
+    }
+
     /// Begins the `len`-byte instruction at `offset` bytes into the block.
     pub fn begin(&mut self, offset: u16, len: u8) {
         self.offset = offset;
@@ -75,7 +81,7 @@ impl Lift {
 
     /// The finished block, made from `bytes`.
     #[must_use]
-    pub fn finish(self, end: End, bytes: &[u8]) -> Block {
-        self.ir.finish(end, bytes)
+    pub fn finish(self, end: End, bytes: Vec<u8>) -> Block {
+        self.ir.finish_owning(end, bytes)
     }
 }

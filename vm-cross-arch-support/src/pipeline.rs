@@ -170,7 +170,9 @@ impl TranslationPipeline {
     /// The block at `key` as its lifters give it, before any pass.
     #[must_use]
     pub fn lift(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        self.lift_block(key, memory).0
+        let mut block = Block::empty();
+        self.lift_into(key, memory, &mut block);
+        block
     }
 
     fn cache_key(&self, block: BlockKey) -> TranslationCacheKey {
@@ -183,23 +185,22 @@ impl TranslationPipeline {
         }
     }
 
-    fn translate_once(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        let (block, _) = self.lift_block(key, memory);
-        self.count(&self.quick, &block);
-        block
-    }
-
-    fn translate_quickly(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        let mut block = self.translate_once(key, memory);
-        SCRATCH.with_borrow_mut(|scratch| opt::clean_up(&mut block, scratch));
-        self.check(&block, "clean-up");
-        block
+    /// Translates without asking what is remembered: that is code that is hot.
+    fn translate_quickly(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort, block: &mut Block) {
+        self.lift_into(key, memory, block);
+        if effort == Effort::Quick {
+            SCRATCH.with_borrow_mut(|scratch| opt::clean_up(block, scratch));
+            self.check(block, "clean-up");
+        }
+        self.count(&self.quick, block);
     }
 
     fn translate_fully(&self, key: BlockKey, memory: &dyn GuestMemory) -> Translated {
-        let (mut block, remember) = self.lift_block(key, memory);
+        let mut block = Block::empty();
+        let remember = self.lift_into(key, memory, &mut block);
         opt::optimise(&mut block, self.guest.helpers());
         self.check(&block, "optimisation");
+        block.bytes.shrink_to_fit();
         block.insts.shrink_to_fit();
         block.marks.shrink_to_fit();
         self.count(&self.full, &block);
@@ -211,10 +212,11 @@ impl TranslationPipeline {
         self.instructions.fetch_add(block.guest_len() as u64, Ordering::Relaxed);
     }
 
-    /// The lifted block, and whether it follows from its bytes alone.
-    fn lift_block(&self, key: BlockKey, memory: &dyn GuestMemory) -> (Block, bool) {
-        let mut cx = Lift::new(key);
-        let mut window = Window::new(key, memory);
+    /// Makes `block` the lifted block; says whether it follows from its bytes alone.
+    fn lift_into(&self, key: BlockKey, memory: &dyn GuestMemory, block: &mut Block) -> bool {
+        let mut old = std::mem::replace(block, Block::empty());
+        let mut window = Window::new(key, memory, std::mem::take(&mut old.bytes));
+        let mut cx = Lift::reusing(old, key);
         let end = if key.pc.is_aligned(self.guest.alignment()) {
             self.lift_instructions(&mut cx, &mut window)
         } else {
@@ -222,9 +224,10 @@ impl TranslationPipeline {
             cx.begin(0, 0);
             cx.trap(TrapKind::MisalignedFetch)
         };
-        let block = cx.finish(end, &window.bytes[..window.used]);
-        self.check(&block, "lifting");
-        (block, window.remember)
+        window.bytes.truncate(window.used);
+        *block = cx.finish(end, window.bytes);
+        self.check(block, "lifting");
+        window.remember
     }
 
     fn lift_instructions(&self, cx: &mut Lift, window: &mut Window<'_>) -> End {
@@ -267,11 +270,21 @@ impl TranslationPipeline {
 impl BlockSource for TranslationPipeline {
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block> {
         let cache_key = self.cache_key(key);
-        let known = || self.cache.get(&cache_key, memory);
+        let quickly = || {
+            let mut block = Block::empty();
+            self.translate_quickly(key, memory, effort, &mut block);
+            Arc::new(block)
+        };
         match effort {
-            Effort::Once => known().unwrap_or_else(|| Arc::new(self.translate_once(key, memory))),
-            Effort::Quick => known().unwrap_or_else(|| Arc::new(self.translate_quickly(key, memory))),
+            Effort::Once | Effort::Quick => self.cache.get(&cache_key, memory).unwrap_or_else(quickly),
             Effort::Full => self.cache.get_or_translate(&cache_key, memory, || self.translate_fully(key, memory)),
+        }
+    }
+
+    fn translate_into(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort, block: &mut Block) {
+        match effort {
+            Effort::Once | Effort::Quick => self.translate_quickly(key, memory, effort, block),
+            Effort::Full => *block = Arc::unwrap_or_clone(self.translate(key, memory, effort)),
         }
     }
 
@@ -313,9 +326,8 @@ const CHUNK: usize = 64;
 struct Window<'a> {
     key: BlockKey,
     memory: &'a dyn GuestMemory,
-    /// Room for the longest block: x86-64 has instructions of 15 bytes.
-    bytes: [u8; MAX_INSTRUCTIONS * 16],
-    fetched: usize,
+    /// What was fetched, and on the way to that what is to be.
+    bytes: Vec<u8>,
     /// Bytes of the instructions so far.
     used: usize,
     /// Whether the block follows from its bytes alone.
@@ -323,22 +335,26 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(key: BlockKey, memory: &'a dyn GuestMemory) -> Self {
-        Self { key, memory, bytes: [0; MAX_INSTRUCTIONS * 16], fetched: 0, used: 0, remember: true }
+    /// Uses the memory of `bytes` again.
+    fn new(key: BlockKey, memory: &'a dyn GuestMemory, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { key, memory, bytes, used: 0, remember: true }
     }
 
     /// Length of the next instruction, all of whose bytes are then there.
     fn next_length(&mut self, guest: &dyn Guest) -> Result<usize, MemFault> {
         loop {
-            match guest.length(&self.bytes[self.used..self.fetched]) {
+            match guest.length(&self.bytes[self.used..]) {
                 Length::Whole(len) => return Ok(len),
                 Length::Needs(_) => {
-                    let end = (self.fetched + CHUNK).min(self.bytes.len());
-                    let addr = self.key.pc.offset(self.fetched as i64);
-                    match self.memory.fetch(addr, &mut self.bytes[self.fetched..end])? {
-                        // A memory that breaks its promise to give at least one byte.
-                        0 => return Err(MemFault::Unmapped { addr, access: Access::Execute }),
-                        read => self.fetched += read,
+                    let fetched = self.bytes.len();
+                    let addr = self.key.pc.offset(fetched as i64);
+                    self.bytes.resize(fetched + CHUNK, 0);
+                    let read = self.memory.fetch(addr, &mut self.bytes[fetched..]);
+                    self.bytes.truncate(fetched + *read.as_ref().unwrap_or(&0));
+                    // A memory that breaks its promise to give at least one byte.
+                    if read? == 0 {
+                        return Err(MemFault::Unmapped { addr, access: Access::Execute });
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use vm_core::{CpuState, GuestAddr, GuestMemory, GuestRange};
-use vm_ir::{BlockSource, HeldSource, Helper};
+use vm_ir::{Block, BlockSource, HeldSource, Helper};
 
 use crate::config::{Config, Exact, TierPolicy};
 use crate::disturb;
@@ -149,6 +149,7 @@ impl Engine {
             engine: Arc::clone(self),
             frame,
             interpreter: Interpreter::new(cache),
+            ir: Block::empty(),
             lowering: Lowering::default(),
             local: LocalCounters::default(),
             meter: Arc::new(Meter::new()),
@@ -421,6 +422,8 @@ pub struct Vcpu {
     #[cfg(feature = "jit")]
     pub(crate) native: Option<NativeVcpu>,
     pub(crate) interpreter: Interpreter,
+    /// The block that was translated last, for its memory.
+    pub(crate) ir: Block,
     pub(crate) lowering: Lowering,
     pub(crate) local: LocalCounters,
     /// Says what it does.

@@ -10,7 +10,7 @@ use crate::config::TierPolicy;
 use crate::engine::{Engine, Vcpu, bytes_match};
 use crate::frame::Frame;
 use crate::hostfp;
-use crate::interp::{BlockId, BodyRef, Leave, Memory, Run, Tier0Block, Tier0Cache};
+use crate::interp::{BlockId, BodyRef, Leave, Memory, Refused, Run, Tier0Block, Tier0Cache};
 use crate::sample::Activity;
 
 /// A translation that was outdated before it could be used is made again this often before it runs unremembered.
@@ -238,31 +238,32 @@ impl Vcpu {
             let stamp = cache.stamp();
             self.meter.now(Activity::Translate);
             let effort = if self.engine.config.tier == TierPolicy::Auto { Effort::Once } else { Effort::Quick };
-            let ir = self.engine.source.translate(key, &*self.engine.memory, effort);
-            let block = self.lowering.lower(&ir);
+            self.engine.source.translate_into(key, &*self.engine.memory, effort, &mut self.ir);
+            let block = self.lowering.lower(&self.ir);
             self.meter.now(Activity::Dispatch);
-            if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS || !self.watch(cache, &block) {
+            if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS {
                 return Found::Own(Box::new(block));
             }
             let first_look = if self.may_change_unsaid(&block) { 0 } else { self.engine.detector.first_look() };
             block.allow(generation, first_look);
             block.heat.allow(first_look);
-            if let Some(body) = cache.insert(block, stamp) {
+            let inserted = match cache.insert(block, stamp, false) {
+                Err(Refused::Unwatched(block)) if !self.watch(&block) => return Found::Own(Box::new(block)),
+                Err(Refused::Unwatched(block)) => cache.insert(block, stamp, true),
+                other => other,
+            };
+            if let Ok(body) = inserted {
                 return Found::Shared(body);
             }
         }
     }
 
-    /// Has writes to the pages of `block` reported, and compares its bytes once more where that is new: a write before
-    /// went unnoticed. False if they changed.
-    fn watch(&self, cache: &Tier0Cache, block: &Tier0Block) -> bool {
+    /// Has writes to the pages of `block` reported, and compares its bytes once more: a write before went unnoticed. False
+    /// if they changed.
+    fn watch(&self, block: &Tier0Block) -> bool {
         let Some(range) = block.range() else { return false };
-        let mut new = false;
-        for page in range.pages().filter(|page| !cache.has_page(*page)) {
-            self.engine.memory.watch_code(page);
-            new = true;
-        }
-        !new || bytes_match(&*self.engine.memory, block.pc(), block.bytes())
+        range.pages().for_each(|page| self.engine.memory.watch_code(page));
+        bytes_match(&*self.engine.memory, block.pc(), block.bytes())
     }
 
     fn may_change_unsaid(&self, block: &Tier0Block) -> bool {

@@ -253,7 +253,7 @@ pub fn block(key: BlockKey, seeds: &[u64], shape: &Shape<'_>) -> Block {
     }
     let end = maker.end();
     let len = maker.marks.len() * 4;
-    Block { key, bytes: vec![0; len].into(), insts: maker.insts, marks: maker.marks, end }
+    Block { key, bytes: vec![0; len], insts: maker.insts, marks: maker.marks, end }
 }
 
 /// What is left of an [isolated](Shape::isolated) block from its instruction at `offset` on: a block of its own, which goes
@@ -479,7 +479,7 @@ impl Maker<'_> {
     /// The address of an access, and its displacement where it has one.
     fn address(&mut self, inst: &mut Inst) -> Value {
         let size = inst.ty.bytes() as u64;
-        let atomic = inst.op.info().effect == Effect::ReadsWrites;
+        let atomic = inst.op.effect() == Effect::ReadsWrites;
         let half = self.shape.memory.len() / 2;
         let start = self.shape.memory.start().get();
         if inst.op.info().imm == ImmKind::Displacement && !self.draw.one_in(3) {

@@ -67,6 +67,7 @@ impl Inst {
     }
 
     /// The operands in use.
+    #[inline]
     #[must_use]
     pub fn operands(&self) -> &[Value] {
         let used = self.args.iter().position(|arg| *arg == Value::NONE).unwrap_or(3);
@@ -80,9 +81,10 @@ impl Inst {
     }
 
     /// The result's type; `None` for an op without a value.
+    #[inline]
     #[must_use]
     pub const fn result(&self) -> Option<Type> {
-        match self.op.info().result {
+        match self.op.result() {
             None => None,
             Some(crate::ops::Sig::T) => Some(self.ty),
             Some(crate::ops::Sig::U) => Some(self.from),
@@ -94,6 +96,7 @@ impl Inst {
     ///
     /// # Panics
     /// If the immediate is not a slot index.
+    #[inline]
     #[must_use]
     pub const fn slot(&self) -> Slot {
         Slot::new(self.imm as u16)
@@ -273,7 +276,7 @@ pub struct Block {
     /// Address and mode it was translated for.
     pub key: BlockKey,
     /// The guest bytes that made it.
-    pub bytes: Box<[u8]>,
+    pub bytes: Vec<u8>,
     /// Its ops; the index of an op is the name of its value.
     pub insts: Vec<Inst>,
     /// The guest instructions in order, at least one; an instruction without ops shares `first` with the next.
@@ -283,6 +286,13 @@ pub struct Block {
 }
 
 impl Block {
+    /// A block of nothing, that ends in a trap: room for another.
+    #[must_use]
+    pub fn empty() -> Self {
+        let end = End::Trap { kind: TrapKind::Illegal, at: Target(0), addr: Target(0) };
+        Self { key: BlockKey::default(), bytes: Vec::new(), insts: Vec::new(), marks: Vec::new(), end }
+    }
+
     /// Number of guest instructions.
     #[must_use]
     pub fn guest_len(&self) -> usize {
@@ -312,6 +322,7 @@ impl Block {
     ///
     /// # Panics
     /// If `value` is not of this block.
+    #[inline]
     #[must_use]
     pub fn def(&self, value: Value) -> &Inst {
         &self.insts[value.index()]

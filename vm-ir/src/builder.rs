@@ -17,9 +17,7 @@ const USUAL_OPS: usize = 1008 / size_of::<Inst>();
 /// Builds one block.
 #[derive(Debug)]
 pub struct IrBuilder {
-    key: BlockKey,
-    insts: Vec<Inst>,
-    marks: Vec<Mark>,
+    block: Block,
 }
 
 const NONE: Value = Value::NONE;
@@ -64,7 +62,7 @@ macro_rules! float {
         pub fn $name(&mut self, $($arg: Value,)+ fp: FpAttr) -> Value {
             let args = [$($arg),+];
             let value = self.same(Op::$op, &args);
-            self.insts[value.index()].attr = fp.pack(Op::$op.info().attr);
+            self.block.insts[value.index()].attr = fp.pack(Op::$op.info().attr);
             value
         })*
     };
@@ -109,47 +107,69 @@ impl IrBuilder {
     /// An empty block for `key`.
     #[must_use]
     pub fn new(key: BlockKey) -> Self {
-        Self { key, insts: Vec::with_capacity(USUAL_OPS), marks: Vec::with_capacity(16) }
+        let (insts, marks) = (Vec::with_capacity(USUAL_OPS), Vec::with_capacity(16));
+        Self::reusing(Block { insts, marks, ..Block::empty() }, key)
+    }
+
+    /// An empty block for `key` in the memory of `old`.
+    #[must_use]
+    pub fn reusing(mut old: Block, key: BlockKey) -> Self {
+        old.key = key;
+        old.bytes.clear();
+        old.insts.clear();
+        old.marks.clear();
+        Self { block: old }
     }
 
     /// The key the block is built for.
     #[must_use]
     pub const fn key(&self) -> BlockKey {
-        self.key
+        self.block.key
     }
 
     /// Says that the ops from here on belong to the `len`-byte guest instruction at `offset` bytes into the block.
+    #[inline]
     pub fn mark(&mut self, offset: u16, len: u8) {
-        self.marks.push(Mark { first: self.insts.len() as u32, offset, len });
+        self.block.marks.push(Mark { first: self.block.insts.len() as u32, offset, len });
     }
 
     /// Number of guest instructions so far.
     #[must_use]
     pub fn guest_len(&self) -> usize {
-        self.marks.len()
+        self.block.marks.len()
     }
 
     /// Type of a value.
     ///
     /// # Panics
     /// If `value` has none.
+    #[inline]
     #[must_use]
     pub fn ty(&self, value: Value) -> Type {
-        self.insts[value.index()].result().expect("an operand is a value")
+        self.block.insts[value.index()].result().expect("an operand is a value")
     }
 
     /// The finished block, made from `bytes`.
     #[must_use]
     pub fn finish(self, end: End, bytes: &[u8]) -> Block {
-        Block { key: self.key, bytes: bytes.into(), insts: self.insts, marks: self.marks, end }
+        self.finish_owning(end, bytes.to_vec())
     }
 
+    /// The same, with bytes that become the block's.
+    #[must_use]
+    pub fn finish_owning(mut self, end: End, bytes: Vec<u8>) -> Block {
+        self.block.bytes = bytes;
+        self.block.end = end;
+        self.block
+    }
+
+    #[inline]
     fn push(&mut self, inst: Inst) -> Value {
         if cfg!(debug_assertions) {
             self.check(&inst);
         }
-        self.insts.push(inst);
-        Value::new(self.insts.len() as u32 - 1)
+        self.block.insts.push(inst);
+        Value::new(self.block.insts.len() as u32 - 1)
     }
 
     fn check(&self, inst: &Inst) {
@@ -159,10 +179,11 @@ impl IrBuilder {
                 Sig::U => inst.from,
                 Sig::Is(ty) => *ty,
             };
-            assert_eq!(self.ty(*arg), wanted, "operand {arg} of {} in block {}", inst.op.name(), self.key);
+            assert_eq!(self.ty(*arg), wanted, "operand {arg} of {} in block {}", inst.op.name(), self.block.key);
         }
     }
 
+    #[inline]
     fn same(&mut self, op: Op, operands: &[Value]) -> Value {
         let ty = self.ty(operands[0]);
         let mut args = [NONE; 3];
@@ -170,6 +191,7 @@ impl IrBuilder {
         self.push(Inst::new(op, ty, ty, args))
     }
 
+    #[inline]
     fn with_imm(&mut self, op: Op, ty: Type, args: [Value; 3], imm: i64) -> Value {
         self.push(Inst { imm, ..Inst::new(op, ty, ty, args) })
     }
@@ -177,11 +199,13 @@ impl IrBuilder {
     // Constants and state.
 
     /// [`Op::Const`]; bits above the width of `ty` are dropped.
+    #[inline]
     pub fn constant(&mut self, ty: Type, bits: u64) -> Value {
         self.with_imm(Op::Const, ty, [NONE; 3], (bits & ty.mask()) as i64)
     }
 
     /// A 64-bit constant.
+    #[inline]
     pub fn i64(&mut self, value: i64) -> Value {
         self.constant(Type::I64, value as u64)
     }
@@ -202,11 +226,13 @@ impl IrBuilder {
     }
 
     /// [`Op::Get`].
+    #[inline]
     pub fn get(&mut self, slot: Slot, ty: Type) -> Value {
         self.with_imm(Op::Get, ty, [NONE; 3], slot.index() as i64)
     }
 
     /// [`Op::Set`].
+    #[inline]
     pub fn set(&mut self, slot: Slot, value: Value) {
         let ty = self.ty(value);
         self.with_imm(Op::Set, ty, [value, NONE, NONE], slot.index() as i64);
@@ -343,6 +369,7 @@ impl IrBuilder {
         self.resize(Op::FClass, a, Type::I64)
     }
 
+    #[inline]
     fn resize(&mut self, op: Op, a: Value, to: Type) -> Value {
         let from = self.ty(a);
         if from == to {

@@ -405,6 +405,31 @@ impl Op {
         self.info().name
     }
 
+    /// Its effect.
+    #[inline]
+    #[must_use]
+    pub const fn effect(self) -> Effect {
+        Self::BRIEF[self as usize].0
+    }
+
+    /// Its result type; `None` for an op without a value.
+    #[inline]
+    #[must_use]
+    pub const fn result(self) -> Option<Sig> {
+        Self::BRIEF[self as usize].1
+    }
+
+    /// What is asked of every op of every block, in a few lines of the host's cache.
+    const BRIEF: [(Effect, Option<Sig>); Self::TABLE.len()] = {
+        let mut brief = [(Effect::Pure, None); Self::TABLE.len()];
+        let mut index = 0;
+        while index < brief.len() {
+            brief[index] = (Self::TABLE[index].effect, Self::TABLE[index].result);
+            index += 1;
+        }
+        brief
+    };
+
     /// The op with this text name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -62,7 +62,7 @@ pub fn run(
             *value = values[arg.index()];
         }
         state.set_pc(block.pc_of(index));
-        match inst.op.info().effect {
+        match inst.op.effect() {
             Effect::Pure
             | Effect::FpFlags
             | Effect::ReadsSlot
@@ -98,7 +98,7 @@ fn step(
     let [a, b, c] = args;
     let addr = GuestAddr::new(a as u64).offset(inst.imm);
     let size = inst.ty.bytes();
-    match inst.op.info().effect {
+    match inst.op.effect() {
         Effect::Pure | Effect::FpFlags => return Ok(compute(block, inst, args, state)),
         Effect::ReadsSlot if inst.ty == Type::V128 => return Ok(state.get128(inst.slot())),
         Effect::ReadsSlot => return Ok(u128::from(state.get(inst.slot()))),

@@ -44,6 +44,11 @@ pub trait BlockSource: Send + Sync {
     /// elsewhere, and where compiled code is left in the middle of a block the interpreter goes on there.
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block>;
 
+    /// The same into `block`, whose memory may be used again: for callers that keep no blocks.
+    fn translate_into(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort, block: &mut Block) {
+        *block = Arc::unwrap_or_clone(self.translate(key, memory, effort));
+    }
+
     /// The helpers that blocks name by index.
     fn helpers(&self) -> &'static [Helper];
 

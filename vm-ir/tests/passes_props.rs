@@ -177,7 +177,7 @@ fn chain(rows: &[Row], draw: &mut Draw) -> Block {
     chain.emit(Inst { imm: slot(ty), ..Inst::new(Op::Set, ty, ty, [value, Value::NONE, Value::NONE]) });
     let marks = vec![Mark { first: 0, offset: 0, len: 4 }];
     let key = BlockKey::new(GuestAddr::new(PC), Mode::new(0));
-    Block { key, bytes: vec![0; 4].into(), insts: chain.insts, marks, end: End::Jump { target: Target(4) } }
+    Block { key, bytes: vec![0; 4], insts: chain.insts, marks, end: End::Jump { target: Target(4) } }
 }
 
 fn integer_rows() -> Vec<Row> {

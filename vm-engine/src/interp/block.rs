@@ -77,7 +77,7 @@ impl IndirectProfile {
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
 #[derive(Debug)]
 pub(crate) struct Tier0Block {
-    /// What every pass through it touches; its record is a mark for each guest instruction, then the guest bytes.
+    /// What every pass through it touches; [`put_marks`] writes its marks.
     pub(super) body: Body,
     /// Where a computed end went, without what is counted in the head; made for the second target, null before.
     profile: AtomicPtr<IndirectProfile>,
@@ -106,7 +106,13 @@ impl Tier0Block {
             body: Body::new(
                 key.pc.get(),
                 parts.guest_len,
-                Behind { codes: parts.code, ends: parts.ends, sides: parts.sides, record: parts.record },
+                Behind {
+                    codes: parts.code,
+                    ends: parts.ends,
+                    sides: parts.sides,
+                    bytes: parts.bytes,
+                    marks: parts.marks,
+                },
             ),
             profile: AtomicPtr::new(ptr::null_mut()),
             mode: key.mode,
@@ -137,11 +143,7 @@ impl Tier0Block {
 
     /// The guest bytes that made it.
     pub(crate) fn bytes(&self) -> &[u8] {
-        let mut rest = self.body.record();
-        for _ in 0..self.guest_len() {
-            take_mark(&mut rest);
-        }
-        rest
+        self.body.guest_bytes()
     }
 
     /// Where these bytes are; `None` at the end of the address space, where no code is.
@@ -151,7 +153,7 @@ impl Tier0Block {
 
     /// Of each guest instruction, the index of its first op, and its offset in bytes from the block's address.
     fn marks(&self) -> impl Iterator<Item = (u32, i64)> {
-        let (mut rest, mut first, mut offset) = (self.body.record(), 0, 0);
+        let (mut rest, mut first, mut offset) = (self.body.marks(), 0, 0);
         (0..self.guest_len()).map(move |_| {
             let (ops, bytes) = take_mark(&mut rest);
             (first, offset) = (first + ops as u32, offset + bytes as i64);
@@ -263,7 +265,7 @@ impl Tier0Block {
 
     /// Bytes that the block holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.body.bytes() + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
+        self.body.size() + if self.indirect { size_of::<IndirectProfile>() } else { 0 }
     }
 
     /// Allows `left` entries in `generation` before the next look.
@@ -298,22 +300,21 @@ impl Drop for Tier0Block {
     }
 }
 
-/// Writes what is kept of a block besides what it does: for each guest instruction how many ops and bytes come between the
-/// start of the one before and its own, then the guest bytes. A mark is an instruction's first op and its offset.
-pub(super) fn put_record(record: &mut Vec<u8>, marks: &[(u32, u16)], bytes: &[u8]) {
-    record.clear();
+/// Writes for each guest instruction how many ops and bytes come between the start of the one before and its own. A mark
+/// is an instruction's first op and its offset.
+pub(super) fn put_marks(to: &mut Vec<u8>, marks: &[(u32, u16)]) {
+    to.clear();
     let (mut before, mut start) = (0, 0);
     for &(first, offset) in marks {
-        packed::put(record, u64::from(first - before));
-        packed::put(record, u64::from(offset - start));
+        packed::put(to, u64::from(first - before));
+        packed::put(to, u64::from(offset - start));
         (before, start) = (first, offset);
     }
-    record.extend(bytes);
 }
 
-/// The next mark of a record: ops and bytes since the one before.
-fn take_mark(record: &mut &[u8]) -> (u64, u64) {
-    (packed::take(record), packed::take(record))
+/// The next mark: ops and bytes since the one before.
+fn take_mark(marks: &mut &[u8]) -> (u64, u64) {
+    (packed::take(marks), packed::take(marks))
 }
 
 /// What lowering makes of a block.
@@ -321,8 +322,10 @@ pub(super) struct Parts<'a> {
     /// The last is an end.
     pub(super) code: &'a [Code],
     pub(super) guest_len: u32,
-    /// As [`put_record`] writes it.
-    pub(super) record: &'a [u8],
+    /// The guest bytes.
+    pub(super) bytes: &'a [u8],
+    /// As [`put_marks`] writes them.
+    pub(super) marks: &'a [u8],
     /// Where the end goes, at most [`END_WAYS`].
     pub(super) ends: &'a [GuestAddr],
     /// Where the side exits go.

@@ -1,5 +1,5 @@
 //! [`Body`]: what every pass through a block touches, its [`Head`] and behind it its ops, in one stretch of memory. Behind
-//! the ops is what belongs to the block and is seldom looked at: where its ways lead, and a record of its bytes.
+//! the ops is what belongs to the block and is seldom looked at: where its ways lead, its guest bytes, and marks.
 //!
 //! Blocks are linked by the addresses of their bodies, so that the way from the last op of one to the first of the next
 //! is one load. Links hold between blocks of one [`Tier0Cache`](super::table::Tier0Cache), which neither moves nor drops
@@ -159,9 +159,16 @@ impl Head {
 /// A head and ops, of which the last is an end. Behind an op that stands for two is the second of them.
 pub(super) struct Body {
     head: NonNull<Head>,
-    ops: u32,
+    lens: Lens,
+}
+
+/// How much is behind the head of a body.
+#[derive(Clone, Copy)]
+struct Lens {
+    ops: u16,
     sides: u16,
-    record: u16,
+    bytes: u16,
+    marks: u16,
 }
 
 /// What is behind the head of a body.
@@ -173,16 +180,44 @@ pub(super) struct Behind<'a> {
     pub(super) ends: &'a [GuestAddr],
     /// Where the ways out from the middle lead.
     pub(super) sides: &'a [GuestAddr],
+    /// The guest bytes.
+    pub(super) bytes: &'a [u8],
     /// Bytes that mean nothing here.
-    pub(super) record: &'a [u8],
+    pub(super) marks: &'a [u8],
 }
 
-/// The allocation of a body, and offsets in it.
+/// Offsets in the memory of a body, and its size.
 struct Place {
-    layout: Layout,
     ends: usize,
     sides: usize,
-    record: usize,
+    bytes: usize,
+    marks: usize,
+    size: usize,
+}
+
+// So that what follows one another is aligned.
+const _: () = {
+    assert!(align_of::<Code>() == align_of::<GuestAddr>() && align_of::<GuestAddr>() == align_of::<Side>());
+    assert!(size_of::<Code>().is_multiple_of(align_of::<Side>()));
+    assert!(size_of::<Head>().is_multiple_of(align_of::<Side>()));
+};
+
+impl Lens {
+    /// Where the parts of a body with `ends` fixed ways at its end are.
+    #[inline]
+    const fn place(self, ends: usize) -> Place {
+        let behind_ops = size_of::<Head>() + self.ops as usize * size_of::<Code>();
+        let sides = behind_ops + ends * size_of::<GuestAddr>();
+        let bytes = sides + self.sides as usize * size_of::<Side>();
+        let marks = bytes + self.bytes as usize;
+        Place { ends: behind_ops, sides, bytes, marks, size: marks + self.marks as usize }
+    }
+}
+
+impl Place {
+    fn layout(&self) -> Layout {
+        Layout::from_size_align(self.size, align_of::<Head>()).expect("a block is small")
+    }
 }
 
 // SAFETY: it owns what is behind the pointer, of which head and ways may be shared, and the rest is never written.
@@ -197,7 +232,7 @@ impl Body {
     /// If the last op is no end, an op that stands for two is not before the second of them, or something is longer than
     /// blocks of [`BlockSource`](vm_ir::BlockSource) are.
     pub(super) fn new(pc: u64, guest_len: u32, behind: Behind<'_>) -> Self {
-        let Behind { codes, ends, sides, record } = behind;
+        let Behind { codes, ends, sides, bytes, marks } = behind;
         assert!(codes.last().is_some_and(|last| last.op().is_end()), "the last op is no end: {codes:?}");
         for pair in codes.windows(2) {
             if let Some(second) = pair[0].op().second() {
@@ -217,12 +252,18 @@ impl Body {
             dead: AtomicBool::new(false),
             ends: ends.len() as u8,
         };
-        let (ops, sides_len, record_len) = (codes.len() as u32, short(sides.len()), short(record.len()));
-        let place = Self::place(codes.len(), ends.len(), sides.len(), record.len());
+        let lens = Lens {
+            ops: short(codes.len()),
+            sides: short(sides.len()),
+            bytes: short(bytes.len()),
+            marks: short(marks.len()),
+        };
+        let place = lens.place(ends.len());
+        let layout = place.layout();
         // SAFETY: the layout is that of a head, which is not empty, and what is behind it at its offsets; all of it is
         // written before anything reads it.
         let head = unsafe {
-            let Some(start) = NonNull::new(alloc(place.layout)) else { handle_alloc_error(place.layout) };
+            let Some(start) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
             let head = start.cast::<Head>();
             head.write(value);
             head.add(1).cast::<Code>().copy_from_nonoverlapping(NonNull::from(codes).cast(), codes.len());
@@ -230,24 +271,17 @@ impl Body {
             for (index, &target) in sides.iter().enumerate() {
                 start.add(place.sides).cast::<Side>().add(index).write(Side { target, way: Way::new() });
             }
-            start.add(place.record).copy_from_nonoverlapping(NonNull::from(record).cast(), record.len());
+            start.add(place.bytes).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            start.add(place.marks).copy_from_nonoverlapping(NonNull::from(marks).cast(), marks.len());
             head
         };
-        Self { head, ops, sides: sides_len, record: record_len }
-    }
-
-    fn place(ops: usize, ends: usize, sides: usize, record: usize) -> Place {
-        let small = "a block is small";
-        let (layout, _) = Layout::new::<Head>().extend(Layout::array::<Code>(ops).expect(small)).expect(small);
-        let (layout, ends) = layout.extend(Layout::array::<GuestAddr>(ends).expect(small)).expect(small);
-        let (layout, sides) = layout.extend(Layout::array::<Side>(sides).expect(small)).expect(small);
-        let (layout, record) = layout.extend(Layout::array::<u8>(record).expect(small)).expect(small);
-        Place { layout, ends, sides, record }
+        Self { head, lens }
     }
 
     /// Where the body's own parts are.
+    #[inline]
     fn own_place(&self) -> Place {
-        Self::place(self.ops as usize, usize::from(self.ends), usize::from(self.sides), usize::from(self.record))
+        self.lens.place(usize::from(self.ends))
     }
 
     /// Where the ways of the end lead.
@@ -261,14 +295,24 @@ impl Body {
     pub(super) fn sides(&self) -> &[Side] {
         let start = self.head.cast::<u8>();
         // SAFETY: `new` wrote as many there; their ways are changed as atomics.
-        unsafe { slice::from_raw_parts(start.add(self.own_place().sides).cast().as_ptr(), usize::from(self.sides)) }
+        unsafe {
+            slice::from_raw_parts(start.add(self.own_place().sides).cast().as_ptr(), usize::from(self.lens.sides))
+        }
     }
 
-    /// The record.
-    pub(super) fn record(&self) -> &[u8] {
+    /// The guest bytes.
+    #[inline]
+    pub(super) fn guest_bytes(&self) -> &[u8] {
         let start = self.head.cast::<u8>();
         // SAFETY: `new` wrote as many there, and they are not written again.
-        unsafe { slice::from_raw_parts(start.add(self.own_place().record).as_ptr(), usize::from(self.record)) }
+        unsafe { slice::from_raw_parts(start.add(self.own_place().bytes).as_ptr(), usize::from(self.lens.bytes)) }
+    }
+
+    /// The marks.
+    pub(super) fn marks(&self) -> &[u8] {
+        let start = self.head.cast::<u8>();
+        // SAFETY: as above.
+        unsafe { slice::from_raw_parts(start.add(self.own_place().marks).as_ptr(), usize::from(self.lens.marks)) }
     }
 
     /// Gives the block its number.
@@ -284,15 +328,15 @@ impl Body {
     }
 
     /// Bytes that it takes.
-    pub(super) fn bytes(&self) -> usize {
-        self.own_place().layout.size()
+    pub(super) fn size(&self) -> usize {
+        self.own_place().size
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
         // SAFETY: `new` allocated it so, and nothing in it needs to be dropped.
-        unsafe { dealloc(self.head.as_ptr().cast(), self.own_place().layout) };
+        unsafe { dealloc(self.head.as_ptr().cast(), self.own_place().layout()) };
     }
 }
 
@@ -307,7 +351,7 @@ impl Deref for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("head", &**self).field("ops", &self.ops).finish()
+        f.debug_struct("Body").field("head", &**self).field("ops", &self.lens.ops).finish()
     }
 }
 
@@ -390,7 +434,7 @@ mod tests {
     use crate::interp::code::Opcode;
 
     fn of(codes: &[Code]) -> Body {
-        Body::new(0, 1, Behind { codes, ends: &[], sides: &[], record: &[] })
+        Body::new(0, 1, Behind { codes, ends: &[], sides: &[], bytes: &[], marks: &[] })
     }
 
     fn empty() -> Body {
@@ -442,16 +486,16 @@ mod tests {
     fn what_is_behind_the_ops_is_found() {
         let at = |numbers: &[u64]| numbers.iter().map(|&pc| GuestAddr::new(pc)).collect::<Vec<_>>();
         let codes = [Code::new(Opcode::MoveImm, 1, 0, 0, 5), Code::new(Opcode::Jump, 0, 0, 0, 6)];
-        for (ends, sides, record) in [(0, 0, 0), (1, 0, 7), (2, 1, 8), (0, 3, 1), (2, 2, 0)] {
+        for (ends, sides, len) in [(0, 0, 0), (1, 0, 7), (2, 1, 8), (0, 3, 1), (2, 2, 0)] {
             let (ends, sides) = (at(&[1, u64::MAX][..ends]), at(&[3, 4, 5][..sides]));
-            let record = &[9, 8, 7, 6, 5, 4, 3, 2][..record];
-            let body = Body::new(0, 1, Behind { codes: &codes, ends: &ends, sides: &sides, record });
-            assert_eq!((body.targets(), body.record()), (&*ends, record));
+            let (bytes, marks) = (&[9, 8, 7, 6, 5, 4, 3, 2][..len], &[1; 8][..8 - len]);
+            let body = Body::new(0, 1, Behind { codes: &codes, ends: &ends, sides: &sides, bytes, marks });
+            assert_eq!((body.targets(), body.guest_bytes(), body.marks()), (&*ends, bytes, marks));
             assert_eq!(body.sides().iter().map(|side| side.target).collect::<Vec<_>>(), sides);
             assert!(body.sides().iter().all(|side| !side.way.taken()));
             body.sides().iter().for_each(|side| side.way.take());
             assert!(body.sides().iter().all(|side| side.way.taken()));
-            assert_eq!(body.bytes(), 48 + 2 * 16 + 8 * ends.len() + 16 * sides.len() + record.len());
+            assert_eq!(body.size(), 48 + 2 * 16 + 8 * ends.len() + 16 * sides.len() + 8);
         }
     }
 

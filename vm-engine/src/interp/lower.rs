@@ -9,7 +9,7 @@ mod place;
 use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, End, Inst, Op, Order, Target, Type, Value, eval};
 
-use super::block::{Parts, Tier0Block, put_record};
+use super::block::{Parts, Tier0Block, put_marks};
 use super::body::END_WAYS;
 use super::code::Opcode;
 use super::op::{Code, Generic, Reg, ZERO};
@@ -22,7 +22,7 @@ pub(crate) struct Lowering {
     code: Vec<Code>,
     /// Of each guest instruction, the index of its first op and its offset in bytes.
     marks: Vec<(u32, u16)>,
-    record: Vec<u8>,
+    packed_marks: Vec<u8>,
     sides: Vec<GuestAddr>,
     /// Values that are names for a slot's word, with the slot.
     aliases: Vec<(Reg, Value)>,
@@ -68,11 +68,12 @@ impl Lowering {
             | End::FlushCode { .. }
             | End::ModeChange { .. } => ([GuestAddr::new(0); 2], 0),
         };
-        put_record(&mut self.record, &self.marks, &block.bytes);
+        put_marks(&mut self.packed_marks, &self.marks);
         let parts = Parts {
             code: &self.code,
             guest_len: self.marks.len() as u32,
-            record: &self.record,
+            bytes: &block.bytes,
+            marks: &self.packed_marks,
             ends: &ends[..count],
             sides: &self.sides,
             indirect: matches!(block.end, End::Indirect { .. } | End::IndirectCall { .. } | End::Return { .. }),
@@ -123,7 +124,7 @@ impl Lowering {
     }
 
     fn inst(&mut self, block: &Block, value: Value, inst: &Inst) {
-        if inst.op.info().effect == Effect::Pure && self.fold(block, value, inst) {
+        if inst.op.effect() == Effect::Pure && self.fold(block, value, inst) {
             return;
         }
         let ty = inst.ty;
@@ -492,7 +493,7 @@ fn weight(target: Target) -> Reg {
 
 /// Whether an op may go when nobody reads its value.
 fn is_droppable(inst: &Inst) -> bool {
-    match inst.op.info().effect {
+    match inst.op.effect() {
         Effect::Pure | Effect::ReadsSlot => true,
         Effect::FpFlags
         | Effect::WritesSlot

@@ -24,7 +24,7 @@ pub(crate) use block::{BlockId, Tier0Block};
 pub(crate) use body::BodyRef;
 pub(crate) use lower::Lowering;
 pub(crate) use memory::Memory;
-pub(crate) use table::{Counts, Tier0Cache};
+pub(crate) use table::{Counts, Refused, Tier0Cache};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -50,6 +50,8 @@ pub(crate) struct Tier0Cache {
     guest_instructions: AtomicU64,
     bytes: AtomicUsize,
     retired: AtomicU64,
+    /// How often a range was invalidated. Changes under the lock.
+    invalidations: AtomicU64,
     book: Mutex<Book>,
 }
 
@@ -58,8 +60,6 @@ pub(crate) struct Tier0Cache {
 struct Book {
     /// Blocks by the pages that their bytes touch.
     pages: BTreeMap<u64, Vec<BlockId>>,
-    /// How often a range was invalidated.
-    invalidations: u64,
     /// Ways that lead to blocks, a list for each block.
     leads: Vec<Lead>,
 }
@@ -70,6 +70,16 @@ struct Lead {
     link: u32,
     /// The next one to the same block, its index plus one; zero for none.
     next: u32,
+}
+
+/// Why [`Tier0Cache::insert`] does not take a block.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Code was invalidated meanwhile, or the cache is full: the block may be stale, and must be translated anew (in a new
+    /// cache if this one [is full](Tier0Cache::is_full)).
+    Outdated,
+    /// It would be the first block of the cache in one of its pages: writes there may not be reported yet.
+    Unwatched(Tier0Block),
 }
 
 /// Places for `N` values, made where they stay: an array on the stack would touch as much memory again.
@@ -90,6 +100,7 @@ impl Tier0Cache {
             guest_instructions: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             retired: AtomicU64::new(0),
+            invalidations: AtomicU64::new(0),
             book: Mutex::default(),
         }
     }
@@ -152,27 +163,37 @@ impl Tier0Cache {
 
     /// A stamp to take before a block is translated and to give to [`Tier0Cache::insert`].
     pub(crate) fn stamp(&self) -> u64 {
-        self.book().invalidations
+        self.invalidations.load(Ordering::Acquire)
     }
 
     /// Adds a block that was translated after `stamp` was taken. If another thread was first, that thread's block is
-    /// the one. `None` if code was invalidated meanwhile, or if the cache is full: the block may be stale then, and
-    /// must be translated anew (in a new cache if this one [is full](Self::is_full)).
-    pub(crate) fn insert(&self, mut block: Tier0Block, stamp: u64) -> Option<BodyRef<'_>> {
+    /// the one.
+    ///
+    /// # Errors
+    /// [`Refused::Outdated`] and [`Refused::Unwatched`], the latter unless the caller says that its pages are `watched`.
+    pub(crate) fn insert(&self, mut block: Tier0Block, stamp: u64, watched: bool) -> Result<BodyRef<'_>, Refused> {
         let mut book = self.book();
-        if book.invalidations != stamp {
-            return None;
+        if self.stamp() != stamp {
+            return Err(Refused::Outdated);
         }
         if let Some(known) = self.find(block.key()) {
-            return Some(known.body());
+            return Ok(known.body());
+        }
+        let Some(range) = block.range() else { return Err(Refused::Unwatched(block)) };
+        // Most blocks lie in one page, which is looked up below.
+        let is_new = |page: GuestAddr| !book.pages.contains_key(&page.get());
+        if !watched && range.pages().skip(1).any(is_new) {
+            return Err(Refused::Unwatched(block));
         }
         let id = BlockId(self.len.load(Ordering::Relaxed));
-        let chunk = self.chunks.get(id.0 as usize / CHUNK)?;
+        let chunk = self.chunks.get(id.0 as usize / CHUNK).ok_or(Refused::Outdated)?;
         let chunk = chunk.get_or_init(empty);
         let key = block.key();
-        if let Some(range) = block.range() {
-            for page in range.pages() {
-                book.pages.entry(page.get()).or_default().push(id);
+        for page in range.pages() {
+            match book.pages.get_mut(&page.get()) {
+                Some(ids) => ids.push(id),
+                None if watched => drop(book.pages.insert(page.get(), vec![id])),
+                None => return Err(Refused::Unwatched(block)), // the first, so that nothing is done yet
             }
         }
         self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
@@ -186,12 +207,7 @@ impl Tier0Cache {
         let block = chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
         self.len.store(id.0 + 1, Ordering::Release);
         first.store(id.0 + 1, Ordering::Release);
-        Some(block.body())
-    }
-
-    /// Whether a block of the cache has bytes in the page that starts at `page`.
-    pub(crate) fn has_page(&self, page: GuestAddr) -> bool {
-        self.book().pages.contains_key(&page.get())
+        Ok(block.body())
     }
 
     /// Whether no more blocks fit.
@@ -219,7 +235,7 @@ impl Tier0Cache {
     /// refused by [`Tier0Cache::insert`].
     pub(crate) fn invalidate(&self, range: GuestRange) -> usize {
         let mut book = self.book();
-        book.invalidations += 1;
+        self.invalidations.fetch_add(1, Ordering::Release);
         if range.is_empty() {
             return 0;
         }
@@ -241,7 +257,7 @@ impl Tier0Cache {
     /// translated meanwhile are refused by [`Tier0Cache::insert`].
     pub(crate) fn revalidate(&self, range: GuestRange, memory: &dyn GuestMemory) {
         let mut book = self.book();
-        book.invalidations += 1;
+        self.invalidations.fetch_add(1, Ordering::Release);
         let pages = range.whole_pages();
         let mut touched: Vec<BlockId> = Vec::new();
         for (page, ids) in book.pages.range(pages.start().get()..pages.end().get()) {

@@ -50,7 +50,7 @@ pub(crate) enum Part {
 impl Part {
     /// Of `op`.
     pub(crate) fn of(op: Op) -> Self {
-        match op.info().effect {
+        match op.effect() {
             Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Orders => Self::None,
             Effect::Reads => Self::Load,
             Effect::Writes => Self::Store,

@@ -111,7 +111,7 @@ pub(crate) fn is_raw(block: &Block, value: Value) -> bool {
 /// Whether the op at `index` stops for a state that must be complete in memory.
 pub(crate) fn flushes(block: &Block, index: usize, at_faults: AtFaults, helpers: &[Helper]) -> bool {
     let inst = &block.insts[index];
-    match inst.op.info().effect {
+    match inst.op.effect() {
         Effect::Reads | Effect::Writes => at_faults == AtFaults::Stored,
         Effect::ReadsWrites => at_faults != AtFaults::Incomplete,
         Effect::Calls => helpers.get(inst.imm as usize).is_some_and(|helper| helper.effect == HelperEffect::State),
@@ -130,7 +130,7 @@ pub(crate) fn flushes(block: &Block, index: usize, at_faults: AtFaults, helpers:
 /// Whether `op` may leave the region with the slots that are dirty stored. An access to memory that is reached in place
 /// leaves without, unless it is replayed.
 fn may_leave(op: Op, memory: MemoryMode, at_faults: AtFaults) -> bool {
-    let effect = op.info().effect;
+    let effect = op.effect();
     let is_access = matches!(effect, Effect::Reads | Effect::Writes | Effect::ReadsWrites);
     effect == Effect::Leaves || is_access && (memory != MemoryMode::Direct || at_faults == AtFaults::Replayed)
 }

@@ -69,7 +69,7 @@ fn fill(row: &Row, sparse: bool, draw: &mut Draw) -> u32 {
 /// Whether the instruction in `block` may stand in a program: it goes on forward and within it, and reads no clock.
 fn is_welcome(block: &Block, left: u64, helpers: &[Helper]) -> bool {
     let clock = |inst: &vm_ir::Inst| {
-        inst.op.info().effect == Effect::Calls && helpers[inst.imm as usize].effect == HelperEffect::Volatile
+        inst.op.effect() == Effect::Calls && helpers[inst.imm as usize].effect == HelperEffect::Volatile
     };
     let within = |target: vm_ir::Target| (1..left as i64).contains(&target.0);
     let goes_on = match block.end {

@@ -35,7 +35,7 @@ pub(super) fn mark(block: &Block, helpers: Option<&[Helper]>, scratch: &mut Scra
 }
 
 fn only_gives_a_value(inst: &Inst, helpers: Option<&[Helper]>) -> bool {
-    match inst.op.info().effect {
+    match inst.op.effect() {
         Effect::Pure | Effect::ReadsSlot | Effect::ReadsFpFlags => true,
         Effect::Calls => {
             let helper = helpers.and_then(|helpers| helpers.get(inst.imm as usize));

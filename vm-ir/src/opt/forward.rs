@@ -100,7 +100,7 @@ pub(super) fn walk(block: &mut Block, helpers: Option<&[Helper]>, extensions: Ex
             *arg = names[arg.index()];
         }
         block.insts[index] = inst;
-        match inst.op.info().effect {
+        match inst.op.effect() {
             Effect::ReadsSlot => {
                 let known = slots.at(inst.imm);
                 if known.value == NONE {

@@ -80,7 +80,7 @@ impl Out {
 
     fn push(&mut self, inst: Inst) -> Value {
         let value = Value::new(self.insts.len() as u32);
-        if inst.op.info().effect == Effect::Pure {
+        if inst.op.effect() == Effect::Pure {
             if let Some(equal) = self.equal.get(&inst) {
                 return *equal;
             }

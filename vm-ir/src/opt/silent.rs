@@ -35,7 +35,7 @@ pub(super) fn run(block: &mut Block, _: &[Helper], scratch: &mut Scratch) {
 
 /// Whether nothing between the ops `read` and `write` could tell whether comparisons there raise flags.
 fn is_window(block: &Block, read: usize, write: usize) -> bool {
-    (read + 1..write).all(|index| match block.insts[index].op.info().effect {
+    (read + 1..write).all(|index| match block.insts[index].op.effect() {
         Effect::Pure | Effect::ReadsSlot | Effect::WritesSlot => true,
         Effect::FpFlags => silent(block.insts[index].op).is_some(),
         Effect::ReadsFpFlags => !is_used(block, Value::new(index as u32)),

@@ -284,7 +284,7 @@ impl<'a> Parser<'a> {
         self.sign('}', "\"}\" behind the block's end")?;
         self.skip_lines();
         let Parts { bytes, insts, marks, .. } = parts;
-        Ok(Block { key, bytes: bytes.into(), insts, marks, end })
+        Ok(Block { key, bytes, insts, marks, end })
     }
 
     fn header(&mut self) -> Parse<BlockKey> {
@@ -344,7 +344,7 @@ impl<'a> Parser<'a> {
         let at = (self.line, self.column);
         let word = self.word("an op")?;
         let inst = self.op(word, at, parts, key)?;
-        if inst.op.info().result.is_none() {
+        if inst.op.result().is_none() {
             let reason = ParseReason::ValueName("this op gives no value to name");
             return Err(ParseError { line: at.0, column: at.1, reason });
         }
@@ -364,7 +364,7 @@ impl<'a> Parser<'a> {
             return Ok(Some(end));
         }
         let inst = self.op(word, at, parts, key)?;
-        if inst.op.info().result.is_some() {
+        if inst.op.result().is_some() {
             let reason = ParseReason::ValueName("the op's value wants a name");
             return Err(ParseError { line: at.0, column: at.1, reason });
         }

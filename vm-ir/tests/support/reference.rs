@@ -43,7 +43,7 @@ pub(crate) fn run(block: &Block, seed: u64) -> Vec<Event> {
 
 fn event(act: &Act<'_>) -> Option<Event> {
     let Act { inst, args, state } = *act;
-    match inst.op.info().effect {
+    match inst.op.effect() {
         Effect::Leaves => None,
         Effect::Orders => Some(Event::Blind(inst.op, inst.attr, args)),
         Effect::Calls => match HELPERS[inst.imm as usize].effect {

@@ -193,7 +193,15 @@ impl Lowering {
 
     pub(super) fn release_all(&mut self, block: &Block, inst: &Inst) {
         for &arg in inst.operands() {
-            self.release(arg, result_type(block, arg));
+            let val = &mut self.values[arg.index()];
+            val.uses -= 1;
+            // Only what a temporary holds needs to be looked at: most operands are slots.
+            if val.uses == 0
+                && let Loc::Reg(reg) = val.loc
+                && reg >= FIRST_TEMP
+            {
+                self.temps.release(reg, is_wide(result_type(block, arg)));
+            }
         }
     }
 

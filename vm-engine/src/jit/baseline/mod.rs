@@ -185,7 +185,7 @@ impl<'a> Baseline<'a> {
                 self.locate(block.key.pc.offset(i64::from(mark.offset)));
             }
             let found = self.places.uses[at];
-            if found.fused || found.count == 0 && inst.op.info().effect == Effect::Pure {
+            if found.fused || found.count == 0 && inst.op.effect() == Effect::Pure {
                 continue;
             }
             self.places.next(at as u32);
@@ -391,8 +391,7 @@ impl<'a> Baseline<'a> {
     /// The result of `inst` if its operands are constants, as those of `li` and `auipc` with what follows are.
     fn folded(&self, inst: &Inst) -> Option<u64> {
         let scalar = |ty| ty != Type::V128;
-        if inst.op.info().effect != Effect::Pure || inst.operands().is_empty() || !scalar(inst.ty) || !scalar(inst.from)
-        {
+        if inst.op.effect() != Effect::Pure || inst.operands().is_empty() || !scalar(inst.ty) || !scalar(inst.from) {
             return None;
         }
         let mut args = [0; 3];

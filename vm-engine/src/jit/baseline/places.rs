@@ -111,7 +111,7 @@ impl Places {
             let until = if fused { own.last } else { at };
             self.uses[at as usize].fused = fused;
             self.uses[at as usize].last = own.last.max(at);
-            if own.count == 0 && inst.op.info().effect == Effect::Pure {
+            if own.count == 0 && inst.op.effect() == Effect::Pure {
                 continue; // never computed
             }
             for arg in inst.operands() {

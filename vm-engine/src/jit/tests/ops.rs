@@ -226,12 +226,12 @@ fn check_all(wanted: impl Fn(Op) -> bool) -> usize {
 
 #[test]
 fn integer_ops_agree_with_the_definition() {
-    assert!(check_all(|op| op.info().effect == Effect::Pure) > 300);
+    assert!(check_all(|op| op.effect() == Effect::Pure) > 300);
 }
 
 #[test]
 fn float_ops_agree_with_the_definition() {
-    assert!(check_all(|op| op.info().effect == Effect::FpFlags) > 400);
+    assert!(check_all(|op| op.effect() == Effect::FpFlags) > 400);
 }
 
 /// How many calls the code of `inst` makes, by looking for `call` through a register in its bytes.
