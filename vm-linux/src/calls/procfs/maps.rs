@@ -1,14 +1,14 @@
 //! `maps`, `smaps` and `smaps_rollup`: the guest's mappings, in the columns of a kernel (`fs/proc/task_mmu.c`).
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::ops::Range;
+use std::fs::File;
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
+use vm_core::GuestAddr;
 use vm_mem::{Backing, Region, Sharing};
 
 use crate::errno::Errno;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, guest_range};
 
 /// Where names begin, if what stands before is not longer.
 const NAME_COLUMN: usize = 73;
@@ -35,46 +35,152 @@ fn line(k: &Kernel, region: &Region, host: &HostMappings<'_>) -> Vec<u8> {
         Backing::Anonymous if region.sharing == Sharing::Shared => host.shared_at(region.range.start().get()),
         Backing::Anonymous => (0, 0, 0, region.name.as_deref().unwrap_or_default().as_bytes().to_vec()),
     };
-    let mut text = String::new();
-    let _ = write!(
-        text,
-        "{:08x}-{:08x} {}{mode} {offset:08x} {:02x}:{:02x} {inode} ",
-        region.range.start().get(),
-        region.range.end().get(),
-        region.perms,
-        libc::major(device),
-        libc::minor(device),
-    );
+    let mut text = Vec::with_capacity(128);
+    put_range(&mut text, region.range.start().get(), region.range.end().get());
+    let _ = write!(text, "{}{mode} ", region.perms); // memory takes what it is given
+    for (number, width, end) in
+        [(offset, 8, b' '), (libc::major(device).into(), 2, b':'), (libc::minor(device).into(), 2, b' ')]
+    {
+        put_number::<16>(&mut text, number, width, b'0');
+        text.push(end);
+    }
+    put_number::<10>(&mut text, inode, 1, b'0');
+    text.push(b' ');
     with_name(text, &name)
 }
 
-fn with_name(mut text: String, name: &[u8]) -> Vec<u8> {
+fn put_range(out: &mut Vec<u8>, start: u64, end: u64) {
+    for (address, behind) in [(start, b'-'), (end, b' ')] {
+        put_number::<16>(out, address, 8, b'0');
+        out.push(behind);
+    }
+}
+
+/// Appends a number of at least `width` characters. Formatting takes longer, and there are many of them.
+fn put_number<const RADIX: u64>(out: &mut Vec<u8>, number: u64, width: usize, fill: u8) {
+    let mut digits = [fill; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    while rest != 0 || start == digits.len() {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[(rest % RADIX) as usize];
+        rest /= RADIX;
+    }
+    out.extend_from_slice(&digits[start.min(digits.len() - width)..]);
+}
+
+fn with_name(mut text: Vec<u8>, name: &[u8]) -> Vec<u8> {
     if !name.is_empty() {
         // At least one blank more than the one behind the inode.
-        let width = (text.len() + 1).max(NAME_COLUMN);
-        while text.len() < width {
-            text.push(' ');
-        }
+        text.resize((text.len() + 1).max(NAME_COLUMN), b' ');
     }
-    [text.as_bytes(), name, b"\n"].concat()
+    text.extend_from_slice(name);
+    text.push(b'\n');
+    text
 }
 
 /// A file's name with the bytes that would end the line as octal numbers.
 fn escaped(name: &[u8]) -> Vec<u8> {
-    name.iter().flat_map(|byte| if *byte == b'\n' { b"\\012".to_vec() } else { vec![*byte] }).collect()
+    name.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(b"\\012".as_slice())
 }
 
-/// `/proc/self/smaps`: the lines of `maps`, each with the host's numbers of its pages.
+/// `/proc/self/smaps`.
 pub(super) fn smaps(k: &Kernel) -> Result<Vec<u8>, Errno> {
-    let text = std::fs::read("/proc/self/smaps")?;
-    let host = HostMappings::of(k, &text);
-    let mut out = Vec::new();
-    for region in k.space.regions() {
-        let (start, end) = (region.range.start().get(), region.range.end().get());
-        out.extend(line(k, &region, &host));
-        put_numbers(&mut out, &host.sum(start, end), Some(end - start));
+    let mut smaps = Smaps::new(File::open("/proc/self/smaps")?);
+    let mut text = Vec::new();
+    while !smaps.ended() {
+        text.extend(smaps.next(k)?.concat());
     }
-    Ok(out)
+    Ok(text)
+}
+
+/// `/proc/self/smaps`, part by part: the lines of `maps`, each with the host's numbers of its pages.
+///
+/// As with a kernel, a part shows the moment when it is made, and begins where the part before it ended.
+#[derive(Debug)]
+pub(super) struct Smaps {
+    /// The host's file, which gives a few mappings with each read.
+    host: File,
+    /// What has been read from it and is not used up, from the beginning of a mapping.
+    text: Vec<u8>,
+    /// Guest address at which the next part begins.
+    next: u64,
+    /// How often the next part reads: the less has come of reading, the more.
+    reads: usize,
+    ended: bool,
+}
+
+impl Smaps {
+    /// The text from its beginning; `host` is the host's `/proc/self/smaps`, of which nothing has been read.
+    pub(super) const fn new(host: File) -> Self {
+        Self { host, text: Vec::new(), next: 0, reads: 1, ended: false }
+    }
+
+    /// Whether nothing follows.
+    pub(super) const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The texts of the next mappings, which may be none.
+    ///
+    /// # Errors
+    /// What the host's kernel says instead of its text.
+    pub(super) fn next(&mut self, k: &Kernel) -> Result<Vec<Vec<u8>>, Errno> {
+        let host_ended = self.read()?;
+        let complete = if host_ended { self.text.len() } else { last_record(&self.text) };
+        let view = k.space.view();
+        let host = HostMappings::parse(&self.text[..complete], view.base as u64, view.limit);
+        self.ended = host_ended || host.is_all;
+        let known = if self.ended { view.limit } else { host.mappings.last().map_or(0, |mapping| mapping.end) };
+        let mut regions = k.space.regions_in(guest_range(self.next, known.saturating_sub(self.next)));
+        self.next = self.next.max(known);
+        // What the host has not told all of waits for the rest.
+        if let Some(last) = regions.last()
+            && k.space.region_at(last.range.start()).is_some_and(|whole| whole.range.end() > GuestAddr::new(known))
+        {
+            self.next = last.range.start().get();
+            regions.pop();
+        }
+        let texts = regions.iter().map(|region| {
+            let mut text = line(k, region, &host);
+            host.put_numbers_of(&mut text, region);
+            text
+        });
+        let texts: Vec<Vec<u8>> = texts.collect();
+        self.reads = if regions.is_empty() { self.reads * 2 } else { 1 };
+        let used = host.from(self.next).first().map_or(complete, |mapping| mapping.at);
+        self.text.drain(..used);
+        Ok(texts)
+    }
+
+    /// Reads on in the host's text; true at its end.
+    fn read(&mut self) -> Result<bool, Errno> {
+        /// A kernel prints mappings to a page until there are as many bytes as it is asked for, or until one does not fit
+        /// any more, which it prints again the next time: so it is asked for less, by the length of one.
+        const MOST: usize = 3072;
+        for _ in 0..self.reads {
+            let start = self.text.len();
+            self.text.resize(start + MOST, 0);
+            let read = self.host.read(&mut self.text[start..]);
+            self.text.truncate(start + *read.as_ref().unwrap_or(&0));
+            if read? == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Where the last mapping's text begins, of which more may follow.
+fn last_record(text: &[u8]) -> usize {
+    let mut end = text.len();
+    loop {
+        let start = text[..end.saturating_sub(1)].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        if start == 0 || !text[start].is_ascii_uppercase() {
+            return start;
+        }
+        end = start;
+    }
 }
 
 /// `/proc/self/smaps_rollup`.
@@ -83,7 +189,10 @@ pub(super) fn rollup(k: &Kernel) -> Result<Vec<u8>, Errno> {
     let regions = k.space.regions();
     let start = regions.first().map_or(0, |region| region.range.start().get());
     let end = regions.last().map_or(0, |region| region.range.end().get());
-    let mut out = with_name(format!("{start:08x}-{end:08x} ---p 00000000 00:00 0 "), b"[rollup]");
+    let mut out = Vec::new();
+    put_range(&mut out, start, end);
+    out.extend_from_slice(b"---p 00000000 00:00 0 ");
+    let mut out = with_name(out, b"[rollup]");
     let mut fields = HostMappings::of(k, &text).sum(0, u64::MAX);
     fields.retain(|(name, value)| {
         matches!(value, Value::KiB(_)) && !matches!(*name, b"Size" | b"KernelPageSize" | b"MMUPageSize")
@@ -94,8 +203,6 @@ pub(super) fn rollup(k: &Kernel) -> Result<Vec<u8>, Errno> {
 
 /// Writes lines below a mapping of `size` bytes, or as large as they say.
 fn put_numbers(out: &mut Vec<u8>, fields: &[Field<'_>], size: Option<u64>) {
-    /// Width of a name with its colon.
-    const NAME: usize = 16;
     for (name, value) in fields {
         let start = out.len();
         out.extend_from_slice(name);
@@ -103,8 +210,9 @@ fn put_numbers(out: &mut Vec<u8>, fields: &[Field<'_>], size: Option<u64>) {
         match value {
             Value::KiB(number) => {
                 let number = size.filter(|_| *name == b"Size").map_or(*number, |size| size / 1024);
-                out.resize(out.len().max(start + NAME), b' ');
-                let _ = writeln!(out, "{number:>8} kB"); // memory takes what it is given
+                out.resize(out.len().max(start + FIELD_NAME), b' ');
+                put_number::<10>(out, number, FIELD_NUMBER, b' ');
+                out.extend_from_slice(FIELD_END);
             }
             Value::Text(text) => {
                 out.extend_from_slice(text);
@@ -113,6 +221,13 @@ fn put_numbers(out: &mut Vec<u8>, fields: &[Field<'_>], size: Option<u64>) {
         }
     }
 }
+
+/// Width of a name with its colon in such a line.
+const FIELD_NAME: usize = 16;
+/// Least width of a number of KiB.
+const FIELD_NUMBER: usize = 8;
+/// What follows that.
+const FIELD_END: &[u8] = b" kB\n";
 
 /// Bytes of guest memory that are in the host's memory, by what is behind them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,15 +273,18 @@ struct HostMapping<'t> {
     device: u64,
     inode: u64,
     name: &'t [u8],
-    /// Where the lines below it are in the list of all.
-    fields: Range<usize>,
+    /// The lines below it.
+    below: &'t [u8],
+    /// Where its own line begins in the text.
+    at: usize,
 }
 
 /// The host's mappings that are the guest's memory, ascending, as a text of the host's describes them.
 #[derive(Clone, Debug, Default)]
 struct HostMappings<'t> {
     mappings: Vec<HostMapping<'t>>,
-    fields: Vec<Field<'t>>,
+    /// Whether the text goes on behind the guest's memory.
+    is_all: bool,
 }
 
 impl<'t> HostMappings<'t> {
@@ -179,20 +297,24 @@ impl<'t> HostMappings<'t> {
     /// Those of the lines that describe guest memory, which begins at host address `base` and is `limit` bytes long.
     fn parse(text: &'t [u8], base: u64, limit: u64) -> Self {
         let mut all = Self::default();
-        // Whether the lines below the last mapping are wanted.
-        let mut is_guest = false;
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let mut at = 0;
+        while at < text.len() {
+            let (line, rest) = split_line(&text[at..]);
+            let mut below = 0;
+            while rest.get(below).is_some_and(u8::is_ascii_uppercase) {
+                below += line_length(&rest[below..]);
+            }
             if let Some(mapping) = HostMapping::parse(line) {
                 let guest = mapping.start.checked_sub(base).zip(mapping.end.checked_sub(base));
-                is_guest = guest.is_some_and(|(_, end)| end <= limit);
-                if let Some((start, end)) = guest.filter(|_| is_guest) {
-                    let fields = all.fields.len()..all.fields.len();
-                    all.mappings.push(HostMapping { start, end, fields, ..mapping });
+                if guest.is_some_and(|(_, end)| end > limit) {
+                    all.is_all = true;
+                    break;
                 }
-            } else if let (true, Some(field)) = (is_guest, field(line)) {
-                all.fields.push(field);
-                all.mappings.last_mut().expect("the guest's mapping was noted").fields.end = all.fields.len();
+                if let Some((start, end)) = guest {
+                    all.mappings.push(HostMapping { start, end, below: &rest[..below], at, ..mapping });
+                }
             }
+            at = text.len() - rest.len() + below;
         }
         all
     }
@@ -219,26 +341,39 @@ impl<'t> HostMappings<'t> {
         })
     }
 
+    /// Appends the lines below `region`.
+    fn put_numbers_of(&self, out: &mut Vec<u8>, region: &Region) {
+        let (start, end) = (region.range.start().get(), region.range.end().get());
+        match self.at(start) {
+            Some(mapping) if (mapping.start, mapping.end) == (start, end) => out.extend_from_slice(mapping.below),
+            Some(_) | None => put_numbers(out, &self.sum(start, end), Some(end - start)),
+        }
+    }
+
     /// What the lines below the mappings in `start..end` say together. A mapping that only lies in there with a part
     /// counts by that part's share of its pages.
     fn sum(&self, start: u64, end: u64) -> Vec<Field<'t>> {
         let mut out: Vec<Field<'t>> = Vec::new();
         for mapping in self.from(start).iter().take_while(|mapping| mapping.start < end) {
-            let part = u128::from(mapping.end.min(end) - mapping.start.max(start));
-            let share = |number: u64| (u128::from(number) * part / u128::from(mapping.end - mapping.start)) as u64;
-            for (at, (name, value)) in self.fields[mapping.fields.clone()].iter().enumerate() {
+            let (part, whole) = (mapping.end.min(end) - mapping.start.max(start), mapping.end - mapping.start);
+            let share = |number: u64| match part == whole {
+                true => number,
+                false => (u128::from(number) * u128::from(part) / u128::from(whole)) as u64,
+            };
+            for (at, (name, value)) in fields(mapping.below).enumerate() {
+                let is_sum = !name.ends_with(b"PageSize");
                 let value = match value {
-                    Value::KiB(number) if !name.ends_with(b"PageSize") => Value::KiB(share(*number)),
-                    other => *other,
+                    Value::KiB(number) if is_sum => Value::KiB(share(number)),
+                    other => other,
                 };
                 // Nearly always the lines of all mappings are the same ones.
-                let known = if out.get(at).is_some_and(|(known, _)| known == name) {
+                let known = if out.get(at).is_some_and(|(known, _)| *known == name) {
                     Some(at)
                 } else {
-                    out.iter().position(|(known, _)| known == name)
+                    out.iter().position(|(known, _)| *known == name)
                 };
                 match (known.map(|at| &mut out[at].1), value) {
-                    (Some(Value::KiB(sum)), Value::KiB(number)) if !name.ends_with(b"PageSize") => *sum += number,
+                    (Some(Value::KiB(sum)), Value::KiB(number)) if is_sum => *sum += number,
                     (Some(_), _) => {}
                     (None, value) => out.push((name, value)),
                 }
@@ -246,6 +381,26 @@ impl<'t> HostMappings<'t> {
         }
         out
     }
+}
+
+/// The first line, without what ends it, and what follows.
+fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let (line, rest) = text.split_at(line_length(text));
+    (line.strip_suffix(b"\n").unwrap_or(line), rest)
+}
+
+/// The length of the first line with what ends it.
+fn line_length(mut text: &[u8]) -> usize {
+    /// Where a number of KiB ends, unless it is a large one.
+    const NUMBER: usize = FIELD_NAME + FIELD_NUMBER;
+    const USUAL: usize = NUMBER + FIELD_END.len();
+    // No line that ends like this is shorter, so this is the end of the first one.
+    if text.get(NUMBER..USUAL) == Some(FIELD_END) {
+        return USUAL;
+    }
+    let whole = text.len();
+    // Reading from memory does not fail.
+    text.skip_until(b'\n').unwrap_or(whole)
 }
 
 /// A name as it was before it was printed.
@@ -271,29 +426,49 @@ impl<'t> HostMapping<'t> {
         let mut word = || {
             let start = rest.iter().position(|byte| *byte != b' ')?;
             let end = rest[start..].iter().position(|byte| *byte == b' ').map_or(rest.len(), |len| start + len);
-            let word = std::str::from_utf8(&rest[start..end]).ok()?;
+            let word = &rest[start..end];
             rest = &rest[end..];
             Some(word)
         };
-        let (start, end) = word()?.split_once('-')?;
-        let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
+        let pair = |word: &[u8], between: u8| {
+            let at = word.iter().position(|byte| *byte == between)?;
+            Some((number(&word[..at], 16)?, number(&word[at + 1..], 16)?))
+        };
+        let (start, end) = pair(word()?, b'-')?;
         let _mode = word()?;
-        let offset = u64::from_str_radix(word()?, 16).ok()?;
-        let (major, minor) = word()?.split_once(':')?;
-        let device = libc::makedev(u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
-        let inode = word()?.parse().ok()?;
+        let offset = number(word()?, 16)?;
+        let (major, minor) = pair(word()?, b':')?;
+        let device = libc::makedev(major as u32, minor as u32);
+        let inode = number(word()?, 10)?;
         let name = rest.iter().position(|byte| *byte != b' ').map_or(&rest[..0], |at| &rest[at..]);
-        Some(Self { start, end, offset, device, inode, name, fields: 0..0 })
+        Some(Self { start, end, offset, device, inode, name, below: &rest[..0], at: 0 })
     }
+}
+
+/// The lines below a mapping.
+fn fields(below: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut rest = below;
+    std::iter::from_fn(move || {
+        let (line, behind) = split_line(rest);
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    })
+    .filter_map(field)
 }
 
 /// Reads a line below a mapping.
 fn field(line: &[u8]) -> Option<Field<'_>> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
-    let number = value.strip_suffix(b" kB").map(<[u8]>::trim_ascii).and_then(|number| std::str::from_utf8(number).ok());
-    let number = number.and_then(|number| number.parse().ok());
+    let number = value.strip_suffix(b" kB").and_then(|digits| number(digits.trim_ascii(), 10));
     Some((name, number.map_or(Value::Text(value), Value::KiB)))
+}
+
+/// The number that these digits are.
+fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(radix).map(u64::from);
+    let more = |number: u64, byte| number.checked_mul(radix.into())?.checked_add(digit(byte)?);
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, more) }
 }
 
 #[cfg(test)]
@@ -357,10 +532,10 @@ Rss:                   4 kB
         ] {
             let name = expected.split_whitespace().skip(5).collect::<Vec<_>>().join(" ");
             let head: Vec<&str> = expected.split_whitespace().take(5).collect();
-            let line = with_name(head.join(" ") + " ", name.as_bytes());
+            let line = with_name((head.join(" ") + " ").into_bytes(), name.as_bytes());
             assert_eq!(String::from_utf8(line).unwrap(), expected);
         }
-        assert_eq!(with_name("1-2 rw-p 0 00:00 0 ".into(), b""), b"1-2 rw-p 0 00:00 0 \n");
+        assert_eq!(with_name(b"1-2 rw-p 0 00:00 0 ".to_vec(), b""), b"1-2 rw-p 0 00:00 0 \n");
         assert_eq!(escaped(b"a\nb"), b"a\\012b");
     }
 }
