@@ -11,6 +11,7 @@ use vm_core::{GuestAddr, GuestRange};
 use vm_engine::Engine;
 use vm_mem::AddressSpace;
 
+use crate::calls::procfs::unfinished::Unfinished;
 use crate::errno::Errno;
 use crate::handover::Settings;
 use crate::host::{self, Arg, GuestPtr, HostCall};
@@ -81,6 +82,8 @@ pub(crate) struct Kernel {
     pub(crate) lists_itself: AtomicBool,
     /// Whether the process has made a file by which it reads signals that do nothing by default.
     pub(crate) reads_signals: AtomicBool,
+    /// Files of `/proc` that are written as they are read.
+    pub(crate) unfinished: Unfinished,
     /// Device of the files in memory that stand for such of `/proc`; 0 before there is one.
     pub(crate) content_device: AtomicU64,
     /// Names that the host has for sockets of this process, and the guest's for them.
@@ -134,6 +137,7 @@ impl Kernel {
             limits: Mutex::default(),
             lists_itself: AtomicBool::new(false),
             reads_signals: AtomicBool::new(false),
+            unfinished: Unfinished::default(),
             content_device: AtomicU64::new(0),
             sockets: Mutex::default(),
         }
@@ -150,6 +154,7 @@ impl Kernel {
             limits: Mutex::new(limits),
             lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
             reads_signals: AtomicBool::new(parent.reads_signals.load(Ordering::Relaxed)),
+            unfinished: Unfinished::of_child(&parent.unfinished),
             content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
             sockets: Mutex::new(sockets),
             ..Self::new(parent.origin.clone(), actions)
@@ -178,10 +183,11 @@ impl Kernel {
         Some(limit.soft).filter(|soft| *soft != u64::MAX)
     }
 
-    /// Descriptors of the emulator, of which the guest knows nothing: where names are looked up, where traces go.
+    /// Descriptors of the emulator, of which the guest knows nothing: where names are looked up, where traces go, what
+    /// files of `/proc` are written by.
     pub(crate) fn own_descriptors(&self) -> impl Iterator<Item = i32> {
         let trace = self.tracer.iter().flat_map(Tracer::descriptors).filter(|fd| *fd > 2);
-        self.view.own_descriptor().into_iter().chain(trace)
+        self.view.own_descriptor().into_iter().chain(trace).chain(self.unfinished.descriptors())
     }
 
     /// Names of sockets.

@@ -4,6 +4,7 @@ use vm_core::{Access, Exit, GuestMemory as _, MemFault, Trap, TrapKind};
 
 use crate::abi;
 use crate::calls;
+use crate::calls::procfs::unfinished;
 use crate::errno::Errno;
 use crate::kernel::{Args, Stop, SysResult};
 use crate::process::{Process, Status};
@@ -109,11 +110,20 @@ impl Thread {
     /// Does what the row of a call says.
     #[inline]
     fn answer(&mut self, row: Option<&'static Row>, args: &Args) -> SysResult {
-        match row.map(|row| &row.action) {
-            Some(Action::Own(handler, _)) => handler(self, args),
-            Some(Action::Pass(call)) => self.pass(call, args),
-            Some(Action::Refuse(errno)) => Err((*errno).into()),
+        match row {
+            Some(row) if self.unfinished.any() => unfinished::answer(self, row, args),
+            Some(row) => self.make(row, args),
             None => Err(Errno::ENOSYS.into()),
+        }
+    }
+
+    /// The same where no file of `/proc` is in the way.
+    #[inline]
+    pub(crate) fn make(&mut self, row: &'static Row, args: &Args) -> SysResult {
+        match &row.action {
+            Action::Own(handler, _) => handler(self, args),
+            Action::Pass(call) => self.pass(call, args),
+            Action::Refuse(errno) => Err((*errno).into()),
         }
     }
 

@@ -16,6 +16,9 @@ pub(crate) fn close(t: &mut Thread, a: &Args) -> SysResult {
 /// `close_range(first, last, flags)`.
 pub(crate) fn close_range(t: &mut Thread, a: &Args) -> SysResult {
     let (mut first, last) = (a.uint(0), a.uint(1));
+    if a.uint(2) & libc::CLOSE_RANGE_UNSHARE != 0 {
+        t.unfinished.finish_for_good(t);
+    }
     let mut own: Vec<u32> =
         t.own_descriptors().map(|own| own as u32).filter(|own| (first..=last).contains(own)).collect();
     if own.is_empty() {

@@ -84,6 +84,9 @@ pub(crate) fn unshare(t: &mut Thread, a: &Args) -> SysResult {
     if flags & ALL_NAMESPACES != 0 {
         return Err(Errno::EPERM.into());
     }
+    if flags & libc::CLONE_FILES as u64 != 0 {
+        t.unfinished.finish_for_good(t);
+    }
     Ok(host::call(&host::UNSHARE, &mut [Arg::Int(flags & OWN)])?)
 }
 

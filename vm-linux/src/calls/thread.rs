@@ -196,7 +196,11 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
     let awaited = if args.flags & CLONE_VFORK != 0 { Some(host::Departure::new()?) } else { None };
     let forked = {
         let kernel = Arc::clone(&t.kernel);
+        if flags & CLONE_FILES != 0 {
+            kernel.unfinished.finish_for_good(&kernel);
+        }
         // In the order in which they are ever taken together.
+        let finished = kernel.unfinished.finish(&kernel);
         let changes = kernel.space.code_watch().hold();
         let engine = kernel.engine.prepare_fork();
         let frozen = kernel.space.freeze();
@@ -213,6 +217,7 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
             Ok(Forked::Parent(_)) | Err(_) => engine.parent(),
         }
         drop(changes);
+        drop(finished);
         match (forked, awaited) {
             (Ok(Forked::Child), awaited) => {
                 kernel.space.after_fork();
@@ -249,6 +254,10 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
 
 /// A process that shares this one's memory until it ends or runs another program.
 fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, Stop> {
+    if args.flags & CLONE_FILES != 0 {
+        t.unfinished.finish_for_good(t);
+    }
+    drop(t.unfinished.finish(t));
     let kernel = Arc::new(Kernel::sharing(&t.kernel));
     let mut thread = t.child(kernel, child.registers);
     thread.signals.stack = if args.flags & CLONE_VFORK != 0 { t.signals.stack } else { thread.signals.stack };

@@ -28,7 +28,7 @@ use lookup::open_scoped;
 pub(crate) use lookup::{from_openat, lowest, open_on_host};
 use overlay::Overlay;
 pub(crate) use overlay::is_proc;
-pub(crate) use tree::Tree;
+pub(crate) use tree::{Tree, raise};
 use walk::Walk;
 
 /// `AT_FDCWD`, as an argument.

@@ -50,7 +50,7 @@ impl Tree {
         close(open_scoped(low.fd(), c"/", how, SCOPE)?);
         let path = path.as_os_str().as_bytes().strip_suffix(b"/").unwrap_or(path.as_os_str().as_bytes()).to_vec();
         // A program that lowers its limit may look at every number below it.
-        let fd = host::with_descriptors(HIGHEST + 1, || raise(low.fd()))?;
+        let fd = host::with_descriptors(HIGHEST + 1, || raise(low.fd()).map_or_else(|| copy(low.fd(), 0), Ok))?;
         Ok(Self { fd: AtomicU64::new(fd), path })
     }
 
@@ -61,7 +61,7 @@ impl Tree {
 
     /// Moves the descriptor elsewhere: the guest wants its number. The old one is closed by what takes its place.
     pub(super) fn relocate(&self) -> Result<(), Errno> {
-        self.fd.store(raise(self.fd())?, Ordering::Relaxed);
+        self.fd.store(raise(self.fd()).map_or_else(|| copy(self.fd(), 0), Ok)?, Ordering::Relaxed);
         Ok(())
     }
 
@@ -89,18 +89,16 @@ impl Tree {
     }
 }
 
-/// A copy of descriptor `fd` at a high number.
-fn raise(fd: u64) -> Result<u64, Errno> {
+/// A copy of descriptor `fd` at a high number; `None` if none of them is free.
+pub(crate) fn raise(fd: u64) -> Option<u64> {
     let limit = host::descriptor_limit().unwrap_or(HIGHEST + 1);
     let top = HIGHEST.min(limit.saturating_sub(1));
-    let copy = |least: u64| {
-        host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_DUPFD_CLOEXEC as u64), Arg::Int(least)])
-    };
     // Each attempt takes the first free number from there on, so few are needed.
     let attempts = [0, 1, 2, 4, 8, 16, 32, 64, 128, ROOM];
-    attempts
-        .into_iter()
-        .filter_map(|below| top.checked_sub(below))
-        .find_map(|least| copy(least).ok())
-        .map_or_else(|| copy(0), Ok)
+    attempts.into_iter().filter_map(|below| top.checked_sub(below)).find_map(|least| copy(fd, least).ok())
+}
+
+/// The same at the first free number from `least` on.
+fn copy(fd: u64, least: u64) -> Result<u64, Errno> {
+    host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_DUPFD_CLOEXEC as u64), Arg::Int(least)])
 }

@@ -1,21 +1,26 @@
 //! The files below `/proc` that describe the process and the processor: the guest's, not the emulator's.
 //!
 //! [`entry`] says what a name below `/proc` is. What a kernel would print for the guest is written to a file in memory,
-//! which keeps the name that it stands for, so that links and status show that.
+//! which keeps the name that it stands for, so that links and status show that: when it is opened, or as it is read
+//! ([`unfinished`]).
 
 mod content;
 mod maps;
 mod status;
+pub(crate) mod unfinished;
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
 use crate::host::{self, Arg, process_id, thread_id};
 use crate::kernel::{Kernel, name_of};
 use crate::layout::{OpenHow, Statx};
-use crate::paths::{Held, is_proc, lowest, open_on_host};
+use crate::paths::{is_proc, lowest, open_on_host};
 use crate::stack::at;
 
 use super::dir;
@@ -331,19 +336,29 @@ pub(crate) fn open(k: &Kernel, content: &Content, parts: &[Vec<u8>], flags: u64)
         [_, task, tid, ..] if task == b"task" => number(tid),
         _ => None,
     };
-    let mut bytes = content::of(k, *content, tid)?;
     let name = host_name(parts)?;
-    let memory =
-        Held::new(host::call(&host::MEMFD_CREATE, &mut [Arg::Str(&name), Arg::Int(libc::MFD_CLOEXEC.into())])?);
-    let size = bytes.len() as u64;
-    host::call(&host::PWRITE64, &mut [Arg::Int(memory.fd()), Arg::Bytes(&mut bytes), Arg::Int(size), Arg::Int(0)])?;
-    let status = dir::status_of(memory.fd())?;
+    let memory = host::call(&host::MEMFD_CREATE, &mut [Arg::Str(&name), Arg::Int(libc::MFD_CLOEXEC.into())])?;
+    let memory = host::file_of(memory);
+    let status = dir::status_of(memory.as_raw_fd() as u64)?;
     k.content_device.store(device(&status), Ordering::Relaxed);
-    // Opened again, so that it cannot be written.
-    let again = CString::new(format!("/proc/self/fd/{}", memory.fd())).map_err(|_| Errno::EINVAL)?;
-    let fd = open_on_host(CWD, &again, OpenHow { flags, mode: 0, resolve: 0 }, false)?;
+    if *content == Content::Smaps {
+        return unfinished::open(k, memory, status.ino, flags);
+    }
+    written(memory, &content::of(k, *content, tid)?, flags)
+}
+
+/// Opens a file in memory with this text.
+fn written(memory: File, text: &[u8], flags: u64) -> Result<u64, Errno> {
+    memory.write_all_at(text, 0)?;
+    let fd = reopened(&memory, flags)?;
     drop(memory);
     lowest(fd, flags)
+}
+
+/// Another descriptor of a file in memory, by which it cannot be written.
+fn reopened(memory: &File, flags: u64) -> Result<u64, Errno> {
+    let again = CString::new(format!("/proc/self/fd/{}", memory.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    open_on_host(CWD, &again, OpenHow { flags, mode: 0, resolve: 0 }, false)
 }
 
 /// The name of the file of `/proc` that a file in memory stands for, by what the host calls that.
