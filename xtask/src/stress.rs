@@ -40,6 +40,7 @@ const RACY: &[&str] = &[
     "sys-pidfd",
     "sys-groups_",
     "sys-proc_other",
+    "sys-proc_smaps",
     "sys-code_",
     "sys-map_shared",
     "sys-map_storm",
