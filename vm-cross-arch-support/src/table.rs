@@ -263,13 +263,14 @@ impl Table {
             nodes: vec![Node::NOTHING; roots],
             leaves: Vec::new(),
         };
-        let mut below = vec![Vec::new(); roots];
+        // Entries by number: this is done at each start of a program, and lists of entries would fill many pages.
+        let mut below: Vec<Vec<u16>> = vec![Vec::new(); roots];
         for entry in &entries {
             // A row that does not fix all of these bits is under several roots: one for each choice of the others.
             let free = dispatch & !entry.mask;
             let mut chosen = free;
             loop {
-                below[table.dispatch.root(entry.value & dispatch | chosen)].push(*entry);
+                below[table.dispatch.root(entry.value & dispatch | chosen)].push(entry.index);
                 if chosen == 0 {
                     break;
                 }
@@ -279,27 +280,29 @@ impl Table {
         // Roots whose rows are the same share what is below them.
         let mut made: HashMap<Vec<u16>, usize> = HashMap::new();
         for (root, here) in below.into_iter().enumerate().filter(|(_, here)| !here.is_empty()) {
-            match made.entry(here.iter().map(|entry| entry.index).collect()) {
+            match made.entry(here) {
                 hash_map::Entry::Occupied(first) => table.nodes[root] = table.nodes[*first.get()],
                 hash_map::Entry::Vacant(vacant) => {
+                    table.grow(root, &entries, &mut vacant.key().clone(), dispatch);
                     vacant.insert(root);
-                    table.grow(root, here, dispatch);
                 }
             }
         }
         table
     }
 
-    /// Makes the node at `at` decide between `entries`; the bits of `used` are decided already.
+    /// Makes the node at `at` decide between those of `entries` that have these `numbers`; the bits of `used` are decided
+    /// already.
     ///
     /// A branch looks at bits that all of its rows fix. Rows that agree in all bits that all of them fix share a leaf,
     /// the stricter ones first.
-    fn grow(&mut self, at: usize, mut entries: Vec<Entry>, used: u32) {
-        let common = entries.iter().fold(!used, |bits, entry| bits & entry.mask);
-        if entries.len() < 2 || common == 0 {
-            entries.sort_by_key(|entry| u32::MAX - entry.mask.count_ones());
-            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: entries.len() as u16 };
-            self.leaves.extend(entries);
+    fn grow(&mut self, at: usize, entries: &[Entry], numbers: &mut [u16], used: u32) {
+        let entry = |number: u16| &entries[usize::from(number)];
+        let common = numbers.iter().fold(!used, |bits, number| bits & entry(*number).mask);
+        if numbers.len() < 2 || common == 0 {
+            numbers.sort_by_key(|number| u32::MAX - entry(*number).mask.count_ones());
+            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: numbers.len() as u16 };
+            self.leaves.extend(numbers.iter().map(|number| *entry(*number)));
             return;
         }
         let shift = longest_run(common);
@@ -308,10 +311,10 @@ impl Table {
         let first = self.nodes.len();
         self.nodes.resize(first + (1 << bits), Node::NOTHING);
         self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u32 };
-        let child = |entry: &Entry| (entry.value >> shift & mask) as usize;
-        entries.sort_by_key(child);
-        for below in entries.chunk_by(|a, b| child(a) == child(b)) {
-            self.grow(first + child(&below[0]), below.to_vec(), used | mask << shift);
+        let child = |number: u16| (entry(number).value >> shift & mask) as usize;
+        numbers.sort_by_key(|number| child(*number));
+        for below in numbers.chunk_by_mut(|a, b| child(*a) == child(*b)) {
+            self.grow(first + child(below[0]), entries, below, used | mask << shift);
         }
     }
 
