@@ -466,7 +466,9 @@ impl NativeVcpu {
                 }
             }
         };
-        self.remember(frame, key.pc, code);
+        if known.is_none() {
+            self.remember(frame, key.pc, code);
+        }
         hostfp::begin(frame.state().fp_flags());
         let went = self.follow(engine, native, frame, meter, code, cold);
         let flags = frame.state().fp_flags() | hostfp::raised();
