@@ -442,7 +442,7 @@ impl NativeVcpu {
         cold: &dyn Fn(BlockKey) -> Option<BodyRef<'c>>,
     ) -> Went<'c> {
         if native.cache.has_due() {
-            native.promote(engine);
+            hostfp::suspend(|| native.promote(engine));
         }
         self.arrive(native);
         let key = frame.state().key();
@@ -454,7 +454,7 @@ impl NativeVcpu {
                 // Compiling takes long, and whoever drops code waits for the vCPUs that may be running it.
                 self.leave();
                 meter.now(Activity::Compile);
-                let made = compile_first(engine, native, key);
+                let made = hostfp::suspend(|| compile_first(engine, native, key));
                 meter.now(Activity::Dispatch);
                 self.arrive(native);
                 match (made, native.cache.lookup(key)) {
@@ -469,11 +469,7 @@ impl NativeVcpu {
         if known.is_none() {
             self.remember(frame, key.pc, code);
         }
-        hostfp::begin(frame.state().fp_flags());
-        let went = self.follow(engine, native, frame, meter, code, cold);
-        let flags = frame.state().fp_flags() | hostfp::raised();
-        frame.state_mut().set_fp_flags(flags);
-        went
+        self.follow(engine, native, frame, meter, code, cold)
     }
 
     /// Runs `code` and what follows it.
@@ -538,7 +534,7 @@ impl NativeVcpu {
                 }
                 ExitCode::Poll => return Went::On,
                 ExitCode::Flush => {
-                    engine.flush_code();
+                    hostfp::suspend(|| engine.flush_code());
                     return Went::On;
                 }
                 ExitCode::Fault => return Went::Out(Exit::Trap(Trap::Memory(frame.body().fault()))),

@@ -45,11 +45,16 @@ impl Vcpu {
     fn run_loop(&mut self, budget: u64) -> Exit {
         // A run may be as short as the way to the next system call: counting references anew for each would cost as much.
         let mut held = self.held.take().unwrap_or_else(|| Box::new(Held::of(self)));
+        hostfp::begin(self.state().fp_flags());
         let exit = self.run_held(&mut held, budget);
+        let flags = self.state().fp_flags() | hostfp::raised();
+        self.state_mut().set_fp_flags(flags);
         self.held = Some(held);
         exit
     }
 
+    /// The host's floating-point flags are the guest's all the while: what runs between stretches of guest code and might
+    /// raise some is [suspended](hostfp::suspend).
     fn run_held(&mut self, held: &mut Held, budget: u64) -> Exit {
         let Held { engine, frame, cache } = held;
         let may_compile = budget == u64::MAX;
@@ -60,7 +65,7 @@ impl Vcpu {
         let mut is_stuck = false;
         loop {
             if frame.is_interrupted() {
-                self.meter.pass(self.state().pc());
+                hostfp::suspend(|| self.meter.pass(self.state().pc()));
                 if frame.take_interrupt() {
                     return Exit::Interrupted;
                 }
@@ -109,7 +114,7 @@ impl Vcpu {
                     self.local.hits += 1;
                     Found::Shared(body)
                 }
-                None => self.translate(cache, key, generation),
+                None => hostfp::suspend(|| self.translate(cache, key, generation)),
             };
             let (body, own) = match &found {
                 Found::Shared(body) => (*body, None),
@@ -117,7 +122,7 @@ impl Vcpu {
                 Found::Restart => continue,
             };
             if own.is_none() {
-                if !body.enter(generation, 1) && !self.look(cache, body, generation) {
+                if !body.enter(generation, 1) && !hostfp::suspend(|| self.look(cache, body, generation)) {
                     (way, is_stuck) = (None, false);
                     continue;
                 }
@@ -140,8 +145,8 @@ impl Vcpu {
             match leave {
                 Leave::Link { from, link } => way = Some((from, link)),
                 Leave::Computed | Leave::Mode | Leave::Look | Leave::Stopped => {}
-                Leave::Fuel => self.settle(),
-                Leave::Flush => engine.flush_code(),
+                Leave::Fuel => hostfp::suspend(|| self.settle()),
+                Leave::Flush => hostfp::suspend(|| engine.flush_code()),
                 Leave::Syscall => return Exit::Syscall,
                 Leave::Trap(trap) => return Exit::Trap(trap),
             }

@@ -33,7 +33,6 @@ use vm_core::{BlockKey, CpuState, GuestAddr, Trap};
 use vm_ir::eval::FpEnv;
 use vm_ir::{Helper, Rounding};
 
-use crate::hostfp;
 use op::{Cursor, set_wide};
 use targets::Targets;
 
@@ -117,7 +116,8 @@ impl Interpreter {
     }
 
     /// Runs the block of `body`, which is `own` if it is in no cache, and what follows it, until something needs the run
-    /// loop. `fuel` goes down by the guest instructions executed and is tested before each block but the first.
+    /// loop. `fuel` goes down by the guest instructions executed and is tested before each block but the first. Flags are
+    /// raised in the state or in the host's register.
     pub(crate) fn run<'a>(
         &'a mut self,
         run: &'a Run<'a>,
@@ -128,7 +128,6 @@ impl Interpreter {
     ) -> Leave {
         self.targets.use_mode(state.mode());
         set_wide(state, op::ZERO, 0);
-        hostfp::begin(state.fp_flags());
         let mut cx = Context {
             left: 0,
             reserve: *fuel,
@@ -155,7 +154,7 @@ impl Interpreter {
             }
         };
         *fuel = cx.reserve + cx.left;
-        state.set_fp_flags(state.fp_flags() | cx.env.flags | hostfp::raised());
+        state.set_fp_flags(state.fp_flags() | cx.env.flags);
         leave
     }
 }
