@@ -82,8 +82,9 @@ pub struct Config {
     /// Whether compile threads give up the process's descriptors, each for itself. Such a thread makes code executable
     /// by way of `/proc/self/mem`, where the host allows that, which costs half as many system calls and stops no other
     /// thread of the process. What it prints is printed by a thread that asks for code later. Only for callers whose
-    /// block sources and memories use no descriptors; without effect once somebody
-    /// [observes](crate::Engine::observe_code) code. Off by default.
+    /// block sources and memories use no descriptors, nor own any; without effect on threads that begin when somebody
+    /// [observes](crate::Engine::observe_code) code, or wants to [keep](crate::Engine::keep_descriptors) them. Off by
+    /// default.
     pub detach_descriptors: bool,
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,

@@ -250,6 +250,16 @@ impl Engine {
         }
     }
 
+    /// Lets compile threads that begin from now on keep the process's descriptors, whatever
+    /// [`Config::detach_descriptors`] says. To give them up, a thread closes copies of them, which has effects on some files:
+    /// that of a message queue forgets whom it was to notify.
+    pub fn keep_descriptors(&self) {
+        #[cfg(feature = "jit")]
+        if let Some(native) = self.native() {
+            native.pool.keep_descriptors();
+        }
+    }
+
     /// Changes what the state shows at a fault in compiled code; code compiled for less is dropped. The interpreter
     /// always shows everything.
     pub fn set_exact(&self, exact: Exact) {

@@ -30,7 +30,7 @@ const HOST_PAGE: usize = 4096;
 /// Bytes of address space of a segment, more for a function that does not fit: what one live function can keep mapped.
 const SEGMENT: usize = 32 << 10;
 
-/// Bytes of code segments that are mapped now.
+/// Bytes of pages with code, of all segments that there are.
 #[derive(Debug, Default)]
 pub(crate) struct MappedBytes(AtomicUsize);
 
@@ -41,7 +41,7 @@ impl MappedBytes {
     }
 }
 
-/// Address space for the code of some regions, of which pages are mapped as they are filled. Dropping it unmaps them.
+/// Address space for the code of some regions, whose pages take memory as they are filled. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Segment {
     base: usize,
@@ -116,10 +116,11 @@ impl Segment {
         let end = (used + code.len()).next_multiple_of(HOST_PAGE);
         assert!(end <= self.len, "functions are put where they fit");
         // SAFETY: the bytes behind the used ones are this segment's, and nobody has a reference to them yet.
-        if !unsafe { detach::write_sealed(self.base + used, &code) } {
+        if unsafe { detach::write_sealed(self.base + used, &code) } {
+            flush_instruction_cache(self.base + used, code.len());
+        } else {
             self.replace(used, &code)?;
         }
-        flush_instruction_cache(self.base + used, code.len());
         let before = self.filled.swap(end, Ordering::Relaxed);
         self.mapped.0.fetch_add(end - before, Ordering::Relaxed);
         Ok(())
@@ -156,6 +157,7 @@ impl Segment {
                 return Err(error);
             }
         }
+        flush_instruction_cache(self.base + from, len);
         Ok(())
     }
 

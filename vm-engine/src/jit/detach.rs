@@ -1,7 +1,7 @@
 //! Threads that have given up the process's descriptors and write to its sealed pages.
 //!
 //! The kernel writes for a process into private pages of its own whatever their protection, by way of the file of its
-//! memory (proc(5), `/proc/pid/mem`): no page becomes writable, and no other processor has to be told. But every open
+//! memory (proc(5), `/proc/pid/mem`): no page becomes writable, and its entry in the page table seldom changes. But every open
 //! file has a number, and a guest whose descriptors are the process's counts on getting the lowest that is free. A thread
 //! that is to use the file therefore has a table of descriptors of its own (close_range(2)).
 
@@ -14,7 +14,7 @@ use rustix::fs::MemfdFlags;
 
 /// What a detached thread has in place of the process's descriptors.
 struct Detached {
-    memory: File,
+    memory: Option<File>,
     /// What the thread prints: its standard output and error.
     output: File,
 }
@@ -25,11 +25,14 @@ thread_local! {
 
 /// Gives the calling thread a table of descriptors of its own, without any of the process's.
 ///
+/// For a moment it has copies of some. To close them flushes those files: what is written on to a server is, and a message
+/// queue forgets whom the process wanted to be notified.
+///
 /// # Errors
 /// The host's error. The thread may have lost its descriptors all the same.
 pub(crate) fn detach() -> io::Result<()> {
-    // SAFETY: the call has no pointers. It takes nothing from other threads; this one has only begun, and is given nothing
-    // that owns a descriptor.
+    // SAFETY: the call has no pointers, and the descriptors of other threads stay open. This one has only begun, and is given
+    // nothing that owns a descriptor.
     let done = unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE) };
     if done != 0 {
         return Err(io::Error::last_os_error());
@@ -38,7 +41,7 @@ pub(crate) fn detach() -> io::Result<()> {
     let output = File::from(rustix::fs::memfd_create("tradux-output", MemfdFlags::CLOEXEC)?);
     rustix::stdio::dup2_stdout(&output)?;
     rustix::stdio::dup2_stderr(&output)?;
-    let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
+    let memory = OpenOptions::new().write(true).open("/proc/self/mem").ok();
     DETACHED.with(|detached| drop(detached.set(Detached { memory, output })));
     Ok(())
 }
@@ -49,8 +52,8 @@ pub(crate) fn detach() -> io::Result<()> {
 /// # Safety
 /// The pages are private ones of this process, and nobody reads or runs those bytes meanwhile.
 pub(crate) unsafe fn write_sealed(address: usize, code: &[u8]) -> bool {
-    let write = |detached: &Detached| detached.memory.write_all_at(code, address as u64).is_ok();
-    DETACHED.with(|detached| detached.get().is_some_and(write))
+    let write = |memory: &File| memory.write_all_at(code, address as u64).is_ok();
+    DETACHED.with(|detached| detached.get().and_then(|detached| detached.memory.as_ref()).is_some_and(write))
 }
 
 /// What the calling thread has printed since it was detached, or since the last call.

@@ -10,8 +10,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{process, thread};
 
@@ -109,8 +110,8 @@ struct Shared {
     worker: Box<dyn Fn() -> Worker + Send + Sync>,
     capacity: usize,
     max_threads: usize,
-    /// Whether threads give up the process's descriptors.
-    detach: bool,
+    /// Whether threads that begin give up the process's descriptors.
+    detach: AtomicBool,
 }
 
 /// The compile threads of an engine.
@@ -130,13 +131,23 @@ impl Pool {
     ) -> Self {
         let (wake, idle) = (Condvar::new(), Condvar::new());
         let queue = Mutex::new(Queue { owner: process::id(), ..Queue::default() });
-        Self { shared: Arc::new(Shared { queue, wake, idle, cache, worker, capacity, max_threads, detach }) }
+        Self {
+            shared: Arc::new(Shared {
+                queue,
+                wake,
+                idle,
+                cache,
+                worker,
+                capacity,
+                max_threads,
+                detach: AtomicBool::new(detach),
+            }),
+        }
     }
 
     /// Queues `request`, or raises the heat of one that waits.
     pub(crate) fn request(&self, request: Request) -> Accepted {
-        let mut queue = self.shared.lock();
-        queue.show_output();
+        let mut queue = self.shared.show_output(self.shared.lock());
         if queue.hopeless.contains(&request.key) {
             return Accepted::Hopeless;
         }
@@ -177,7 +188,7 @@ impl Pool {
             return;
         }
         let shared = Arc::clone(&self.shared);
-        let detach = self.shared.detach && self.shared.cache.observer.get().is_none();
+        let detach = self.shared.detach.load(Ordering::Relaxed) && self.shared.cache.observer.get().is_none();
         let prepare = move || {
             if detach {
                 let _ = detach::detach(); // code is then written as other threads do it
@@ -189,6 +200,11 @@ impl Pool {
             queue.threads += 1;
             queue.repetitions = 0;
         }
+    }
+
+    /// Lets threads that begin from now on keep the process's descriptors.
+    pub(crate) fn keep_descriptors(&self) {
+        self.shared.detach.store(false, Ordering::Relaxed);
     }
 
     /// Number of requests that wait for a thread, and not for company.
@@ -240,9 +256,9 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut queue = self.shared.lock();
         queue.stop = true;
-        queue.show_output();
         queue.waiting.clear();
         self.shared.wake_all(&mut queue);
+        drop(self.shared.show_output(queue));
     }
 }
 
@@ -279,13 +295,6 @@ impl Drop for Parked<'_> {
 }
 
 impl Queue {
-    /// Prints what detached threads could not.
-    fn show_output(&mut self) {
-        if !self.output.is_empty() {
-            eprint!("{}", std::mem::take(&mut self.output));
-        }
-    }
-
     fn note(&mut self, key: BlockKey, failure: Failure) {
         match failure {
             Failure::NotNow => {}
@@ -303,6 +312,18 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing that can panic runs under this lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints what detached threads could not.
+    fn show_output<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        if queue.output.is_empty() {
+            return queue;
+        }
+        let output = std::mem::take(&mut queue.output);
+        // Whoever reads it may take time, or have gone.
+        drop(queue);
+        let _ = std::io::stderr().write_all(output.as_bytes());
+        self.lock()
     }
 
     fn wake_all(&self, queue: &mut Queue) {
@@ -369,7 +390,8 @@ impl Shared {
         match catch_unwind(AssertUnwindSafe(|| worker(request))) {
             Ok(made) => made,
             Err(_) => {
-                // The panic's own message is on standard error already, with the region's plan, or in its place.
+                // The panic's own message is on standard error already, with the region's plan; or it is kept in this
+                // thread, which has none, until a thread that has one comes by.
                 self.lock().output += &detach::take_output();
                 *worker = (self.worker)();
                 Err(Failure::Never)

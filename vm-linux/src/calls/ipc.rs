@@ -235,6 +235,8 @@ pub(crate) fn mq_notify(t: &mut Thread, a: &Args) -> SysResult {
         let cookie = t.user().pointer(word(0), COOKIE).get();
         event[..8].copy_from_slice(&cookie.to_le_bytes());
     }
+    // A compile thread that gave them up would take the notification with them.
+    t.engine.keep_descriptors();
     Ok(host::call(&host::MQ_NOTIFY, &mut [Arg::Int(a.raw(0)), Arg::Bytes(&mut event)])?)
 }
 

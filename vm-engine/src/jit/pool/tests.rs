@@ -1,4 +1,3 @@
-use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vm_core::{GuestAddr, Mode};
