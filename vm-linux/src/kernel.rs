@@ -154,7 +154,7 @@ impl Kernel {
             limits: Mutex::new(limits),
             lists_itself: AtomicBool::new(parent.lists_itself.load(Ordering::Relaxed)),
             reads_signals: AtomicBool::new(parent.reads_signals.load(Ordering::Relaxed)),
-            unfinished: Unfinished::of_child(&parent.unfinished),
+            unfinished: Unfinished::of_sharing(),
             content_device: AtomicU64::new(parent.content_device.load(Ordering::Relaxed)),
             sockets: Mutex::new(sockets),
             ..Self::new(parent.origin.clone(), actions)

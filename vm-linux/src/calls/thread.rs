@@ -257,7 +257,7 @@ fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, S
     if args.flags & CLONE_FILES != 0 {
         t.unfinished.finish_for_good(t);
     }
-    drop(t.unfinished.finish(t));
+    let _finished = t.unfinished.finish_for_now(t);
     let kernel = Arc::new(Kernel::sharing(&t.kernel));
     let mut thread = t.child(kernel, child.registers);
     thread.signals.stack = if args.flags & CLONE_VFORK != 0 { t.signals.stack } else { thread.signals.stack };

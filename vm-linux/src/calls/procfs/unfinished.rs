@@ -5,8 +5,8 @@
 //! file in memory grows with what is asked of it, and a read gives as much as a kernel's. Before any call but a read that
 //! shows the text, or lets somebody else see it, the rest is written ([`answer`]).
 //!
-//! A file that is not finished has one descriptor, in this process alone, since it is finished before there is another
-//! one. So it is known by that number.
+//! A file that is not finished has one descriptor, in this process alone, since it is finished before the process has or
+//! gives away another one. So it is known by that number.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -40,8 +40,9 @@ pub(crate) struct Unfinished {
 #[derive(Debug, Default)]
 struct Table {
     files: Vec<Arc<Unread>>,
-    /// Whether files are finished when they are opened: somebody else sees the process's descriptors.
-    at_once: bool,
+    /// For how many reasons files are finished when they are opened: somebody else sees the process's descriptors, or is
+    /// about to.
+    at_once: u32,
 }
 
 /// An open file of which the rest is not written yet.
@@ -84,10 +85,10 @@ struct Pieces {
 }
 
 impl Unfinished {
-    /// Those of a process that begins with what `parent` has.
-    pub(crate) fn of_child(parent: &Self) -> Self {
-        let at_once = parent.table().at_once;
-        Self { any: AtomicBool::new(false), table: Mutex::new(Table { files: Vec::new(), at_once }) }
+    /// Those of a process that shares its parent's memory: none ever, for what is left of such a process is dropped in its
+    /// parent, where the numbers of descriptors mean others.
+    pub(crate) fn of_sharing() -> Self {
+        Self { any: AtomicBool::new(false), table: Mutex::new(Table { files: Vec::new(), at_once: 1 }) }
     }
 
     /// Whether there are any.
@@ -119,8 +120,14 @@ impl Unfinished {
     /// Finishes all files, and from now on each when it is opened: descriptors are somebody else's too, or not those of all
     /// threads.
     pub(crate) fn finish_for_good(&self, k: &Kernel) {
-        self.table().at_once = true;
+        std::mem::forget(self.finish_for_now(k));
+    }
+
+    /// Finishes all files, and each when it is opened as long as the result lives.
+    pub(crate) fn finish_for_now(&self, k: &Kernel) -> AtOnce<'_> {
+        self.table().at_once += 1;
         drop(self.finish(k));
+        AtOnce(self)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -143,6 +150,15 @@ impl Unfinished {
         let mut table = self.table();
         table.forget(|known| Arc::ptr_eq(known, file));
         self.any.store(!table.files.is_empty(), Ordering::Relaxed);
+    }
+}
+
+/// Has files finished when they are opened.
+pub(crate) struct AtOnce<'a>(&'a Unfinished);
+
+impl Drop for AtOnce<'_> {
+    fn drop(&mut self) {
+        self.0.table().at_once -= 1;
     }
 }
 
@@ -247,7 +263,7 @@ pub(super) fn open(k: &Kernel, memory: File, inode: u64, flags: u64) -> Result<u
     let host = File::open("/proc/self/smaps")?;
     // Held until all is done: a child that is forked meanwhile would have the descriptors.
     let mut table = k.unfinished.table();
-    let raised = if table.at_once || table.files.len() >= MOST { None } else { raised(&memory, &host) };
+    let raised = if table.at_once > 0 || table.files.len() >= MOST { None } else { raised(&memory, &host) };
     let Some((high, high_host)) = raised else {
         drop((table, host));
         return written(memory, &smaps(k)?, flags);
@@ -273,7 +289,7 @@ pub(crate) fn answer(t: &mut Thread, row: &'static Row, a: &Args) -> SysResult {
     let kernel = Arc::clone(&t.kernel);
     let unfinished = &kernel.unfinished;
     if SHARING.contains(&row.name) {
-        drop(unfinished.finish(&kernel));
+        let _finished = unfinished.finish_for_now(&kernel);
         return t.make(row, a);
     }
     let descriptors = row.shapes().iter().enumerate().filter(|(_, shape)| matches!(shape, Shape::Fd | Shape::DirFd));
@@ -294,9 +310,9 @@ pub(crate) fn answer(t: &mut Thread, row: &'static Row, a: &Args) -> SysResult {
         }
         ("read" | "pread64", Some(file)) => read(t, row, a, &file),
         ("close", Some(file)) => {
-            let result = t.make(row, a)?;
+            // Before another thread can be given the number.
             unfinished.forget(&file);
-            Ok(result)
+            t.make(row, a)
         }
         // The status is that of the file of `/proc`.
         ("fstat" | "newfstatat", _) => t.make(row, a),
@@ -323,8 +339,8 @@ fn read(t: &mut Thread, row: &'static Row, a: &Args, file: &Arc<Unread>) -> SysR
         }
     };
     let mut some = *a;
-    // A negative place is the host's to refuse.
-    if start <= i64::MAX as u64 {
+    // A negative place or length is the host's to refuse.
+    if start <= i64::MAX as u64 && a.raw(2) <= i64::MAX as u64 {
         some.0[2] = unread.read_length(&kernel, start, a.raw(2))?;
     }
     let at_end = unread.pieces.ended && start >= unread.pieces.end();
