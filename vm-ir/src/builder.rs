@@ -14,6 +14,9 @@ use crate::types::Type;
 /// common allocators keep freed memory at hand for the thread's next request.
 const USUAL_OPS: usize = 1008 / size_of::<Inst>();
 
+/// Guest instructions that a block has room for before its memory grows.
+const USUAL_MARKS: usize = 16;
+
 /// Builds one block.
 #[derive(Debug)]
 pub struct IrBuilder {
@@ -107,8 +110,7 @@ impl IrBuilder {
     /// An empty block for `key`.
     #[must_use]
     pub fn new(key: BlockKey) -> Self {
-        let (insts, marks) = (Vec::with_capacity(USUAL_OPS), Vec::with_capacity(16));
-        Self::reusing(Block { insts, marks, ..Block::empty() }, key)
+        Self::reusing(Block::empty(), key)
     }
 
     /// An empty block for `key` in the memory of `old`.
@@ -118,6 +120,8 @@ impl IrBuilder {
         old.bytes.clear();
         old.insts.clear();
         old.marks.clear();
+        old.insts.reserve(USUAL_OPS);
+        old.marks.reserve(USUAL_MARKS);
         Self { block: old }
     }
 

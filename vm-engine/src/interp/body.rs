@@ -198,6 +198,7 @@ struct Place {
 // So that what follows one another is aligned.
 const _: () = {
     assert!(align_of::<Code>() == align_of::<GuestAddr>() && align_of::<GuestAddr>() == align_of::<Side>());
+    assert!(align_of::<Head>() >= align_of::<Side>());
     assert!(size_of::<Code>().is_multiple_of(align_of::<Side>()));
     assert!(size_of::<Head>().is_multiple_of(align_of::<Side>()));
 };

@@ -180,7 +180,7 @@ impl Tier0Cache {
             return Ok(known.body());
         }
         let Some(range) = block.range() else { return Err(Refused::Unwatched(block)) };
-        // Most blocks lie in one page, which is looked up below.
+        // The first page is looked up below, with nothing done yet; most blocks have no other.
         let is_new = |page: GuestAddr| !book.pages.contains_key(&page.get());
         if !watched && range.pages().skip(1).any(is_new) {
             return Err(Refused::Unwatched(block));
@@ -193,7 +193,7 @@ impl Tier0Cache {
             match book.pages.get_mut(&page.get()) {
                 Some(ids) => ids.push(id),
                 None if watched => drop(book.pages.insert(page.get(), vec![id])),
-                None => return Err(Refused::Unwatched(block)), // the first, so that nothing is done yet
+                None => return Err(Refused::Unwatched(block)),
             }
         }
         self.guest_instructions.fetch_add(u64::from(block.guest_len()), Ordering::Relaxed);
