@@ -263,7 +263,7 @@ impl Table {
             nodes: vec![Node::NOTHING; roots],
             leaves: Vec::new(),
         };
-        // Entries by number: this is done at each start of a program, and lists of entries would fill many pages.
+        // Entries by number: there are thousands in these lists, and this is done at each start of a program.
         let mut below: Vec<Vec<u16>> = vec![Vec::new(); roots];
         for entry in &entries {
             // A row that does not fix all of these bits is under several roots: one for each choice of the others.

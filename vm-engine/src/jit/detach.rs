@@ -70,6 +70,7 @@ pub(crate) fn take_output() -> String {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
     use std::ptr;
     use std::thread;
 
@@ -97,17 +98,19 @@ mod tests {
 
     #[test]
     fn a_detached_thread_has_no_descriptors_of_the_process() {
-        let file = File::open("/proc/self/exe").unwrap();
-        let number = file.as_raw_fd() as u64;
+        let program = std::env::current_exe().unwrap();
+        let file = File::open(&program).unwrap();
+        let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+        assert_eq!(std::fs::read_link(own).unwrap(), program, "a name that the test would see");
         let seen = thread::spawn(move || {
             detach().unwrap();
             let links = std::fs::read_dir("/proc/thread-self/fd").unwrap();
-            let links = links.map(|link| std::fs::read_link(link.unwrap().path()).unwrap_or_default());
-            links.map(|link| link.display().to_string()).collect::<Vec<_>>()
+            links.map(|link| std::fs::read_link(link.unwrap().path()).unwrap_or_default()).collect::<Vec<_>>()
         });
         let seen = seen.join().unwrap();
-        assert_eq!(seen.iter().filter(|link| link.contains("tradux-output")).count(), 3);
-        assert!(seen.iter().all(|link| !link.contains("tradux_engine")), "{seen:?} of {number}");
+        let prints = |link: &&PathBuf| link.to_string_lossy().contains("tradux-output");
+        assert_eq!(seen.iter().filter(prints).count(), 3, "{seen:?}");
+        assert!(!seen.contains(&program), "{seen:?}");
         assert!(file.metadata().unwrap().is_file(), "the process keeps its own");
     }
 
