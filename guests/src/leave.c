@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
             pause();
         }
     } else if (strcmp(how, "spin-alarm") == 0) {
-        alarm(1);
+        ualarm(300000, 0);
         for (volatile uint64_t i = 0;; i++) {
         }
     } else {

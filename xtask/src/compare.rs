@@ -168,8 +168,19 @@ pub(crate) fn invocation(job: &Job, words: &[OsString], scratch: &Path, seconds:
 }
 
 /// Whether one run equals the native one; the line says where it does not and how to repeat it.
-pub(crate) fn agree(job: &Job, who: &str, invocation: &Invocation, expected: &Outcome) -> Result<(), String> {
+fn agree(job: &Job, who: &str, invocation: &Invocation, expected: &Outcome) -> Result<(), String> {
     let actual = invocation.run().map_err(|error| format!("{} on {who}: {error:#}", job.label))?;
+    same(job, who, invocation, expected, &actual)
+}
+
+/// Whether what a run left behind is what the native one did.
+pub(crate) fn same(
+    job: &Job,
+    who: &str,
+    invocation: &Invocation,
+    expected: &Outcome,
+    actual: &Outcome,
+) -> Result<(), String> {
     let mut wrong = Vec::new();
     if actual.ending != expected.ending {
         wrong.push(format!("{} instead of {}", actual.ending, expected.ending));

@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::child::{Invocation, Outcome};
 use crate::compare::{self, Job};
 use crate::guests;
 use crate::programs::{Build, PROGRAMS, SYSTEM};
@@ -19,6 +21,13 @@ use crate::workspace::Workspace;
 
 /// Seconds that a run may take, disturbed and on a busy machine: a run that takes longer counts as hanging.
 const LIMIT: u64 = 120;
+
+/// Programs that repeat something for long do this part of it in one run, since they are run so often: see `part_of` in
+/// `guests/src/lib/check.h`.
+const PART: &str = "8";
+
+/// How often a line says how far the runs are.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Programs whose outcome depends on the order of things, by what their names begin with.
 const RACY: &[&str] = &[
@@ -62,6 +71,9 @@ pub(crate) struct Options {
     /// Runs of each program on each tier
     #[arg(long, default_value_t = 20)]
     runs: u64,
+    /// Start no further run after so many minutes; no program is then more than one run ahead of another
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Tiers to run on
     #[arg(long, value_delimiter = ',', default_value = "interp,baseline,jit,auto")]
     tiers: Vec<String>,
@@ -76,6 +88,19 @@ pub(crate) struct Options {
     tradux: Option<PathBuf>,
 }
 
+/// A program, what it does natively and what its disturbed runs came to.
+struct Subject {
+    job: Job,
+    expected: Outcome,
+    so_far: Mutex<SoFar>,
+}
+
+#[derive(Default)]
+struct SoFar {
+    tally: Tally,
+    cpu: Duration,
+}
+
 /// Runs the programs. `Ok(false)` if a run hung or differed from the native one.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     for compiler in [&tools::riscv64_compiler()?, &tools::native_compiler()?] {
@@ -88,47 +113,89 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     };
     let scratch = workspace.target.join("guests/scratch");
     fs::create_dir_all(&scratch)?;
+    let subjects = subjects(workspace, options, &scratch)?;
+    println!("{} programs, {} runs each on {}", subjects.len(), options.runs, options.tiers.join(", "));
+    disturbed(&subjects, options, &tradux, &scratch);
+
+    let mut all = Tally::default();
+    for subject in subjects {
+        let SoFar { tally, cpu } = subject.so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mark = if tally.failures.is_empty() { "ok" } else { "FAILED" };
+        let runs = tally.passed + tally.failures.len() as u64;
+        println!("{mark:<6} {} ({runs} runs, {:.1} s of processor time)", subject.job.label, cpu.as_secs_f64());
+        all.merge(tally);
+    }
+    println!("{} passed, {} failed", all.passed, all.failures.len());
+    Ok(all.failures.is_empty())
+}
+
+/// The racy programs that are wanted, each run natively once.
+fn subjects(workspace: &Workspace, options: &Options, scratch: &Path) -> Result<Vec<Subject>> {
     let mut jobs = compare::jobs(workspace, PROGRAMS, "")?;
     jobs.extend(compare::jobs(workspace, SYSTEM, "")?);
     let wanted = |job: &Job| options.patterns.iter().any(|pattern| job.label.contains(pattern));
     jobs.retain(|job| options.patterns.is_empty() || wanted(job));
     jobs.retain(|job| job.build == Build::Static && RACY.iter().any(|name| job.label.starts_with(name)));
     jobs.retain(|job| !LEFT_OUT.contains(&job.label.as_str()));
-    println!("{} programs, {} runs each on {}", jobs.len(), options.runs, options.tiers.join(", "));
-
-    let one = |job: &Job| -> Result<Tally> {
-        let native = compare::invocation(job, &[job.native.clone().into()], &scratch, LIMIT);
+    let one = |job: Job| {
+        let native = shortened(compare::invocation(&job, &[job.native.clone().into()], scratch, LIMIT));
         let expected = native.run().with_context(|| format!("{} natively", job.label))?;
-        let mut tally = Tally::default();
-        for tier in &options.tiers {
-            for seed in (options.seed..).take(options.runs as usize) {
-                let words = ["run", "--tier", tier, "--disturb", &seed.to_string()].map(OsString::from).to_vec();
-                let words = [vec![tradux.clone().into()], words, vec![job.guest.clone().into()]].concat();
-                let invocation = compare::invocation(job, &words, &scratch, LIMIT);
-                tally.count(compare::agree(job, &format!("tier {tier}, seed {seed}"), &invocation, &expected));
+        Ok(Subject { job, expected, so_far: Mutex::default() })
+    };
+    jobs.into_iter().map(one).collect()
+}
+
+/// Tells a program that it is one run of hundreds.
+fn shortened(mut invocation: Invocation) -> Invocation {
+    invocation.environment.push(("GUEST_PART".into(), PART.into()));
+    invocation
+}
+
+/// Runs all programs on all tiers with one seed, then with the next, so that no program is far behind when time is up.
+fn disturbed(subjects: &[Subject], options: &Options, tradux: &Path, scratch: &Path) {
+    let (started, next) = (Instant::now(), AtomicU64::new(0));
+    let end = options.minutes.map(|minutes| started + Duration::from_secs(60 * minutes));
+    let of_a_seed = (subjects.len() * options.tiers.len()) as u64;
+    let said = Mutex::new(started);
+    let work = || {
+        while end.is_none_or(|end| Instant::now() < end) {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            if turn >= of_a_seed * options.runs {
+                return;
+            }
+            let (number, which) = (turn / of_a_seed, (turn % of_a_seed) as usize);
+            let (tier, subject) = (&options.tiers[which / subjects.len()], &subjects[which % subjects.len()]);
+            let words = ["run", "--tier", tier, "--disturb", &(options.seed + number).to_string()].map(OsString::from);
+            subject.run(tradux, &words, scratch);
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.elapsed() >= SAY_EVERY {
+                *said = Instant::now();
+                println!("after {:.0} s: run {} of {}", started.elapsed().as_secs_f64(), number + 1, options.runs);
             }
         }
-        Ok(tally)
     };
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
     thread::scope(|scope| {
         for _ in 0..options.jobs.max(1) {
-            scope.spawn(|| {
-                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut tally = Tally::default();
-                    match one(job) {
-                        Ok(done) => tally.merge(done),
-                        Err(error) => tally.count(Err(format!("{error:#}"))),
-                    }
-                    let mark = if tally.failures.is_empty() { "ok" } else { "FAILED" };
-                    println!("{mark:<6} {} ({} runs)", job.label, tally.passed + tally.failures.len() as u64);
-                    tally.failures.iter().for_each(|failure| println!("       {failure}"));
-                    all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).merge(tally);
-                }
-            });
+            scope.spawn(work);
         }
     });
-    let all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    println!("{} passed, {} failed", all.passed, all.failures.len());
-    Ok(all.failures.is_empty())
+}
+
+impl Subject {
+    /// Runs the program once and counts what came of it; a failure is also said at once.
+    fn run(&self, tradux: &Path, options: &[OsString], scratch: &Path) {
+        let Self { job, expected, so_far } = self;
+        let words = [&[tradux.into()], options, &[job.guest.clone().into()]].concat();
+        let invocation = shortened(compare::invocation(job, &words, scratch, LIMIT));
+        let (outcome, cpu) = match invocation.run() {
+            Ok(actual) => (compare::same(job, "tradux", &invocation, expected, &actual), actual.cpu),
+            Err(error) => (Err(format!("{}: {error:#}", job.label)), Duration::ZERO),
+        };
+        if let Err(line) = &outcome {
+            println!("FAILED {line}");
+        }
+        let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        so_far.tally.count(outcome);
+        so_far.cpu += cpu;
+    }
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static _Atomic unsigned checks_done; /* atomic, since threads may check too */
@@ -34,6 +35,14 @@ static inline void check_u64(uint64_t actual, uint64_t expected, const char *wha
 static inline int finish(const char *name) {
     printf("%s: %u checks, %u failed\n", name, checks_done, checks_failed);
     return checks_failed != 0;
+}
+
+/* How often something is done that is usually done `usual` times: all of it, or one part of GUEST_PART in runs that are
+ * repeated hundreds of times. */
+static inline unsigned part_of(unsigned usual) {
+    const char *parts = getenv("GUEST_PART");
+    unsigned number = parts ? usual / (unsigned)atoi(parts) : usual;
+    return number ? number : 1;
 }
 
 /* Hides a value from the optimiser, so that the operation on it happens when the program runs. */

@@ -54,7 +54,7 @@ static void with_runners(void (*change)(void)) {
 }
 
 static void rewrite(void) {
-    int64_t end = milliseconds() + MILLISECONDS;
+    int64_t end = milliseconds() + part_of(MILLISECONDS);
     for (int value = 1; value <= ROUNDS && (value < 20 || milliseconds() < end); value++) {
         put(value % FUNCTIONS, value);
         unsigned long before = passes;

@@ -39,7 +39,7 @@ static uint64_t next(uint64_t *state) {
 static void *storm(void *argument) {
     size_t own = (size_t)(uintptr_t)argument;
     uint64_t state = 88172645463325252u + own;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; i < part_of(ROUNDS); i++) {
         size_t index = next(&state) % (PAGES / STORMERS) * STORMERS + own;
         char *at = arena + index * page;
         int ok = 1;

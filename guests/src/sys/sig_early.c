@@ -21,14 +21,14 @@ int main(void) {
     begin();
     handle(SIGUSR1, leaves, 0);
     int good = 0;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; i < part_of(ROUNDS); i++) {
         pid_t pid = fork_limited();
         if (pid == 0) {
             for (;;) pause();
         }
         if (kill(pid, SIGUSR1) == 0) good += exits_with(pid, 5);
     }
-    CHECK_U64(good, ROUNDS);
+    CHECK_U64(good, part_of(ROUNDS));
     handle(SIGUSR2, counts, 0);
     sigset_t set = set_of(SIGUSR2), pending;
     good = 0;

@@ -36,9 +36,9 @@ int main(void) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, churns, NULL) == 0);
     while (begun < THREADS) sched_yield();
-    int good = 0;
-    for (int i = 0; i < FORKS; i++) good += exits_with(child(starts_threads), 0);
-    CHECK_U64(good, FORKS);
+    unsigned good = 0, forks = part_of(FORKS);
+    for (unsigned i = 0; i < forks; i++) good += (unsigned)exits_with(child(starts_threads), 0);
+    CHECK_U64(good, forks);
     stop = 1;
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
     return finish("thread_churn");

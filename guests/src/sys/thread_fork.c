@@ -4,6 +4,7 @@
 #include <dirent.h>
 
 #define THREADS 6
+#define FORKS 10
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static atomic_int stop, running;
@@ -68,7 +69,7 @@ static void forked(void) {
 
 static void *forks(void *argument) {
     long good = 0;
-    for (int i = 0; i < 10; i++) good += exits_with(child(forked), 0);
+    for (unsigned i = 0; i < part_of(FORKS); i++) good += exits_with(child(forked), 0);
     return (void *)(good + (intptr_t)argument);
 }
 
@@ -81,9 +82,10 @@ int main(void) {
     CHECK(exits_with(child(forked), 0));
     void *result = NULL;
     CHECK(pthread_create(&forker, NULL, forks, NULL) == 0 && pthread_join(forker, &result) == 0);
-    CHECK_U64((intptr_t)result, 10);
+    CHECK_U64((intptr_t)result, part_of(FORKS));
     stop = 1;
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
-    CHECK(prepared == 11 && in_parent == 11 && in_child == 0 && ticks > 0);
+    int forked_in_all = (int)part_of(FORKS) + 1;
+    CHECK(prepared == forked_in_all && in_parent == forked_in_all && in_child == 0 && ticks > 0);
     return finish("thread_fork");
 }

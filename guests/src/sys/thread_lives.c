@@ -76,9 +76,9 @@ int main(void) {
     while (detached_done < 50) sched_yield();
     /* One after the other: stacks and thread numbers are given back. */
     int cycles = 0;
-    for (int i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < part_of(1000); i++) {
         if (pthread_create(&threads[0], NULL, cycle, &cycles) != 0 || pthread_join(threads[0], NULL) != 0) break;
     }
-    CHECK_U64(cycles, 1000);
+    CHECK_U64(cycles, part_of(1000));
     return finish("thread_lives");
 }

@@ -147,7 +147,7 @@ static void *works(void *argument) {
     char *code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_barrier_wait(&all_here);
     uintptr_t good = 0;
-    for (int turn = 0; turn < TURNS; turn++) {
+    for (unsigned turn = 0; turn < part_of(TURNS); turn++) {
         uint32_t what = below(&random, 64);
         if (what == 0) good += executes();
         else if (what < 4) good += forks(code, &random);
@@ -182,7 +182,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < THREADS; i++) {
         void *good = NULL;
         CHECK(pthread_join(threads[i], &good) == 0);
-        CHECK_U64((uintptr_t)good, TURNS);
+        CHECK_U64((uintptr_t)good, part_of(TURNS));
     }
     CHECK(timer_delete(timer) == 0);
     CHECK_U64(received, sent);

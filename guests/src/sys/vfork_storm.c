@@ -32,7 +32,7 @@ static __attribute__((noinline)) int shares(unsigned number) {
 
 static void *rounds(void *argument) {
     uintptr_t number = (uintptr_t)argument, right = 0;
-    for (unsigned i = 0; i < ROUNDS; i++) right += (uintptr_t)shares((unsigned)number + i);
+    for (unsigned i = 0; i < part_of(ROUNDS); i++) right += (uintptr_t)shares((unsigned)number + i);
     return (void *)right;
 }
 
@@ -51,14 +51,14 @@ static __attribute__((noinline)) int leaves(void) {
 
 static void *leaves_at_once(void *argument) {
     uintptr_t right = 0;
-    for (int i = 0; i < FAST_ROUNDS; i++) right += (uintptr_t)leaves();
+    for (unsigned i = 0; i < part_of(FAST_ROUNDS); i++) right += (uintptr_t)leaves();
     (void)argument;
     return (void *)right;
 }
 
 static void *copies(void *argument) {
     uintptr_t right = 0;
-    for (int i = 0; i < FAST_ROUNDS; i++) {
+    for (unsigned i = 0; i < part_of(FAST_ROUNDS); i++) {
         pid_t pid = fork();
         if (pid == 0) _exit(9);
         right += (uintptr_t)exits_with(pid, 9);
@@ -69,7 +69,7 @@ static void *copies(void *argument) {
 
 static void *sets(void *argument) {
     uintptr_t right = 0;
-    for (int i = 0; i < FAST_ROUNDS; i++) {
+    for (unsigned i = 0; i < part_of(FAST_ROUNDS); i++) {
         struct rlimit stack;
         right += getrlimit(RLIMIT_STACK, &stack) == 0 && setrlimit(RLIMIT_STACK, &stack) == 0
             && signal(SIGUSR1, i % 2 ? SIG_IGN : SIG_DFL) != SIG_ERR;
@@ -81,13 +81,13 @@ static void *sets(void *argument) {
 
 int main(void) {
     begin();
-    for (int i = 0; i < ROUNDS; i++) CHECK(exits_with(child(forked), 0));
+    for (unsigned i = 0; i < part_of(ROUNDS); i++) CHECK(exits_with(child(forked), 0));
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, rounds, (void *)i) == 0);
     for (int i = 0; i < THREADS; i++) {
         void *right = NULL;
         CHECK(pthread_join(threads[i], &right) == 0);
-        CHECK_U64((uintptr_t)right, ROUNDS);
+        CHECK_U64((uintptr_t)right, part_of(ROUNDS));
     }
     void *(*const bodies[])(void *) = {leaves_at_once, copies, sets, leaves_at_once};
     pthread_t mixed[COUNT(bodies)];
@@ -95,7 +95,7 @@ int main(void) {
     for (size_t i = 0; i < COUNT(bodies); i++) {
         void *right = NULL;
         CHECK(pthread_join(mixed[i], &right) == 0);
-        CHECK_U64((uintptr_t)right, FAST_ROUNDS);
+        CHECK_U64((uintptr_t)right, part_of(FAST_ROUNDS));
     }
     return finish("vfork_storm");
 }
