@@ -51,7 +51,7 @@ pub use config::{Config, Exact, TierPolicy, UnknownTier};
 pub use engine::{Engine, EngineError, ForkGuard, InterruptHandle, Vcpu};
 pub use hot::{Heat, HotspotDetector, Verdict};
 #[cfg(feature = "jit")]
-pub use jit::{CompileError, HostCode, compile_for};
+pub use jit::{CompileError, HostCode, compile_for, has_host};
 #[cfg(feature = "jit")]
 pub use observe::{CodeObserver, PublishedCode};
 pub use profile::BlockProfile;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::report::Tally;
 use crate::tools::answers_all;
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{ALL_HOSTS, Workspace, cargo};
 
 /// `cargo fmt --check`.
 pub(crate) fn format(workspace: &Workspace) -> Tally {
@@ -17,7 +17,7 @@ pub(crate) fn format(workspace: &Workspace) -> Tally {
 
 /// Clippy over everything, warnings being errors.
 pub(crate) fn lints(workspace: &Workspace) -> Tally {
-    let arguments = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let arguments = ["clippy", "--quiet", "--workspace", ALL_HOSTS, "--all-targets", "--", "-D", "warnings"];
     single(workspace, "cargo clippy --workspace --all-targets", cargo().args(arguments))
 }
 
@@ -53,12 +53,21 @@ pub(crate) fn tests(workspace: &Workspace) -> Tally {
     let nextest = answers_all("cargo", &["nextest", "--version"]);
     let mut command = cargo();
     match nextest {
-        true => command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]),
-        false => command.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--examples"]),
+        true => command.args(["nextest", "run", "--workspace", ALL_HOSTS, "--no-fail-fast", "--no-tests=pass"]),
+        false => command.args([
+            "test",
+            "--workspace",
+            ALL_HOSTS,
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--examples",
+        ]),
     };
     tally.merge(counted(workspace, "cargo test --workspace", &mut command));
     let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast", "--doc"]);
+    command.args(["test", "--workspace", ALL_HOSTS, "--no-fail-fast", "--doc"]);
     tally.merge(counted(workspace, "cargo test --workspace --doc", &mut command));
     tally
 }

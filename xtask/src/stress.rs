@@ -192,7 +192,7 @@ impl Subject {
             Err(error) => (Err(format!("{}: {error:#}", job.label)), Duration::ZERO),
         };
         if let Err(line) = &outcome {
-            println!("FAILED {line}");
+            println!("FAILED {line}, with GUEST_PART={PART}");
         }
         let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
         so_far.tally.count(outcome);

@@ -83,9 +83,7 @@ impl Workspace {
     pub(crate) fn build_tradux(&self, release: bool) -> Result<PathBuf> {
         let mut command = cargo();
         command.args(["build", "--quiet", "--package", "tradux", "--bin", "tradux"]).current_dir(&self.root);
-        if release {
-            command.arg("--release");
-        }
+        command.arg(if release { "--release" } else { ALL_HOSTS });
         let status = command.status().context("cargo build could not be started")?;
         if !status.success() {
             bail!("tradux does not build");
@@ -98,6 +96,9 @@ impl Workspace {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
     }
 }
+
+/// What tests are built with, so that code for other hosts is tested too. Release builds are what users have.
+pub(crate) const ALL_HOSTS: &str = "--features=tradux/all-hosts";
 
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {

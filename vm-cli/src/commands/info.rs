@@ -13,7 +13,8 @@ pub(crate) fn run() -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tradux {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "host      {} ({})", std::env::consts::ARCH, std::env::consts::OS)?;
-    let targets: Vec<&str> = Host::value_variants().iter().map(|host| host.name()).collect();
+    let hosts = Host::value_variants().iter().map(|host| host.name());
+    let targets: Vec<&str> = hosts.filter(|host| vm_engine::has_host(host)).collect();
     writeln!(out, "targets   {}", targets.join(" "))?;
     for guest in registry::GUESTS {
         let names: Vec<&str> = guest.extensions().iter().map(|extension| extension.name).collect();

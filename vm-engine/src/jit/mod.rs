@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use target_lexicon::{Architecture, Triple};
@@ -161,11 +161,25 @@ fn no_target(target: &Triple, reason: &dyn std::fmt::Display) -> CompileError {
     CompileError::Target { target: target.to_string(), reason: reason.to_string() }
 }
 
+/// What Cranelift knows of the target.
+fn look_up(target: &Triple) -> Result<isa::Builder, CompileError> {
+    isa::lookup(target.clone()).map_err(|error| match error {
+        isa::LookupError::SupportDisabled => no_target(target, &"it comes with the feature `all-hosts`"),
+        isa::LookupError::Unsupported => no_target(target, &error),
+    })
+}
+
+/// Whether this build generates code for a host architecture, named as for [`compile_for`].
+#[must_use]
+pub fn has_host(architecture: &str) -> bool {
+    triple(architecture).is_ok_and(|target| look_up(&target).is_ok())
+}
+
 impl Jit {
     /// For the host that runs, yet to be [prepared](Self::prepare).
     pub(crate) fn host(helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
         let host = Triple::host();
-        cranelift_codegen::isa::lookup(host.clone()).map_err(|error| no_target(&host, &error))?;
+        look_up(&host)?;
         let has_baseline = host.architecture == Architecture::X86_64;
         Ok(Arc::new(Self { generator: OnceLock::new(), has_baseline, has_fma: hostfp::has_fma, helpers }))
     }
@@ -173,7 +187,7 @@ impl Jit {
     /// For another target, with its baseline instruction set.
     pub(crate) fn target(target: Triple, helpers: &'static [Helper]) -> Result<Arc<Self>, CompileError> {
         let has_baseline = target.architecture == Architecture::X86_64;
-        let builder = cranelift_codegen::isa::lookup(target.clone()).map_err(|error| no_target(&target, &error))?;
+        let builder = look_up(&target)?;
         let generator = Generator::new(builder)?.into();
         Ok(Arc::new(Self { generator, has_baseline, has_fma: || false, helpers }))
     }
@@ -322,14 +336,17 @@ pub fn compile_for(
     plan: &RegionPlan,
     helpers: &'static [Helper],
 ) -> Result<HostCode, CompileError> {
+    Jit::target(triple(architecture)?, helpers)?.compile(plan, 0, &mut Workspace::default())
+}
+
+fn triple(architecture: &str) -> Result<Triple, CompileError> {
     let name = match architecture {
         "x86-64" => "x86_64",
         "riscv64" => "riscv64gc",
         other => other,
     };
     let target = format!("{name}-unknown-linux-gnu");
-    let target: Triple = target
+    target
         .parse()
-        .map_err(|error: target_lexicon::ParseError| CompileError::Target { target, reason: error.to_string() })?;
-    Jit::target(target, helpers)?.compile(plan, 0, &mut Workspace::default())
+        .map_err(|error: target_lexicon::ParseError| CompileError::Target { target, reason: error.to_string() })
 }
