@@ -16,6 +16,10 @@ use crate::sample::Activity;
 /// A translation that was outdated before it could be used is made again this often before it runs unremembered.
 const TRANSLATION_ATTEMPTS: u32 = 4;
 
+/// What an entry from compiled code counts: to leave that and to come back takes as long as some blocks do in the
+/// interpreter.
+const FROM_COMPILED: u32 = 4;
+
 impl Vcpu {
     /// Runs guest code until the guest asks for something, traps, or is interrupted.
     pub fn run(&mut self) -> Exit {
@@ -86,10 +90,11 @@ impl Vcpu {
             if matches!(next, Next::Known(_) | Next::Enterable(_)) {
                 way = None;
             }
+            let mut weight = 1;
             if !matches!(next, Next::Enterable(_)) && may_compile {
                 match self.run_compiled(cache, generation) {
                     Went::Nowhere => {}
-                    Went::Cold(body) => (way, next) = (None, body.into()),
+                    Went::Cold(body) => (way, next, weight) = (None, body.into(), FROM_COMPILED),
                     Went::On => {
                         (way, is_stuck) = (None, false);
                         continue;
@@ -122,7 +127,7 @@ impl Vcpu {
                 Found::Restart => continue,
             };
             if own.is_none() {
-                if !body.enter(generation, 1) && !hostfp::suspend(|| self.look(cache, body, generation)) {
+                if !body.enter(generation, weight) && !hostfp::suspend(|| self.look(cache, body, generation)) {
                     (way, is_stuck) = (None, false);
                     continue;
                 }

@@ -377,9 +377,10 @@ impl<'a> BodyRef<'a> {
         self.head().id()
     }
 
-    /// Counts an entry; see [`Head::enter`].
+    /// Counts an entry; see [`Head::enter`]. Of a block that [is enterable](Self::is_enterable) no count is too much.
     pub(crate) fn enter(self, generation: u32, weight: u32) -> bool {
-        self.head().enter(generation, weight)
+        let (_, left) = self.entry();
+        self.head().enter(generation, weight.min(left).max(1))
     }
 
     /// Whether the block may be entered in `generation` without a look.
@@ -454,6 +455,17 @@ mod tests {
         assert_eq!(body.entry(), (7, 0));
         body.allow(u32::MAX, u32::MAX);
         assert!(body.enter(u32::MAX, 2) && !body.enter(0, 1));
+    }
+
+    #[test]
+    fn what_is_enterable_may_be_entered_whatever_that_counts() {
+        let body = empty();
+        body.allow(7, 5);
+        let body = body.get();
+        for (left, enterable) in [(5, true), (1, true), (0, false)] {
+            assert_eq!((body.entry(), body.is_enterable(7)), ((7, left), enterable));
+            assert_eq!(body.enter(7, 4), enterable);
+        }
     }
 
     #[test]
