@@ -21,7 +21,7 @@ use vm_linux::{Filter, TraceOptions};
         tradux run --profile ./prog              and say where its time went\n  \
         tradux run -L /opt/riscv ./prog          look files up below /opt/riscv first\n  \
         tradux disasm ./prog main                disassemble a function\n  \
-        tradux translate --to aarch64 ./prog main  host code of a function, block by block\n  \
+        tradux translate --to x86-64 ./prog main  host code of a function, block by block\n  \
         tradux ir --opt --hex b3027300           the IR of `add x5, x6, x7`"
 )]
 pub(crate) struct Arguments {
@@ -206,7 +206,7 @@ impl Host {
 /// Arguments of `translate`.
 #[derive(Debug, Args)]
 pub(crate) struct TranslateArgs {
-    /// The processor to generate code for
+    /// The processor to generate code for; `tradux info` lists those of this build. The feature `all-hosts` adds others
     #[arg(long, value_name = "HOST")]
     pub(crate) to: Host,
     /// Compile all blocks as one region, as hot code is, and not each for itself

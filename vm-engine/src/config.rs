@@ -88,9 +88,9 @@ pub struct Config {
     pub detach_descriptors: bool,
     /// Compile on the thread that asks, at once, so that equal runs take equal steps. Off by default.
     pub deterministic: bool,
-    /// Entries of a block, decayed, from which it is worth compiling while the compile queue is empty, with the baseline
-    /// compiler. Where the host has none, or memory is not reached in place, it is eight times as many.
-    /// Default 500. 0 is taken as 1.
+    /// Entries of a block, decayed and weighted as [`BlockProfile::entries`](crate::BlockProfile::entries) are, from which
+    /// it is worth compiling while the compile queue is empty, with the baseline compiler. Where the host has none, or
+    /// memory is not reached in place, it is eight times as many. Default 500. 0 is taken as 1.
     pub hot_threshold: u32,
     /// Guest instructions that a block of baseline code executes, rounds of loops included, before it is worth compiling
     /// with the optimising compiler. Default 1.5 million. 0 is taken as 1.

@@ -1,6 +1,7 @@
 //! [`HotspotDetector`]: which blocks have become worth compiling.
 //!
-//! A block counts its entries; entries by a jump backwards count double, so that a loop is asked for at its header.
+//! A block counts its entries; entries by a jump backwards count double, so that a loop is asked for at its header, and
+//! those from compiled code four times, since to leave that and to come back takes as long as such a number of blocks.
 //! The threshold rises with the length of the compile queue, and counts are halved each epoch. Time is counted in
 //! executed guest instructions, so that a run behaves the same on a slow and on a fast machine.
 

@@ -301,7 +301,8 @@ impl Profile for EngineProfile<'_> {
             if self.is_baseline && self.cache.holds_or_expects(key) {
                 return None; // linked to
             }
-            // Of blocks beside a hot one nearly all that have run are worth it: to leave compiled code for one is dear.
+            // Of blocks beside a hot one those that ran a few times are worth it: to leave compiled code for one takes a
+            // hundred nanoseconds each time.
             let least = if self.is_baseline { self.engine.detector.threshold() / 64 } else { 0 };
             if !self.is_blind() && self.engine.block_profile(key).is_none_or(|profile| profile.entries < least) {
                 return None;

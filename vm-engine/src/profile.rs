@@ -11,7 +11,8 @@ pub struct BlockProfile {
     pub key: BlockKey,
     /// Its length in guest instructions.
     pub guest_len: u32,
-    /// Its entries, those by a jump backwards counted double, halved each epoch.
+    /// Its entries, those by a jump backwards counted double, those from compiled code four times, halved each
+    /// epoch.
     pub entries: u32,
     /// Its fixed ways out and whether each was ever taken: of a branch the taken side first, then the other;
     /// after what the end names, the side exits.

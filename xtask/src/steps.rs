@@ -18,7 +18,7 @@ pub(crate) fn format(workspace: &Workspace) -> Tally {
 /// Clippy over everything, warnings being errors.
 pub(crate) fn lints(workspace: &Workspace) -> Tally {
     let arguments = ["clippy", "--quiet", "--workspace", ALL_HOSTS, "--all-targets", "--", "-D", "warnings"];
-    single(workspace, "cargo clippy --workspace --all-targets", cargo().args(arguments))
+    single(workspace, "cargo clippy --workspace --features=tradux/all-hosts --all-targets", cargo().args(arguments))
 }
 
 /// Documentation of the workspace, warnings being errors.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::child::{Invocation, Outcome};
@@ -77,7 +77,7 @@ pub(crate) struct Options {
     /// Tiers to run on
     #[arg(long, value_delimiter = ',', default_value = "interp,baseline,jit,auto")]
     tiers: Vec<String>,
-    /// First seed of the disturbance; run number n has the seed after n
+    /// Seed of the first disturbed run; each further run has the next one
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Programs at a time
@@ -114,19 +114,27 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let scratch = workspace.target.join("guests/scratch");
     fs::create_dir_all(&scratch)?;
     let subjects = subjects(workspace, options, &scratch)?;
+    if subjects.is_empty() || options.tiers.is_empty() {
+        bail!("no program that is run disturbed has a name with one of: {}", options.patterns.join(", "));
+    }
     println!("{} programs, {} runs each on {}", subjects.len(), options.runs, options.tiers.join(", "));
     disturbed(&subjects, options, &tradux, &scratch);
 
     let mut all = Tally::default();
     for subject in subjects {
         let SoFar { tally, cpu } = subject.so_far.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mark = if tally.failures.is_empty() { "ok" } else { "FAILED" };
         let runs = tally.passed + tally.failures.len() as u64;
+        let mark = match runs {
+            0 => "-",
+            _ if tally.failures.is_empty() => "ok",
+            _ => "FAILED",
+        };
         println!("{mark:<6} {} ({runs} runs, {:.1} s of processor time)", subject.job.label, cpu.as_secs_f64());
         all.merge(tally);
     }
+    all.failures.iter().for_each(|failure| println!("FAILED {failure}"));
     println!("{} passed, {} failed", all.passed, all.failures.len());
-    Ok(all.failures.is_empty())
+    Ok(all.failures.is_empty() && all.passed > 0)
 }
 
 /// The racy programs that are wanted, each run natively once.
@@ -138,35 +146,35 @@ fn subjects(workspace: &Workspace, options: &Options, scratch: &Path) -> Result<
     jobs.retain(|job| job.build == Build::Static && RACY.iter().any(|name| job.label.starts_with(name)));
     jobs.retain(|job| !LEFT_OUT.contains(&job.label.as_str()));
     let one = |job: Job| {
-        let native = shortened(compare::invocation(&job, &[job.native.clone().into()], scratch, LIMIT));
-        let expected = native.run().with_context(|| format!("{} natively", job.label))?;
+        let native = one_of_many(compare::invocation(&job, &[job.native.clone().into()], scratch, LIMIT), options.seed);
+        let expected = compare::reference(&job, &native).map_err(anyhow::Error::msg)?;
         Ok(Subject { job, expected, so_far: Mutex::default() })
     };
     jobs.into_iter().map(one).collect()
 }
 
-/// Tells a program that it is one run of hundreds.
-fn shortened(mut invocation: Invocation) -> Invocation {
+/// Tells a program that it is one run of hundreds, and which.
+fn one_of_many(mut invocation: Invocation, seed: u64) -> Invocation {
     invocation.environment.push(("GUEST_PART".into(), PART.into()));
+    invocation.environment.push(("GUEST_SEED".into(), seed.to_string().into()));
     invocation
 }
 
 /// Runs all programs on all tiers with one seed, then with the next, so that no program is far behind when time is up.
 fn disturbed(subjects: &[Subject], options: &Options, tradux: &Path, scratch: &Path) {
     let (started, next) = (Instant::now(), AtomicU64::new(0));
-    let end = options.minutes.map(|minutes| started + Duration::from_secs(60 * minutes));
+    let end = options.minutes.and_then(|minutes| started.checked_add(Duration::from_secs(minutes.saturating_mul(60))));
     let of_a_seed = (subjects.len() * options.tiers.len()) as u64;
     let said = Mutex::new(started);
     let work = || {
         while end.is_none_or(|end| Instant::now() < end) {
             let turn = next.fetch_add(1, Ordering::Relaxed);
-            if turn >= of_a_seed * options.runs {
+            if turn >= of_a_seed.saturating_mul(options.runs) {
                 return;
             }
             let (number, which) = (turn / of_a_seed, (turn % of_a_seed) as usize);
             let (tier, subject) = (&options.tiers[which / subjects.len()], &subjects[which % subjects.len()]);
-            let words = ["run", "--tier", tier, "--disturb", &(options.seed + number).to_string()].map(OsString::from);
-            subject.run(tradux, &words, scratch);
+            subject.run(tradux, tier, options.seed.wrapping_add(number), scratch);
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
             if said.elapsed() >= SAY_EVERY {
                 *said = Instant::now();
@@ -183,16 +191,18 @@ fn disturbed(subjects: &[Subject], options: &Options, tradux: &Path, scratch: &P
 
 impl Subject {
     /// Runs the program once and counts what came of it; a failure is also said at once.
-    fn run(&self, tradux: &Path, options: &[OsString], scratch: &Path) {
+    fn run(&self, tradux: &Path, tier: &str, seed: u64, scratch: &Path) {
         let Self { job, expected, so_far } = self;
-        let words = [&[tradux.into()], options, &[job.guest.clone().into()]].concat();
-        let invocation = shortened(compare::invocation(job, &words, scratch, LIMIT));
+        let options = ["run", "--tier", tier, "--disturb", &seed.to_string()].map(OsString::from);
+        let words = [&[tradux.into()], options.as_slice(), &[job.guest.clone().into()]].concat();
+        let invocation = one_of_many(compare::invocation(job, &words, scratch, LIMIT), seed);
+        let who = format!("tier {tier}, with GUEST_PART={PART} GUEST_SEED={seed}");
         let (outcome, cpu) = match invocation.run() {
-            Ok(actual) => (compare::same(job, "tradux", &invocation, expected, &actual), actual.cpu),
-            Err(error) => (Err(format!("{}: {error:#}", job.label)), Duration::ZERO),
+            Ok(actual) => (compare::same(job, &who, &invocation, expected, &actual), actual.cpu),
+            Err(error) => (Err(format!("{} on {who}: {error:#}", job.label)), Duration::ZERO),
         };
         if let Err(line) = &outcome {
-            println!("FAILED {line}, with GUEST_PART={PART}");
+            println!("FAILED {line}");
         }
         let mut so_far = so_far.lock().unwrap_or_else(PoisonError::into_inner);
         so_far.tally.count(outcome);

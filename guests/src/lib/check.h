@@ -40,8 +40,9 @@ static inline int finish(const char *name) {
 /* How often something is done that is usually done `usual` times: all of it, or one part of GUEST_PART in runs that are
  * repeated hundreds of times. */
 static inline unsigned part_of(unsigned usual) {
-    const char *parts = getenv("GUEST_PART");
-    unsigned number = parts ? usual / (unsigned)atoi(parts) : usual;
+    const char *text = getenv("GUEST_PART");
+    int parts = text ? atoi(text) : 1;
+    unsigned number = parts > 1 ? usual / (unsigned)parts : usual;
     return number ? number : 1;
 }
 

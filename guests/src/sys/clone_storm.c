@@ -57,7 +57,8 @@ int main(void) {
     for (uintptr_t i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, allocates, (void *)i) == 0);
     while (running < THREADS) sched_yield();
     static const uint64_t flags[] = {CLONE_FILES | SIGCHLD, CLONE_FS | SIGCHLD, CLONE_SYSVSEM | SIGCHLD, CLONE_FILES | CLONE_FS, 0};
-    for (unsigned round = 0; round < part_of(ROUNDS); round++) {
+    unsigned rounds = part_of(ROUNDS);
+    for (unsigned round = 0; round < rounds; round++) {
         pid_t pid = clone_limited(flags[round % COUNT(flags)]);
         if (pid == 0) {
             if (!works(round)) _exit(4);

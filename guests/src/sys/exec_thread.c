@@ -85,7 +85,8 @@ int main(int argc, char **argv) {
     if (argc > 1) return executed(argv);
     begin();
     CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-    for (unsigned i = 0; i < part_of(3); i++) {
+    unsigned rounds = part_of(3);
+    for (unsigned i = 0; i < rounds; i++) {
         CHECK(exits_with(child(from_thread), 66));
         CHECK(exits_with(child(from_main), 66));
         CHECK(exits_with(child(without_main), 66));

@@ -39,7 +39,8 @@ static uint64_t next(uint64_t *state) {
 static void *storm(void *argument) {
     size_t own = (size_t)(uintptr_t)argument;
     uint64_t state = 88172645463325252u + own;
-    for (unsigned i = 0; i < part_of(ROUNDS); i++) {
+    unsigned rounds = part_of(ROUNDS);
+    for (unsigned i = 0; i < rounds; i++) {
         size_t index = next(&state) % (PAGES / STORMERS) * STORMERS + own;
         char *at = arena + index * page;
         int ok = 1;
@@ -60,7 +61,9 @@ static void *storm(void *argument) {
 
 static void *reader(void *argument) {
     volatile uint64_t kept = 1234567 + (uintptr_t)argument; /* over the jumps back */
-    while (!stop) {
+    int last;
+    do {
+        last = stop; /* once more over what is there in the end */
         for (int i = 0; i < 1000; i++) {
             uint64_t state = kept;
             size_t index = next(&state) % PAGES;
@@ -76,7 +79,7 @@ static void *reader(void *argument) {
             }
             if (*(volatile uint64_t *)(uintptr_t)steady != 77) wrong++;
         }
-    }
+    } while (!last);
     return argument;
 }
 

@@ -13,6 +13,8 @@ static pthread_barrier_t all_here;
 static atomic_ulong sent, sum_sent, received, sum_received, ticks;
 static int ends[2];
 static char *self;
+static unsigned turns;
+static uint64_t seed; /* so that runs differ; their output does not */
 
 static uint32_t below(uint64_t *random, uint32_t bound) {
     *random ^= *random << 13;
@@ -142,12 +144,12 @@ static int sleeps(void) {
 
 static void *works(void *argument) {
     uintptr_t number = (uintptr_t)argument;
-    uint64_t random = 0x9e3779b97f4a7c15 * (number + 1);
+    uint64_t random = 0x9e3779b97f4a7c15 * (number + 1) + (seed << 8);
     numbers[number] = gettid();
     char *code = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_barrier_wait(&all_here);
     uintptr_t good = 0;
-    for (unsigned turn = 0; turn < part_of(TURNS); turn++) {
+    for (unsigned turn = 0; turn < turns; turn++) {
         uint32_t what = below(&random, 64);
         if (what == 0) good += executes();
         else if (what < 4) good += forks(code, &random);
@@ -170,6 +172,8 @@ int main(int argc, char **argv) {
     if (argc > 1) return computes(1) == computes(1) ? 25 : 1;
     begin();
     self = argv[0];
+    turns = part_of(TURNS);
+    seed = getenv("GUEST_SEED") ? strtoull(getenv("GUEST_SEED"), NULL, 10) : 0;
     CHECK(pipe(ends) == 0);
     CHECK(handle(SIGRTMIN + 1, on_message, SA_RESTART) == 0 && handle(SIGRTMIN + 2, on_tick, SA_RESTART) == 0);
     CHECK(handle(SIGSEGV, jump_back, SA_NODEFER) == 0);
@@ -182,8 +186,9 @@ int main(int argc, char **argv) {
     for (int i = 0; i < THREADS; i++) {
         void *good = NULL;
         CHECK(pthread_join(threads[i], &good) == 0);
-        CHECK_U64((uintptr_t)good, part_of(TURNS));
+        CHECK_U64((uintptr_t)good, turns);
     }
+    while (ticks == 0) sched_yield();
     CHECK(timer_delete(timer) == 0);
     CHECK_U64(received, sent);
     CHECK_U64(sum_received, sum_sent);

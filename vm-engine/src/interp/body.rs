@@ -377,7 +377,8 @@ impl<'a> BodyRef<'a> {
         self.head().id()
     }
 
-    /// Counts an entry; see [`Head::enter`]. Of a block that [is enterable](Self::is_enterable) no count is too much.
+    /// Counts an entry; see [`Head::enter`]. A block that [is enterable](Self::is_enterable) is entered, however much that
+    /// counts: a look would give entries to one that may have compiled code.
     pub(crate) fn enter(self, generation: u32, weight: u32) -> bool {
         let (_, left) = self.entry();
         self.head().enter(generation, weight.min(left).max(1))
