@@ -18,7 +18,7 @@ pub(crate) fn format(workspace: &Workspace) -> Tally {
 /// Clippy over everything, warnings being errors.
 pub(crate) fn lints(workspace: &Workspace) -> Tally {
     let arguments = ["clippy", "--quiet", "--workspace", ALL_HOSTS, "--all-targets", "--", "-D", "warnings"];
-    single(workspace, "cargo clippy --workspace --features=tradux/all-hosts --all-targets", cargo().args(arguments))
+    single(workspace, &format!("cargo clippy --workspace {ALL_HOSTS} --all-targets"), cargo().args(arguments))
 }
 
 /// Documentation of the workspace, warnings being errors.
@@ -65,10 +65,10 @@ pub(crate) fn tests(workspace: &Workspace) -> Tally {
             "--examples",
         ]),
     };
-    tally.merge(counted(workspace, "cargo test --workspace", &mut command));
+    tally.merge(counted(workspace, &format!("cargo test --workspace {ALL_HOSTS}"), &mut command));
     let mut command = cargo();
     command.args(["test", "--workspace", ALL_HOSTS, "--no-fail-fast", "--doc"]);
-    tally.merge(counted(workspace, "cargo test --workspace --doc", &mut command));
+    tally.merge(counted(workspace, &format!("cargo test --workspace {ALL_HOSTS} --doc"), &mut command));
     tally
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
     let scratch = workspace.target.join("guests/scratch");
     fs::create_dir_all(&scratch)?;
     let subjects = subjects(workspace, options, &scratch)?;
-    if subjects.is_empty() || options.tiers.is_empty() {
+    if subjects.is_empty() {
         bail!("no program that is run disturbed has a name with one of: {}", options.patterns.join(", "));
     }
     println!("{} programs, {} runs each on {}", subjects.len(), options.runs, options.tiers.join(", "));
