@@ -35,16 +35,21 @@ const MAX_BLOCKS: usize = 128;
 const MAX_FLAT_BLOCKS: usize = 512;
 /// Most targets of an indirect jump that stay in the region: each costs a compare.
 const MAX_TARGETS: usize = 3;
-/// Most guest instructions of a callee that is inlined.
+/// Most guest instructions of a callee that is inlined, as far as its own calls.
 const MAX_INLINE_LEN: usize = 40;
-/// Most blocks of a callee that is inlined.
+/// Most blocks of a callee that is inlined, as far as its own calls.
 const MAX_INLINE_BLOCKS: usize = 12;
+/// Most callees that are inlined one in the other.
+const MAX_INLINE_DEPTH: usize = 6;
+/// Guest instructions of callees inlined in inlined ones after which no further one is.
+const MAX_NESTED_LEN: usize = 140;
 
 /// The region around `entry`: everything reachable over edges that tier 0 has seen, up to a number of guest
 /// instructions.
 ///
-/// Unseen edges leave the region. Small callees of direct calls are copied in; larger calls leave, and so does the
-/// code after them, which is a region of its own when it is hot. `None` if tier 0 has not run the entry.
+/// Unseen edges leave the region. Small callees are copied in, in copies too, so that the last calls of a recursion stay in
+/// the region; other calls leave, and so does the code after them, which is a region of its own when it is hot. `None` if
+/// tier 0 has not run the entry.
 pub(crate) fn discover(
     entry: BlockKey,
     options: CompileOptions,
@@ -58,6 +63,7 @@ pub(crate) fn discover(
         blocks: Vec::new(),
         contexts: vec![None],
         len: 0,
+        nested_len: 0,
         max_guest_len,
         flat: options.quality == Quality::Baseline,
     };
@@ -84,11 +90,12 @@ struct Place {
     entered: bool,
 }
 
-/// An inlined call: where it returns, and in which context that is.
+/// An inlined call: where it returns, in which context that is, and how many inlined calls it is the last of.
 #[derive(Clone, Copy)]
 struct Inlined {
     ret: GuestAddr,
     outer: usize,
+    depth: usize,
 }
 
 struct Finder<'a> {
@@ -100,6 +107,8 @@ struct Finder<'a> {
     /// Context 0 is the region's own code.
     contexts: Vec<Option<Inlined>>,
     len: usize,
+    /// Guest instructions in inlined calls of inlined calls.
+    nested_len: usize,
     max_guest_len: usize,
     /// Callees and the code after calls belong to the region, each block once.
     flat: bool,
@@ -119,6 +128,9 @@ impl Finder<'_> {
             return None;
         }
         self.len += block.guest_len();
+        if self.depth(context) > 1 {
+            self.nested_len += block.guest_len();
+        }
         let index = self.blocks.len();
         self.blocks.push(Place { context, block, edges: Vec::new(), entered: false });
         self.places.insert((context, pc), index);
@@ -147,7 +159,7 @@ impl Finder<'_> {
             }
             End::Call { target, ret } => self.call(index, context, target.address(pc), ret.address(pc)),
             End::Return { .. } => {
-                if let Some(Inlined { ret, outer }) = self.contexts[context] {
+                if let Some(Inlined { ret, outer, .. }) = self.contexts[context] {
                     self.edge(index, outer, ret);
                 }
             }
@@ -157,11 +169,12 @@ impl Finder<'_> {
                 }
             }
             End::IndirectCall { ret, .. } if self.flat => self.enter(ret.address(pc)),
-            End::IndirectCall { .. }
-            | End::Syscall { .. }
-            | End::Trap { .. }
-            | End::FlushCode { .. }
-            | End::ModeChange { .. } => {}
+            End::IndirectCall { ret, .. } => {
+                for target in seen.targets.iter().take(MAX_TARGETS) {
+                    self.call(index, context, *target, ret.address(pc));
+                }
+            }
+            End::Syscall { .. } | End::Trap { .. } | End::FlushCode { .. } | End::ModeChange { .. } => {}
         }
     }
 
@@ -181,22 +194,27 @@ impl Finder<'_> {
         }
     }
 
-    /// Copies the callee in if it is small and comes back. A function that calls itself begins again as a loop does: it
-    /// returns to code that is not in the region.
-    fn call(&mut self, index: usize, context: usize, target: GuestAddr, ret: GuestAddr) {
-        if context == 0 && target == self.mode.pc {
-            self.edge(index, context, target);
-            return;
-        }
-        if context != 0 || !self.is_small(target) {
-            return;
-        }
-        let inner = self.contexts.len();
-        self.contexts.push(Some(Inlined { ret, outer: context }));
-        self.edge(index, inner, target);
+    /// Inlined calls that `context` is in.
+    fn depth(&self, context: usize) -> usize {
+        self.contexts[context].map_or(0, |inlined| inlined.depth)
     }
 
-    /// Whether everything seen of the function at `target` fits the limits of inlining and calls nothing.
+    /// Copies the callee in if it is small and comes back. A function that calls itself and is not copied begins again as a
+    /// loop does: it returns to code that is not in the region.
+    fn call(&mut self, index: usize, context: usize, target: GuestAddr, ret: GuestAddr) {
+        let depth = self.depth(context);
+        let has_room = depth == 0 || depth < MAX_INLINE_DEPTH && self.nested_len < MAX_NESTED_LEN;
+        if has_room && self.is_small(target) {
+            let inner = self.contexts.len();
+            self.contexts.push(Some(Inlined { ret, outer: context, depth: depth + 1 }));
+            self.edge(index, inner, target);
+        } else if target == self.mode.pc {
+            self.edge(index, 0, target);
+        }
+    }
+
+    /// Whether everything seen of the function at `target`, as far as its own calls, fits the limits of inlining, and a way
+    /// through it calls nothing.
     fn is_small(&self, target: GuestAddr) -> bool {
         let mut found = vec![target];
         let (mut next, mut len, mut returns) = (0, 0, false);
@@ -226,13 +244,10 @@ impl Finder<'_> {
                     }
                 }
                 End::Return { .. } => returns = true,
-                End::Trap { .. } => {}
-                End::Call { .. }
-                | End::Indirect { .. }
-                | End::IndirectCall { .. }
-                | End::Syscall { .. }
-                | End::FlushCode { .. }
-                | End::ModeChange { .. } => return false,
+                End::Trap { .. } | End::Call { .. } | End::IndirectCall { .. } => {}
+                End::Indirect { .. } | End::Syscall { .. } | End::FlushCode { .. } | End::ModeChange { .. } => {
+                    return false;
+                }
             }
         }
         returns
@@ -326,16 +341,65 @@ mod tests {
         assert_eq!(plan.links(), [GuestAddr::new(0x308)]);
     }
 
-    #[test]
-    fn a_function_that_calls_itself_is_a_loop() {
+    /// A function that calls itself or returns; `len` is its guest instructions before that.
+    fn recursive(len: usize) -> Program {
         let mut program = Program::default();
-        program.add(0x100, |ir| branch(ir, 8), Seen { taken: true, fall: true, ..Seen::default() });
-        program.add(0x104, |_| End::Call { target: Target(-4), ret: Target(4) }, Seen::default());
+        let begin = |ir: &mut IrBuilder| {
+            (1..len).for_each(|_| ir.mark(0, 4));
+            branch(ir, 8)
+        };
+        program.add(0x100, begin, Seen { taken: true, fall: true, ..Seen::default() });
+        program.add(0x104, |_| End::Call { target: Target(-4), ret: Target(8) }, Seen::default());
         program.add(0x108, |ir| End::Return { addr: ir.constant(Type::I64, 0) }, Seen::default());
-        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
+        program.add(0x10c, |_| End::Jump { target: Target(-4) }, Seen::default());
+        program
+    }
+
+    #[test]
+    fn a_large_function_that_calls_itself_is_a_loop() {
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &recursive(MAX_INLINE_LEN + 1)).unwrap();
         assert_eq!(pcs(&plan), [0x100, 0x104, 0x108]);
         assert_eq!(plan.blocks[1].edges, [(GuestAddr::new(0x100), 0)]);
         assert!(plan.links().is_empty());
+    }
+
+    #[test]
+    fn the_last_calls_of_a_recursion_are_copied_in() {
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &recursive(1)).unwrap();
+        let begins = |here: &&RegionBlock| here.block.key.pc == GuestAddr::new(0x100);
+        assert_eq!(plan.blocks.iter().filter(begins).count(), 1 + MAX_INLINE_DEPTH);
+        let calls: Vec<_> = plan.blocks.iter().filter(|here| matches!(here.block.end, End::Call { .. })).collect();
+        let (last, others) = calls.split_last().unwrap();
+        assert_eq!(last.edges, [(GuestAddr::new(0x100), 0)]);
+        assert!(others.iter().all(|here| here.edges[0].1 != 0));
+        let returns = plan.blocks.iter().filter(|here| matches!(here.block.end, End::Return { .. }));
+        let after_call = |here: &RegionBlock| here.edges.iter().all(|(pc, _)| *pc == GuestAddr::new(0x10c));
+        assert!(returns.clone().all(after_call));
+        assert_eq!(returns.filter(|here| here.edges.is_empty()).count(), 1);
+    }
+
+    #[test]
+    fn copies_in_copies_have_a_limit_together() {
+        let most = discover(key(0x100), CompileOptions::default(), 1000, &recursive(MAX_INLINE_LEN - 3)).unwrap();
+        let begins = most.blocks.iter().filter(|here| here.block.key.pc == GuestAddr::new(0x100)).count();
+        assert!((3..1 + MAX_INLINE_DEPTH).contains(&begins), "{begins}");
+    }
+
+    #[test]
+    fn small_callees_of_computed_calls_are_copied_in() {
+        let mut program = Program::default();
+        let targets = [0x200, 0x300, 0x400, 0x500].map(GuestAddr::new).to_vec();
+        let call = |ir: &mut IrBuilder| End::IndirectCall { addr: ir.constant(Type::I64, 0), ret: Target(4) };
+        program.add(0x100, call, Seen { targets, ..Seen::default() });
+        program.add(0x104, |_| End::Syscall { next: Target(4) }, Seen::default());
+        for pc in [0x200, 0x400, 0x500] {
+            program.add(pc, |ir| End::Return { addr: ir.constant(Type::I64, 0) }, Seen::default());
+        }
+        program.add(0x300, |_| End::Syscall { next: Target(4) }, Seen::default());
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
+        assert_eq!(pcs(&plan), [0x100, 0x200, 0x400, 0x104]);
+        assert_eq!(plan.blocks[0].edges, [(GuestAddr::new(0x200), 1), (GuestAddr::new(0x400), 2)]);
+        assert!(plan.blocks[1..3].iter().all(|here| here.edges == [(GuestAddr::new(0x104), 3)]));
     }
 
     #[test]
