@@ -83,6 +83,9 @@ impl Emitter<'_, '_> {
         if self.is_checked() {
             return self.checked_load(inst);
         }
+        if let Some(value) = self.assembled(at) {
+            return value;
+        }
         let (address, displacement) = self.host_address(inst, inst.ty.bytes(), Direction::Read);
         if self.needs_ordered_load(inst.order()) {
             if inst.ty == Type::V128 {

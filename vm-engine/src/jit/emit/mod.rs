@@ -4,6 +4,7 @@
 //! Ops become one to a few instructions of the same width; nothing is optimised here, since the IR's passes have done
 //! what may be done to a guest, and Cranelift runs without its own.
 
+mod assembled;
 mod control;
 mod float;
 mod int;

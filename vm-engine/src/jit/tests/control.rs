@@ -1,7 +1,7 @@
 //! Loops, links, indirect exits, traps and polls.
 
 use vm_core::{Slot, TrapKind};
-use vm_ir::{Target, Type};
+use vm_ir::{Order, Target, Type};
 
 use super::*;
 use crate::region::RegionBlock;
@@ -204,5 +204,48 @@ fn slots_join_where_control_joins() {
         assert_eq!(rig.body().executed, 10 + 5 + 10);
         let own = rig.links[plan.links().len()].wrapping_sub(link_stub());
         assert_eq!(own, 10 + 5 + 10, "the word behind the region's links counts too");
+    }
+}
+
+/// A word that is stored in pieces of each width, from the last to the first, and then loaded.
+#[test]
+fn words_are_loaded_as_they_were_stored_in_pieces() {
+    let mut rig = Rig::new();
+    for (word, pieces) in [
+        (Type::I16, [Type::I8].as_slice()),
+        (Type::I32, &[Type::I8]),
+        (Type::I32, &[Type::I16]),
+        (Type::I32, &[Type::I8, Type::I8, Type::I16]),
+        (Type::I64, &[Type::I8]),
+        (Type::I64, &[Type::I32, Type::I16, Type::I16]),
+        (Type::I64, &[Type::I32]),
+    ] {
+        let mut memory = [0x5a_u8; 24];
+        let start = memory.as_mut_ptr() as u64;
+        let storing = block(0x1000, |ir| {
+            let (base, bits) = (ir.get(Slot::new(1), Type::I64), ir.get(Slot::new(2), Type::I64));
+            let mut end = word.bytes() as i64;
+            for piece in pieces.iter().cycle() {
+                if end == 0 {
+                    break;
+                }
+                end -= piece.bytes() as i64;
+                let by = ir.i64(end * 8);
+                let shifted = ir.shr_u(bits, by);
+                let value = ir.truncate(shifted, *piece);
+                ir.store(base, end + 7, value, Order::Plain);
+            }
+            let whole = ir.load(word, base, 7, Order::Plain);
+            let whole = if word == Type::I64 { whole } else { ir.sign_extend(whole, Type::I64) };
+            ir.set(Slot::new(3), whole);
+            End::Jump { target: Target(4) }
+        });
+        let bits = 0xf1e2_d3c4_b5a6_9788_u64;
+        rig.state().set(Slot::new(1), start);
+        rig.state().set(Slot::new(2), bits);
+        assert_eq!(rig.run_block(storing), ExitCode::Link);
+        assert_eq!(memory[7..7 + word.bytes()], bits.to_le_bytes()[..word.bytes()], "{word} of {pieces:?}");
+        let expected = word.sign_extend(bits & word.mask()) as u64;
+        assert_eq!(rig.state().get(Slot::new(3)), expected, "{word} of {pieces:?}");
     }
 }
