@@ -219,8 +219,28 @@ impl Emitter<'_, '_> {
         self.leave(code);
     }
 
-    /// Compares `addr` with the edges of the block, then leaves for it.
+    /// The value that `value` has whenever it is reached, if that is plain from the one or two instructions that give it.
+    fn constant_of(&self, value: ClifValue) -> Option<u64> {
+        let dfg = &self.ir.func.dfg;
+        let given = |value| Some(dfg.insts[dfg.value_def(value).inst()?]);
+        let constant = |value| match given(value)? {
+            ir::InstructionData::UnaryImm { opcode: ir::Opcode::Iconst, imm } => Some(imm.bits() as u64),
+            _ => None,
+        };
+        match given(value)? {
+            ir::InstructionData::Binary { opcode: ir::Opcode::Band, args: [a, b] } => Some(constant(a)? & constant(b)?),
+            _ => constant(value),
+        }
+    }
+
+    /// Goes on where `addr` is: compares it with the edges of the block, then leaves for it. A callee that is copied in and
+    /// keeps the address that its call left returns to one that is known.
     fn indirect(&mut self, addr: ClifValue) {
+        let known = self.constant_of(addr).and_then(|pc| self.plan.blocks[self.here].edge(GuestAddr::new(pc)));
+        if let Some(index) = known {
+            self.ir.ins().jump(self.entries[index], &[]);
+            return;
+        }
         for (pc, index) in &self.plan.blocks[self.here].edges {
             let expected = self.iconst(types::I64, pc.get() as i64);
             let hit = self.ir.ins().icmp(IntCC::Equal, addr, expected);

@@ -249,3 +249,43 @@ fn words_are_loaded_as_they_were_stored_in_pieces() {
         assert_eq!(rig.state().get(Slot::new(3)), expected, "{word} of {pieces:?}");
     }
 }
+
+/// A caller and its callee, copied in, which returns to the address in s1. If the callee leaves s1 alone, where that is, is
+/// known when the code is made; it may be somewhere else than where the region expects it.
+#[test]
+fn a_callee_returns_to_what_its_call_left() {
+    for (kept, returns_to) in [(0x1004, Some(0x1004)), (0x1004, None), (0x3000, None), (0x3000, Some(0x1004))] {
+        let caller = block(0x1000, |ir| {
+            let ret = ir.i64(kept);
+            ir.set(Slot::new(1), ret);
+            End::Call { target: Target(0x1000), ret: Target(4) }
+        });
+        let callee = block(0x2000, |ir| {
+            if returns_to.is_some() {
+                let other = ir.get(Slot::new(2), Type::I64);
+                ir.set(Slot::new(1), other);
+            }
+            let (addr, even) = (ir.get(Slot::new(1), Type::I64), ir.i64(-2));
+            End::Return { addr: ir.and(addr, even) }
+        });
+        let after = block(0x1004, |ir| {
+            let nine = ir.i64(9);
+            ir.set(Slot::new(3), nine);
+            End::Syscall { next: Target(4) }
+        });
+        let edges = [(0x2000, 1), (0x1004, 2)].map(|(pc, index)| vec![(GuestAddr::new(pc), index)]);
+        let [to_callee, to_after] = edges;
+        let blocks = vec![
+            RegionBlock { block: caller, edges: to_callee, entered: false },
+            RegionBlock { block: callee, edges: to_after, entered: false },
+            RegionBlock { block: after, edges: Vec::new(), entered: false },
+        ];
+        let plan = RegionPlan { entry: key(0x1000), blocks, options: CompileOptions::default() };
+        let mut rig = Rig::new();
+        rig.state().set(Slot::new(2), returns_to.unwrap_or(0x5000) + 1);
+        let is_back = returns_to.unwrap_or(kept as u64) == 0x1004;
+        let exit = rig.run(&plan);
+        assert_eq!(exit == ExitCode::Syscall, is_back, "{kept:#x} {returns_to:?}: {exit:?}");
+        assert_eq!(rig.state().get(Slot::new(3)), if is_back { 9 } else { 0 });
+    }
+}
