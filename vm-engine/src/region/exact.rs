@@ -37,7 +37,7 @@ impl AtFaults {
 /// What an op is to the group of accesses before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A load: belongs to the group.
+    /// A load: belongs to the group, or begins one if there is none.
     Load,
     /// A store: begins a new one.
     Store,
@@ -76,22 +76,26 @@ fn replay_is_cheaper(block: &Block) -> bool {
 }
 
 fn groups(block: &Block) -> usize {
-    let (mut count, mut open) = (0, false);
-    for inst in &block.insts {
+    (0..block.insts.len()).filter(|at| ends_group(block, *at)).count()
+}
+
+/// Most writes of slots between two accesses of a group: keeping what they replace costs more than another test.
+const MAX_REPLACED: usize = 6;
+
+/// Whether the op at `at` is the last access of a group.
+pub(crate) fn ends_group(block: &Block, at: usize) -> bool {
+    if !matches!(Part::of(block.insts[at].op), Part::Load | Part::Store) {
+        return false;
+    }
+    let mut replaced = 0;
+    for inst in &block.insts[at + 1..] {
         match Part::of(inst.op) {
-            Part::None => {}
-            Part::End => open = false,
-            Part::Load => {
-                count += usize::from(!open);
-                open = true;
-            }
-            Part::Store => {
-                count += 1;
-                open = true;
-            }
+            Part::None => replaced += usize::from(inst.op == Op::Set),
+            Part::Load => return replaced > MAX_REPLACED,
+            Part::Store | Part::End => return true,
         }
     }
-    count
+    true
 }
 
 /// The cost of storing what `block` has made dirty at each of its accesses, if it runs again and again: what is dirty at its
@@ -120,4 +124,37 @@ fn stores(block: &Block) -> usize {
         }
     }
     cost
+}
+
+#[cfg(test)]
+mod tests {
+    use vm_ir::text::{self, Names};
+
+    use super::*;
+
+    #[test]
+    fn groups_end_before_stores_ways_out_and_many_writes() {
+        let writes = |count: usize| (0..count).map(|slot| format!("set.i64 s{}, %0\n", slot + 2)).collect::<String>();
+        let (load, store) = ("%9 = load.i64.plain [%0]\n", "store.i64.plain [%0], %0\n");
+        let leaves = "exit_if %1, 0x2000\n";
+        // Each line: accesses and what is between them, and which of the accesses end a group.
+        for (ops, ends) in [
+            (vec![load, load, load], vec![false, false, true]),
+            (vec![store, load, load], vec![false, false, true]),
+            (vec![load, store, store], vec![true, true, true]),
+            (vec![load, leaves, load], vec![true, true]),
+            (vec![load, &writes(MAX_REPLACED), load], vec![false, true]),
+            (vec![load, &writes(MAX_REPLACED + 1), load], vec![true, true]),
+            (vec![store, &writes(MAX_REPLACED + 1), load], vec![true, true]),
+        ] {
+            let named = ops.iter().enumerate().map(|(index, op)| op.replace("%9", &format!("%{}", 10 + index)));
+            let ops: String = named.collect();
+            let head = "block 0x1000 {\n bytes 00000000\n @0..4\n %0 = get.i64 s1\n %1 = truncate.i64.i8 %0\n";
+            let text = format!("{head}{ops}jump 0x1004\n}}\n");
+            let block = text::parse(&text, Names::NONE).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let accesses = (0..block.insts.len()).filter(|at| matches!(block.insts[*at].op, Op::Load | Op::Store));
+            assert_eq!(accesses.map(|at| ends_group(&block, at)).collect::<Vec<_>>(), ends, "{text}");
+            assert_eq!(groups(&block), ends.iter().filter(|end| **end).count(), "{text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod extended;
 mod ssa;
 
 pub(crate) use discover::{Profile, Seen, discover};
-pub(crate) use exact::{AtFaults, Part};
+pub(crate) use exact::{AtFaults, Part, ends_group};
 pub(crate) use extended::extended_values;
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 

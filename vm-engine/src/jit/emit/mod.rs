@@ -268,6 +268,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             self.before_op(at);
             if !flushes(block, at, self.slots.flow[self.here].at_faults, self.helpers) {
                 self.inst(at)?;
+                self.after_op(at);
                 continue;
             }
             let dirty = std::mem::take(&mut self.dirty);

@@ -1,10 +1,10 @@
 //! Groups of accesses, behind each of which the region is left if the fault handler stepped over one of them.
 //!
 //! A group is a store or none, and loads in a row after it, with nothing between them that leaves, calls or looks at the
-//! floating-point flags. If the store was stepped over, the interpreter begins again there; else with the first load, since
-//! loads can be made twice. What ran behind the access that was stepped over has calculated with an old value, and only
-//! values and flags know of it: the next store comes after the group. Definitions of ops may be called in between, since
-//! they do no more than that.
+//! floating-point flags, and not much that is written: what was in a slot before is kept until the group is over. If the
+//! store was stepped over, the interpreter begins again there; else with the first load, since loads can be made twice. What
+//! ran behind the access that was stepped over has calculated with an old value, and only values and flags know of it: the
+//! next store comes after the group. Definitions of ops may be called in between, since they do no more than that.
 
 use cranelift_codegen::ir::{InstBuilder, Value as ClifValue, types};
 use vm_core::{CpuState, GuestAddr, Slot};
@@ -12,7 +12,7 @@ use vm_core::{CpuState, GuestAddr, Slot};
 use super::Emitter;
 use crate::frame::{ExitCode, STORE_STEPPED_OVER};
 use crate::jit::abi::offset;
-use crate::region::{AtFaults, Part, SlotSet};
+use crate::region::{AtFaults, Part, SlotSet, ends_group};
 
 /// The state before an access, as far as it is not in memory.
 struct Before {
@@ -61,6 +61,13 @@ impl Emitter<'_, '_> {
         let dirty = self.dirty;
         let slots = dirty.iter().map(|slot| (slot, self.ir.use_var(self.variable(slot).0))).collect();
         Before { pc, slots, raw: self.raw_slots }
+    }
+
+    /// Closes the group behind the op at `at`, if it is the last access of one.
+    pub(super) fn after_op(&mut self, at: usize) {
+        if ends_group(self.block, at) {
+            self.close_group();
+        }
     }
 
     /// Leaves if an access of the open group was stepped over.
