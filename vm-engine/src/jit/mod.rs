@@ -264,14 +264,14 @@ impl Jit {
         })
     }
 
-    /// Number of call instructions that are emitted for `plan`.
+    /// Number of instructions of Cranelift's that are emitted for `plan` and that `counts`.
     #[cfg(test)]
-    fn calls(&self, plan: &RegionPlan) -> usize {
+    fn emitted(&self, plan: &RegionPlan, counts: impl Fn(&cranelift_codegen::ir::InstructionData) -> bool) -> usize {
         let mut workspace = Workspace::default();
         self.compile(plan, 0, &mut workspace).expect("the plan compiles");
         let func = &workspace.context.func;
         let insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
-        insts.filter(|inst| func.dfg.insts[*inst].opcode() == cranelift_codegen::ir::Opcode::CallIndirect).count()
+        insts.filter(|inst| counts(&func.dfg.insts[*inst])).count()
     }
 
     /// Compiles `plan` for the cache. What it took is for the caller to say.

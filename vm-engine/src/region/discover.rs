@@ -39,6 +39,8 @@ const MAX_TARGETS: usize = 3;
 const MAX_INLINE_LEN: usize = 40;
 /// Most blocks of a callee that is inlined, as far as its own calls.
 const MAX_INLINE_BLOCKS: usize = 12;
+/// Most guest instructions of a callee that is inlined, with what follows its own calls where those are inlined too.
+const MAX_COPY_LEN: usize = 80;
 /// Most callees that are inlined one in the other.
 const MAX_INLINE_DEPTH: usize = 6;
 /// Guest instructions of callees inlined in inlined ones after which no further one is.
@@ -96,6 +98,8 @@ struct Inlined {
     ret: GuestAddr,
     outer: usize,
     depth: usize,
+    /// Guest instructions copied for it.
+    len: usize,
 }
 
 struct Finder<'a> {
@@ -127,10 +131,14 @@ impl Finder<'_> {
         if self.len + block.guest_len() > self.max_guest_len && !self.blocks.is_empty() {
             return None;
         }
-        self.len += block.guest_len();
-        if self.depth(context) > 1 {
-            self.nested_len += block.guest_len();
+        if let Some(Inlined { len, depth, .. }) = &mut self.contexts[context] {
+            if *len + block.guest_len() > MAX_COPY_LEN {
+                return None;
+            }
+            *len += block.guest_len();
+            self.nested_len += if *depth > 1 { block.guest_len() } else { 0 };
         }
+        self.len += block.guest_len();
         let index = self.blocks.len();
         self.blocks.push(Place { context, block, edges: Vec::new(), entered: false });
         self.places.insert((context, pc), index);
@@ -206,7 +214,7 @@ impl Finder<'_> {
         let has_room = depth == 0 || depth < MAX_INLINE_DEPTH && self.nested_len < MAX_NESTED_LEN;
         if has_room && self.is_small(target) {
             let inner = self.contexts.len();
-            self.contexts.push(Some(Inlined { ret, outer: context, depth: depth + 1 }));
+            self.contexts.push(Some(Inlined { ret, outer: context, depth: depth + 1, len: 0 }));
             self.edge(index, inner, target);
         } else if target == self.mode.pc {
             self.edge(index, 0, target);
@@ -279,7 +287,7 @@ mod tests {
         BlockKey::new(GuestAddr::new(pc), Mode::default())
     }
 
-    /// Blocks of one 4-byte instruction each, with what was seen at their ends.
+    /// Blocks of one 4-byte instruction each where nothing else is said, with what was seen at their ends.
     #[derive(Default)]
     struct Program(HashMap<BlockKey, (Arc<Block>, Seen)>);
 
@@ -375,7 +383,11 @@ mod tests {
         let returns = plan.blocks.iter().filter(|here| matches!(here.block.end, End::Return { .. }));
         let after_call = |here: &RegionBlock| here.edges.iter().all(|(pc, _)| *pc == GuestAddr::new(0x10c));
         assert!(returns.clone().all(after_call));
-        assert_eq!(returns.filter(|here| here.edges.is_empty()).count(), 1);
+        assert_eq!(returns.clone().filter(|here| here.edges.is_empty()).count(), 1);
+        let mut places: Vec<_> = returns.flat_map(|here| here.edges.iter().map(|(_, place)| *place)).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), MAX_INLINE_DEPTH, "each copy returns to the one that called it");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! Compilers for guests that need not load unaligned words copy a word byte by byte to the stack and load it there. A host
 //! forwards no such stores: the load waits until all of them are in its cache, 12 cycles and more. So the word is put
-//! together from what was stored. The bytes were written a few ops before, so a load of them faults no more; it may have
-//! its value from the stores, since nothing that orders accesses and no access that may be to the same bytes is between
-//! (RISC-V unprivileged ISA, RVWMO: the load value axiom, and rule 2 of preserved program order).
+//! together from what was stored. The bytes were written a few ops before, so a load of them faults no more. It may have
+//! its value from the stores: nothing that orders accesses and no other load is between the first of them and it, so it
+//! could have been made with the first of them (RISC-V unprivileged ISA, RVWMO: the load value axiom; with the rules 2 and
+//! 12 of preserved program order, a load between would be ordered before it).
 
 use cranelift_codegen::ir::{InstBuilder, Value as ClifValue, types};
 use vm_ir::{Block, Effect, Inst, Op, Order, Type, Value};
@@ -34,7 +35,9 @@ fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
     for inst in block.insts[..at].iter().rev().take(MAX_DISTANCE) {
         match inst.op.effect() {
             Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Leaves => continue,
-            Effect::Reads | Effect::Writes if is_beside(inst, load) => {}
+            // Before the first store of a piece or after the last one.
+            Effect::Reads if is_beside(inst, load) && pieces.is_empty() => {}
+            Effect::Writes if is_beside(inst, load) => {}
             _ => return None,
         }
         let (place, width) = (inst.imm.wrapping_sub(load.imm), inst.ty.bytes() as i64);
@@ -43,7 +46,7 @@ fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
         }
         let is_inside = place >= 0 && place + width <= size && width < size;
         let bytes = if is_inside { ((1u32 << width) - 1) << place } else { 0 };
-        if inst.op != Op::Store || !is_inside || missing & bytes != bytes || inst.ty == Type::F16 {
+        if !is_inside || missing & bytes != bytes || !is_piece(inst) {
             return None;
         }
         missing &= !bytes;
@@ -53,6 +56,11 @@ fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
         }
     }
     None
+}
+
+/// Whether `inst` stores an integer that is narrower than some word.
+fn is_piece(inst: &Inst) -> bool {
+    inst.op == Op::Store && matches!(inst.ty, Type::I8 | Type::I16 | Type::I32)
 }
 
 /// Whether it can be told which of the bytes of `load` the plain access `inst` is to.
@@ -97,8 +105,8 @@ mod tests {
         ("store.i32.plain [%0 + 4], %3\nstore.i32.plain [%0], %3\n%4 = load.i64.plain [%0]", &[0, 4]),
         // Accesses beside the word, and what is no access.
         (
-            "store.i8.plain [%0], %1\n%5 = load.i8.plain [%0 + 2]\nstore.i8.plain [%0 + 1], %1\n\
-             store.i64.plain [%0 + 2], %0\nset.i64 s1, %0\n%9 = load.i16.plain [%0]",
+            "store.i8.plain [%0], %1\nstore.i64.plain [%0 + 2], %0\nstore.i8.plain [%0 + 1], %1\n\
+             %5 = load.i8.plain [%0 + 2]\nset.i64 s1, %0\n%9 = load.i16.plain [%0]",
             &[0, 1],
         ),
         // Stored at once; a byte that is not stored, stored twice, or with bytes beside the word.
@@ -111,7 +119,14 @@ mod tests {
         ),
         ("store.i16.plain [%0], %2\nstore.i8.plain [%0], %1\n%4 = load.i16.plain [%0]", &[]),
         ("store.i8.plain [%0 + 2], %1\nstore.i16.plain [%0 + 3], %2\n%4 = load.i16.plain [%0 + 2]", &[]),
-        // Between them an access that may be to the same bytes, or that orders.
+        // Floats.
+        ("%4 = get.f32 s3\nstore.f32.plain [%0], %4\nstore.f32.plain [%0 + 4], %4\n%7 = load.i64.plain [%0]", &[]),
+        // Between them a load on which a piece may depend, an access that may be to the same bytes, or one that orders.
+        (
+            "store.i8.plain [%0], %1\n%5 = load.i8.plain [%0 + 2]\nstore.i8.plain [%0 + 1], %5\n\
+             %7 = load.i16.plain [%0]",
+            &[],
+        ),
         (
             "store.i8.plain [%0], %1\nstore.i8.plain [%0 + 1], %1\n%6 = load.i8.plain [%0 + 1]\n%7 = load.i16.plain [%0]",
             &[],

@@ -219,7 +219,7 @@ impl Emitter<'_, '_> {
         self.leave(code);
     }
 
-    /// The value that `value` has whenever it is reached, if that is plain from the one or two instructions that give it.
+    /// The value that `value` always has, if a constant or the `band` of two gives it.
     fn constant_of(&self, value: ClifValue) -> Option<u64> {
         let dfg = &self.ir.func.dfg;
         let given = |value| Some(dfg.insts[dfg.value_def(value).inst()?]);

@@ -65,7 +65,7 @@ impl Emitter<'_, '_> {
 
     /// Closes the group behind the op at `at`, if it is the last access of one.
     pub(super) fn after_op(&mut self, at: usize) {
-        if ends_group(self.block, at) {
+        if self.slots.flow[self.here].at_faults == AtFaults::Replayed && ends_group(self.block, at) {
             self.close_group();
         }
     }

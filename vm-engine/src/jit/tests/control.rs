@@ -222,28 +222,35 @@ fn words_are_loaded_as_they_were_stored_in_pieces() {
     ] {
         let mut memory = [0x5a_u8; 24];
         let start = memory.as_mut_ptr() as u64;
-        let storing = block(0x1000, |ir| {
-            let (base, bits) = (ir.get(Slot::new(1), Type::I64), ir.get(Slot::new(2), Type::I64));
-            let mut end = word.bytes() as i64;
-            for piece in pieces.iter().cycle() {
-                if end == 0 {
-                    break;
+        let storing = |order| {
+            block(0x1000, |ir| {
+                let (base, bits) = (ir.get(Slot::new(1), Type::I64), ir.get(Slot::new(2), Type::I64));
+                let mut end = word.bytes() as i64;
+                for piece in pieces.iter().cycle() {
+                    if end == 0 {
+                        break;
+                    }
+                    end -= piece.bytes() as i64;
+                    let by = ir.i64(end * 8);
+                    let shifted = ir.shr_u(bits, by);
+                    let value = ir.truncate(shifted, *piece);
+                    ir.store(base, end + 7, value, Order::Plain);
                 }
-                end -= piece.bytes() as i64;
-                let by = ir.i64(end * 8);
-                let shifted = ir.shr_u(bits, by);
-                let value = ir.truncate(shifted, *piece);
-                ir.store(base, end + 7, value, Order::Plain);
-            }
-            let whole = ir.load(word, base, 7, Order::Plain);
-            let whole = if word == Type::I64 { whole } else { ir.sign_extend(whole, Type::I64) };
-            ir.set(Slot::new(3), whole);
-            End::Jump { target: Target(4) }
-        });
+                let whole = ir.load(word, base, 7, order);
+                let whole = if word == Type::I64 { whole } else { ir.sign_extend(whole, Type::I64) };
+                ir.set(Slot::new(3), whole);
+                End::Jump { target: Target(4) }
+            })
+        };
+        let loads = |order| {
+            let plan = RegionPlan::single(storing(order), CompileOptions::default());
+            rig.jit.emitted(&plan, |inst| inst.opcode().can_load())
+        };
+        assert_eq!(loads(Order::Plain) + 1, loads(Order::Acquire), "{word} of {pieces:?}");
         let bits = 0xf1e2_d3c4_b5a6_9788_u64;
         rig.state().set(Slot::new(1), start);
         rig.state().set(Slot::new(2), bits);
-        assert_eq!(rig.run_block(storing), ExitCode::Link);
+        assert_eq!(rig.run_block(storing(Order::Plain)), ExitCode::Link);
         assert_eq!(memory[7..7 + word.bytes()], bits.to_le_bytes()[..word.bytes()], "{word} of {pieces:?}");
         let expected = word.sign_extend(bits & word.mask()) as u64;
         assert_eq!(rig.state().get(Slot::new(3)), expected, "{word} of {pieces:?}");
@@ -284,6 +291,8 @@ fn a_callee_returns_to_what_its_call_left() {
         let mut rig = Rig::new();
         rig.state().set(Slot::new(2), returns_to.unwrap_or(0x5000) + 1);
         let is_back = returns_to.unwrap_or(kept as u64) == 0x1004;
+        let compares = rig.jit.emitted(&plan, |inst| inst.opcode() == Opcode::Icmp);
+        assert_eq!(compares == 0, kept == 0x1004 && returns_to.is_none(), "{kept:#x} {returns_to:?}: {compares}");
         let exit = rig.run(&plan);
         assert_eq!(exit == ExitCode::Syscall, is_back, "{kept:#x} {returns_to:?}: {exit:?}");
         assert_eq!(rig.state().get(Slot::new(3)), if is_back { 9 } else { 0 });

@@ -6,6 +6,7 @@ mod ops;
 
 use std::sync::Arc;
 
+use cranelift_codegen::ir::Opcode;
 use vm_core::{BlockKey, CpuState, GuestAddr, Mode};
 use vm_ir::{Block, End, IrBuilder};
 

@@ -238,7 +238,7 @@ fn float_ops_agree_with_the_definition() {
 fn calls(inst: Inst) -> usize {
     let operands: Vec<_> = inst.op.info().args.iter().map(|sig| operand_type(*sig, inst.ty, inst.from)).collect();
     let plan = RegionPlan::single(program(inst, &operands), CompileOptions::default());
-    Jit::host(&[]).unwrap().calls(&plan)
+    Jit::host(&[]).unwrap().emitted(&plan, |inst| inst.opcode() == Opcode::CallIndirect)
 }
 
 /// Code calls the definition only where the table says that it may.
