@@ -179,6 +179,7 @@ fn a_child_has_no_magazines_of_others() {
 fn forks_while_others_allocate() {
     let slabs = SlabAllocator::new().unwrap();
     let stop = AtomicU64::new(0);
+    let mut failure = None;
     std::thread::scope(|scope| {
         for number in 0..3 {
             let (slabs, stop) = (&slabs, &stop);
@@ -189,7 +190,7 @@ fn forks_while_others_allocate() {
                 }
             });
         }
-        for round in 0..50 {
+        for round in 0..200 {
             // SAFETY: the child uses nothing but the allocator, which is made for that, and leaves at once.
             let child = unsafe {
                 match round % 2 {
@@ -207,17 +208,23 @@ fn forks_while_others_allocate() {
                 }
             };
             if child == 0 {
-                let parcels = [8, 64, 1024].map(|size| [0; 500].map(|_| Parcel::new(&slabs, size, 5)));
-                parcels.into_iter().flatten().for_each(|parcel| parcel.free(&slabs));
+                let went = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    let parcels = [8, 64, 1024].map(|size| [0; 500].map(|_| Parcel::new(&slabs, size, 5)));
+                    parcels.into_iter().flatten().for_each(|parcel| parcel.free(&slabs));
+                }));
                 // SAFETY: ends the child without running what belongs to the parent.
-                unsafe { libc::_exit(7) };
+                unsafe { libc::_exit(if went.is_ok() { 7 } else { 8 }) };
             }
             let mut status = 0;
             // SAFETY: the status is a local variable.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!((libc::WIFEXITED(status), libc::WEXITSTATUS(status)), (true, 7));
+            let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
+            if (ended, libc::WIFEXITED(status), libc::WEXITSTATUS(status)) != (child, true, 7) {
+                failure = Some((round, status));
+                break;
+            }
         }
         stop.store(1, Ordering::Relaxed);
     });
+    assert_eq!(failure, None, "round and status of a child that failed");
     assert_live(&slabs, 0);
 }

@@ -2,8 +2,9 @@
 //!
 //! A fork takes all locks first and releases them in parent and child, so that the child finds no half-made change. The
 //! objects in magazines of threads that the child does not have go back to their slabs. A thread that is copied in the
-//! middle of an allocation or a free leaves at most that one object unusable in the child. The C library's `fork` does
-//! this by itself; who makes a process by a system call of its own holds a [`Hold`] meanwhile.
+//! middle of an allocation or a free leaves at most that one object unusable in the child, or what is in its magazine of
+//! one class if it moves objects between that and a depot. The C library's `fork` does this by itself; who makes a
+//! process by a system call of its own holds a [`Hold`] meanwhile.
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};

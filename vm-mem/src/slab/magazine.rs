@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::arena::Arena;
 use super::class::{MAGAZINE, MAX_CLASSES, is_multiple};
@@ -291,9 +291,15 @@ impl ThreadCache {
         for (name, &object) in names.iter_mut().zip(&slots[..count]) {
             *name = ((object - bin.base) >> 3) as u32;
         }
-        with(&names[..count]);
+        // A fork may copy the process at each of these steps: the child must find no object both here and where `with` puts
+        // it, nor twice here. What it does not find at all is lost to it.
+        bin.top.store(bin.bottom, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
         slots.copy_within(count.., 0);
+        fence(Ordering::SeqCst);
         bin.top.store(bin.bottom + size_of::<usize>() * (held - count), Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        with(&names[..count]);
     }
 
     /// Throws the topmost object away; says whether there was one.
