@@ -397,6 +397,28 @@ mod tests {
         assert!((3..1 + MAX_INLINE_DEPTH).contains(&begins), "{begins}");
     }
 
+    /// A callee that returns early, or calls one that is copied in as well and goes on for long.
+    #[test]
+    fn what_follows_the_calls_of_a_copy_has_a_limit() {
+        for (len, is_copied) in [(MAX_COPY_LEN - 10, true), (MAX_COPY_LEN, false)] {
+            let mut program = Program::default();
+            program.add(0x100, |_| End::Call { target: Target(0x100), ret: Target(4) }, Seen::default());
+            program.add(0x104, |_| End::Syscall { next: Target(4) }, Seen::default());
+            program.add(0x200, |ir| branch(ir, 0xc), Seen { taken: true, fall: true, ..Seen::default() });
+            program.add(0x204, |_| End::Call { target: Target(0xfc), ret: Target(4) }, Seen::default());
+            let long = |ir: &mut IrBuilder| {
+                (1..len).for_each(|_| ir.mark(0, 4));
+                End::Return { addr: ir.constant(Type::I64, 0) }
+            };
+            program.add(0x208, long, Seen::default());
+            for pc in [0x20c, 0x300] {
+                program.add(pc, |ir| End::Return { addr: ir.constant(Type::I64, 0) }, Seen::default());
+            }
+            let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
+            assert_eq!(pcs(&plan).contains(&0x208), is_copied, "{len}");
+        }
+    }
+
     #[test]
     fn small_callees_of_computed_calls_are_copied_in() {
         let mut program = Program::default();

@@ -3,9 +3,9 @@
 //! Compilers for guests that need not load unaligned words copy a word byte by byte to the stack and load it there. A host
 //! forwards no such stores: the load waits until all of them are in its cache, 12 cycles and more. So the word is put
 //! together from what was stored. The bytes were written a few ops before, so a load of them faults no more. It may have
-//! its value from the stores: nothing that orders accesses and no other load is between the first of them and it, so it
-//! could have been made with the first of them (RISC-V unprivileged ISA, RVWMO: the load value axiom; with the rules 2 and
-//! 12 of preserved program order, a load between would be ordered before it).
+//! its value from the stores: between the first of them and it there is nothing that orders accesses, between them there is
+//! no load, and behind them none that may be of the same bytes, so it could have been made with the first of them (RISC-V
+//! unprivileged ISA, RVWMO: the load value axiom; preserved program order, rules 2 and 12, would order it behind such loads).
 
 use cranelift_codegen::ir::{InstBuilder, Value as ClifValue, types};
 use vm_ir::{Block, Effect, Inst, Op, Order, Type, Value};
@@ -35,7 +35,7 @@ fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
     for inst in block.insts[..at].iter().rev().take(MAX_DISTANCE) {
         match inst.op.effect() {
             Effect::Pure | Effect::FpFlags | Effect::ReadsSlot | Effect::WritesSlot | Effect::Leaves => continue,
-            // Before the first store of a piece or after the last one.
+            // Behind the last store of a piece.
             Effect::Reads if is_beside(inst, load) && pieces.is_empty() => {}
             Effect::Writes if is_beside(inst, load) => {}
             _ => return None,
