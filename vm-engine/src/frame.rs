@@ -33,6 +33,8 @@ pub(crate) enum ExitCode {
     /// An access was stepped over because it faulted. The state is as before it, or before loads that come before it, and
     /// the interpreter is to run into the fault; the flags of that moment are in `stepped_over`.
     Replay = 7,
+    /// The region is not for this state, which is as it was: the interpreter is to run the block at pc.
+    Declined = 8,
 }
 
 #[cfg(feature = "jit")]

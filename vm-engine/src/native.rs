@@ -539,6 +539,10 @@ impl NativeVcpu {
                     return Went::On;
                 }
                 ExitCode::Fault => return Went::Out(Exit::Trap(Trap::Memory(frame.body().fault()))),
+                ExitCode::Declined => {
+                    self.arrive(native);
+                    return Went::Cold(None);
+                }
                 ExitCode::Replay => {
                     // What ran behind the access may have raised flags that nothing of the guest's did.
                     hostfp::restore(frame.body_mut().take_step());

@@ -26,6 +26,7 @@ pub(crate) unsafe fn enter(frame: &Frame, code: CodePtr) -> ExitCode {
         5 => ExitCode::Flush,
         6 => ExitCode::Fault,
         7 => ExitCode::Replay,
+        8 => ExitCode::Declined,
         _ => ExitCode::Continue,
     }
 }

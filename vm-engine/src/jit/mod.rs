@@ -146,6 +146,7 @@ impl Generator {
             is_tso: is_x86 || triple.architecture == Architecture::S390x,
             has_fma: !is_x86 || has("has_fma"),
             keeps_registers: is_x86,
+            floats_in_lanes: is_x86,
             has_cas128: is_x86 && has("has_cmpxchg16b"),
         };
         Ok(Self { isa, target })

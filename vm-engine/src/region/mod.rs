@@ -4,12 +4,12 @@
 
 mod discover;
 mod exact;
-mod extended;
+mod narrow;
 mod ssa;
 
 pub(crate) use discover::{Profile, Seen, discover};
 pub(crate) use exact::{AtFaults, Part, ends_group};
-pub(crate) use extended::extended_values;
+pub(crate) use narrow::narrow_values;
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 
 use std::fmt;

@@ -4,7 +4,7 @@
 use vm_core::{SLOT_COUNT, Slot};
 use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
-use super::extended::extended_slots;
+use super::narrow::narrow_slots;
 use super::{AtFaults, MemoryMode, RegionPlan};
 
 /// A set of slots.
@@ -62,6 +62,14 @@ impl SlotSet {
     }
 }
 
+impl FromIterator<Slot> for SlotSet {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut set = Self::default();
+        slots.into_iter().for_each(|slot| set.insert(slot));
+        set
+    }
+}
+
 /// What is known at the entry of a block of the region.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
@@ -93,8 +101,10 @@ pub(crate) struct Slots {
     pub(crate) order: Vec<usize>,
     /// Type of each slot that the region names.
     pub(crate) types: Vec<(Slot, Type)>,
-    /// For each block the slots that are sign extensions of their low 32 bits at its entry.
-    pub(crate) extended: Vec<SlotSet>,
+    /// For each block the slots that are narrow at its entry: sign extensions of their low 32 bits, and boxed singles.
+    pub(crate) narrow: Vec<SlotSet>,
+    /// Slots that must hold a boxed single at the region's entry.
+    pub(crate) assumed_singles: SlotSet,
 }
 
 /// Whether `value` of `block` is an arithmetic result whose NaN the host chose.
@@ -175,8 +185,9 @@ pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]
         flow.polls_late = flow.is_loop && replaces && here.block.insts.len() <= MAX_COPIED_OPS;
     }
     backward(plan, &order, &local, &mut flow);
-    let extended = extended_slots(plan, &order, helpers);
-    Slots { flow, order, types, extended }
+    let has_loops = flow.iter().any(|flow| flow.is_loop);
+    let narrow = narrow_slots(plan, &order, has_loops, helpers);
+    Slots { flow, order, types, narrow: narrow.at_entry, assumed_singles: narrow.assumed }
 }
 
 /// What one block does to slots, in sums.

@@ -32,6 +32,7 @@ impl Emitter<'_, '_> {
         for slot in self.slots.flow[0].live.iter() {
             self.load_slot(slot);
         }
+        self.check_assumed_singles();
         self.ir.ins().jump(self.entries[0], &[]);
         if self.missing[0] == 0 {
             self.ir.seal_block(self.entries[0]);

@@ -304,28 +304,4 @@ impl Emitter<'_, '_> {
         self.raw[at] = true;
         value
     }
-
-    pub(super) fn fbox(&mut self, inst: &Inst) -> ClifValue {
-        let value = self.observed(inst, 0);
-        let bits = self.bits_of(value, inst.from);
-        let ones = self.iconst(types::I64, !inst.from.mask() as i64);
-        let boxed = self.ir.ins().bor(bits, ones);
-        self.ir.ins().bitcast(types::F64, MemFlagsData::new(), boxed)
-    }
-
-    pub(super) fn funbox(&mut self, inst: &Inst) -> ClifValue {
-        let def = self.block.def(inst.args[0]);
-        if def.op == Op::FBox && def.from == inst.ty {
-            return self.value(def.args[0]);
-        }
-        let value = self.observed(inst, 0);
-        let bits = self.bits_of(value, Type::F64);
-        let ones = self.iconst(types::I64, !inst.ty.mask() as i64);
-        let is_boxed = self.ir.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, bits, ones);
-        let (ty, nan) = if inst.ty == Type::F16 { (types::I16, 0x7e00) } else { (types::I32, 0x7fc0_0000) };
-        let narrow = self.ir.ins().ireduce(ty, bits);
-        let nan = self.iconst(ty, nan);
-        let narrow = self.ir.ins().select(is_boxed, narrow, nan);
-        if inst.ty == Type::F16 { narrow } else { self.ir.ins().bitcast(types::F32, MemFlagsData::new(), narrow) }
-    }
 }

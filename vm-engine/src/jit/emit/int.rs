@@ -61,13 +61,16 @@ impl Emitter<'_, '_> {
     /// The low half of what is extended already needs no instruction.
     pub(super) fn sign_extend(&mut self, inst: &Inst) -> ClifValue {
         let low = self.block.def(inst.args[0]);
-        if low.op == Op::Truncate && inst.from == Type::I32 && self.extended[low.args[0].index()] {
+        if low.op == Op::Truncate && inst.from == Type::I32 && self.narrow[low.args[0].index()] {
             return self.value(low.args[0]);
         }
         self.unary(inst, |ir, a| ir.sextend(clif_type(inst.ty), a))
     }
 
     pub(super) fn bitcast(&mut self, inst: &Inst) -> ClifValue {
+        if let Some(single) = self.low_half(inst) {
+            return single;
+        }
         let a = self.observed(inst, 0);
         let to = clif_type(inst.ty);
         if to == clif_type(inst.from) { a } else { self.ir.ins().bitcast(to, MemFlagsData::new(), a) }

@@ -11,6 +11,7 @@ mod int;
 mod keep;
 mod memory;
 mod replay;
+mod singles;
 mod vector;
 
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
@@ -18,10 +19,11 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use vm_core::{CpuState, GuestAddr, SLOT_COUNT, Slot};
 use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
 
+use self::singles::Held;
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
 use crate::jit::runtime::Function;
-use crate::region::{AtFaults, Part, RegionPlan, SlotSet, Slots, analyse, extended_values, flushes, is_raw};
+use crate::region::{AtFaults, Part, RegionPlan, SlotSet, Slots, analyse, flushes, is_raw, narrow_values};
 
 /// What the target can do that emission depends on.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct Target {
     pub(crate) has_fma: bool,
     /// Whether calls that keep every register can be made.
     pub(crate) keeps_registers: bool,
+    /// A float is the lowest lane of a vector register, so that it becomes a vector and back without leaving it.
+    pub(crate) floats_in_lanes: bool,
     /// 128-bit compare-and-swap is one instruction.
     pub(crate) has_cas128: bool,
 }
@@ -130,8 +134,9 @@ struct Emitter<'a, 'b> {
     uses: Vec<Use>,
     /// For a load the first op that extends its value.
     extensions: Vec<Option<usize>>,
-    /// Values that are sign extensions of their low 32 bits.
-    extended: Vec<bool>,
+    /// Values that are sign extensions of their low 32 bits, or box a single.
+    narrow: Vec<bool>,
+    singles: singles::Singles,
     dirty: SlotSet,
     raw_slots: SlotSet,
     /// Accesses for which the state before them is kept.
@@ -202,7 +207,8 @@ impl<'a, 'b> Emitter<'a, 'b> {
             raw: Vec::new(),
             uses: Vec::new(),
             extensions: Vec::new(),
-            extended: Vec::new(),
+            narrow: Vec::new(),
+            singles: singles::Singles::default(),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
             group: replay::Group::default(),
@@ -216,7 +222,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.here = index;
         self.block = block;
         self.scan_uses();
-        extended_values(block, self.slots.extended[index], self.helpers, &mut self.extended);
+        narrow_values(block, self.slots.narrow[index], self.helpers, &mut self.narrow);
         self.begin();
         self.switch_to(self.entries[index]);
         if self.missing[index] == 0 && index != 0 {
@@ -230,6 +236,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         }
         self.ops()?;
         self.settle();
+        self.widen_singles();
         self.end()?;
         let mut targets: Vec<_> = self.plan.blocks[index].edges.iter().map(|(_, to)| *to).collect();
         targets.sort_unstable();
@@ -252,6 +259,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.raw.resize(self.block.insts.len(), false);
         self.dirty = flow.dirty;
         self.raw_slots = flow.raw;
+        self.begin_singles();
     }
 
     /// Emits the ops of the block.
@@ -442,12 +450,19 @@ impl<'a, 'b> Emitter<'a, 'b> {
     /// Stores the slots to the state, with the NaNs that the guest sees.
     fn store_slots(&mut self, slots: &SlotSet) {
         for slot in slots.iter() {
-            let mut value = self.ir.use_var(self.variable(slot).0);
-            if self.raw_slots.contains(slot) {
-                value = self.canonical_in_cold_code(value);
-            }
-            self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
+            let held = self.held(slot);
+            self.store_held(slot, held, self.raw_slots.contains(slot));
         }
+    }
+
+    /// Stores what `slot` held to the state: a NaN is the host's if it is `raw`.
+    fn store_held(&mut self, slot: Slot, held: Held, raw: bool) {
+        let value = match held {
+            Held::Own(value) if raw => self.canonical_in_cold_code(value),
+            Held::Own(value) => value,
+            Held::Single(single) => self.boxed(single),
+        };
+        self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
     }
 
     fn load_slot(&mut self, slot: Slot) {
@@ -519,12 +534,20 @@ impl<'a, 'b> Emitter<'a, 'b> {
     }
 
     fn get(&mut self, at: usize, slot: Slot) -> ClifValue {
+        if let Some(boxed) = self.get_single(at, slot) {
+            return boxed;
+        }
         self.raw[at] = self.raw_slots.contains(slot);
         self.ir.use_var(self.variable(slot).0)
     }
 
     fn set(&mut self, inst: &Inst) {
         let slot = inst.slot();
+        if self.set_single(slot, inst.args[0]) {
+            self.dirty.insert(slot);
+            self.raw_slots.remove(slot);
+            return;
+        }
         let kept = is_raw(self.block, inst.args[0]) && self.raw[inst.args[0].index()];
         let value = if kept { self.arg(inst, 0) } else { self.observed(inst, 0) };
         self.ir.def_var(self.variable(slot).0, value);
@@ -556,6 +579,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 self.load_slot(*slot);
                 self.raw_slots.remove(*slot);
             }
+            self.forget_singles();
         }
         Ok(value)
     }
@@ -643,7 +667,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::IntToFU => self.int_to_float(inst, float::Signed::No),
             Op::FConvert => self.float_convert(at),
             Op::FMin | Op::FMax | Op::FClass | Op::FToIntU | Op::FRound => self.definition(inst),
-            Op::FBox => self.fbox(inst),
+            Op::FBox => self.fbox(at),
             Op::FUnbox => self.funbox(inst),
             Op::FpFlagsGet => self.flags_get(),
             Op::FpFlagsSet => {

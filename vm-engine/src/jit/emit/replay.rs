@@ -6,10 +6,11 @@
 //! ran behind the access that was stepped over has calculated with an old value, and only values and flags know of it: the
 //! next store comes after the group. Definitions of ops may be called in between, since they do no more than that.
 
-use cranelift_codegen::ir::{InstBuilder, Value as ClifValue, types};
-use vm_core::{CpuState, GuestAddr, Slot};
+use cranelift_codegen::ir::{InstBuilder, types};
+use vm_core::{GuestAddr, Slot};
 
 use super::Emitter;
+use super::singles::Held;
 use crate::frame::{ExitCode, STORE_STEPPED_OVER};
 use crate::jit::abi::offset;
 use crate::region::{AtFaults, Part, SlotSet, ends_group};
@@ -19,7 +20,7 @@ struct Before {
     /// The guest instruction of the access.
     pc: GuestAddr,
     /// What dirty slots hold.
-    slots: Vec<(Slot, ClifValue)>,
+    slots: Vec<(Slot, Held)>,
     /// Those of them that hold the host's NaN.
     raw: SlotSet,
 }
@@ -59,7 +60,7 @@ impl Emitter<'_, '_> {
     fn before(&mut self) -> Before {
         let pc = self.pc();
         let dirty = self.dirty;
-        let slots = dirty.iter().map(|slot| (slot, self.ir.use_var(self.variable(slot).0))).collect();
+        let slots = dirty.iter().map(|slot| (slot, self.held(slot))).collect();
         Before { pc, slots, raw: self.raw_slots }
     }
 
@@ -95,9 +96,8 @@ impl Emitter<'_, '_> {
     }
 
     fn leave_for_replay(&mut self, before: Before) {
-        for (slot, value) in before.slots {
-            let value = if before.raw.contains(slot) { self.canonical_in_cold_code(value) } else { value };
-            self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
+        for (slot, held) in before.slots {
+            self.store_held(slot, held, before.raw.contains(slot));
         }
         self.set_pc(before.pc);
         self.leave(ExitCode::Replay);

@@ -13,10 +13,10 @@ use crate::hostfp;
 use crate::region::{AtFaults, MemoryMode, RegionBlock, fixed_targets};
 use crate::{Engine, Vcpu};
 
-const CODE: u64 = 0x20_0000;
+pub(super) const CODE: u64 = 0x20_0000;
 const BLOCKS: u64 = 6;
-const FUEL: Slot = Slot::new(100);
-const MEMORY_LEN: usize = 0x1000;
+pub(super) const FUEL: Slot = Slot::new(100);
+pub(super) const MEMORY_LEN: usize = 0x1000;
 
 /// The blocks of one program; anything else is unmapped.
 struct Program(HashMap<BlockKey, Arc<Block>>);
@@ -41,10 +41,10 @@ impl BlockSource for Program {
 }
 
 /// xorshift64*, to draw programs from a number.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -99,8 +99,11 @@ fn plan(blocks: &[Arc<Block>], entry: usize, options: CompileOptions) -> RegionP
     RegionPlan { entry: blocks[0].block.key, blocks, options }
 }
 
+/// A state of all kinds of values; in every second one all doubles box singles, as regions expect of those that they read
+/// such from over and over.
 fn start(random: &mut Random) -> CpuState {
     let mut state = CpuState::new();
+    let boxes = random.next().is_multiple_of(2);
     for info in SLOTS {
         let bits = match random.next() % 4 {
             0 => random.next(),
@@ -109,7 +112,8 @@ fn start(random: &mut Random) -> CpuState {
             _ => [0, u64::MAX, 1 << 63, 0x7ff0_0000_0000_0000, 0xffff_ffff_3f80_0000, 0x7ff8_0000_0000_0001]
                 [random.next() as usize % 6],
         };
-        state.set(info.slot, bits & info.ty.mask());
+        let above = if boxes && info.ty == Type::F64 { !Type::F32.mask() } else { 0 };
+        state.set(info.slot, (bits | above) & info.ty.mask());
     }
     state.set(FUEL, 40);
     state.set_pc(GuestAddr::new(CODE));
@@ -117,13 +121,13 @@ fn start(random: &mut Random) -> CpuState {
 }
 
 /// Guest memory and where its one mapping is. Tests run side by side in one address space, each at its own address.
-struct Memory {
+pub(super) struct Memory {
     space: Arc<AddressSpace>,
-    start: GuestAddr,
+    pub(super) start: GuestAddr,
 }
 
 impl Memory {
-    fn new(placement: Placement, start: u64) -> Self {
+    pub(super) fn new(placement: Placement, start: u64) -> Self {
         let (space, start) = (AddressSpace::new(placement).unwrap(), GuestAddr::new(start));
         let request = MapRequest::anonymous(MEMORY_LEN as u64, Perms::READ | Perms::WRITE);
         space.map(request.at(Place::Fixed(start))).unwrap();
@@ -257,6 +261,17 @@ fn compiled(
                 let (state, trap) = replayed(memory, blocks, begin, rig.state());
                 return (state, trap, contents);
             }
+            ExitCode::Declined => {
+                let block = blocks.iter().find(|block| block.key.pc == rig.state().pc()).expect("it was compiled");
+                let flags = hostfp::raised() | rig.state().fp_flags();
+                rig.state().set_fp_flags(flags);
+                match reference::run(block, &[], rig.state(), &**space, &mut |_| {}).left {
+                    reference::Left::Go => hostfp::begin(rig.state().fp_flags()),
+                    reference::Left::Trap(trap) => return (rig.state().clone(), Some(trap), memory.contents()),
+                    reference::Left::Syscall => return (rig.state().clone(), None, memory.contents()),
+                    reference::Left::Flush => unreachable!("no block ends in it"),
+                }
+            }
             ExitCode::Poll => assert!(!rig.frame.take_interrupt()),
             ExitCode::Flush => unreachable!("no block ends in it"),
         }
@@ -276,7 +291,13 @@ fn agree(memory: &Memory, faults: bool, options: CompileOptions) {
 }
 
 /// The program runs alike from a random state.
-fn agree_on(memory: &Memory, blocks: &[Arc<Block>], options: CompileOptions, mut random: Random, name: &str) {
+pub(super) fn agree_on(
+    memory: &Memory,
+    blocks: &[Arc<Block>],
+    options: CompileOptions,
+    mut random: Random,
+    name: &str,
+) {
     let begin = start(&mut random);
     let fill: Vec<u8> = (0..MEMORY_LEN).map(|_| random.next() as u8).collect();
     memory.space.write(memory.start, &fill).unwrap();
@@ -308,7 +329,7 @@ fn agree_on(memory: &Memory, blocks: &[Arc<Block>], options: CompileOptions, mut
 }
 
 /// Number of programs for each test; more by an environment variable.
-fn programs() -> u64 {
+pub(super) fn programs() -> u64 {
     std::env::var("TRADUX_RANDOM_PROGRAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
 }
 

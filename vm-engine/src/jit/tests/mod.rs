@@ -3,6 +3,7 @@
 mod agree;
 mod control;
 mod ops;
+mod singles;
 
 use std::sync::Arc;
 

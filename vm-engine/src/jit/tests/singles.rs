@@ -1,0 +1,204 @@
+//! Random programs of singles in slots of doubles, where each kind of use meets each other: compiled regions against the
+//! interpreter.
+
+use vm_core::Slot;
+use vm_ir::arbitrary::SLOTS;
+use vm_ir::{FpAttr, Helper, HelperEffect, HelperFn, Order, Quiet, Target, Type, Value};
+use vm_mem::Placement;
+
+use super::agree::{CODE, FUEL, MEMORY_LEN, Memory, Random, agree_on, programs};
+use super::*;
+use crate::config::Exact;
+
+/// One block of such a program.
+struct Draw<'a> {
+    ir: IrBuilder,
+    random: &'a mut Random,
+    memory: i64,
+}
+
+impl Draw<'_> {
+    fn below(&mut self, end: u64) -> u64 {
+        (self.random.next() >> 8) % end
+    }
+
+    /// One of four slots of type `ty`.
+    fn slot(&mut self, ty: Type) -> Slot {
+        let place = self.below(4) as usize;
+        SLOTS.iter().filter(|info| info.ty == ty).nth(place).expect("there are more").slot
+    }
+
+    fn double(&mut self) -> Value {
+        let slot = self.slot(Type::F64);
+        self.ir.get(slot, Type::F64)
+    }
+
+    fn single(&mut self) -> Value {
+        let double = self.double();
+        self.ir.funbox(double, Type::F32)
+    }
+
+    /// The low half of a double, whatever it is.
+    fn low(&mut self) -> Value {
+        let double = self.double();
+        let bits = self.ir.bitcast(double, Type::I64);
+        let low = self.ir.truncate(bits, Type::I32);
+        self.ir.bitcast(low, Type::F32)
+    }
+
+    fn address(&mut self) -> Value {
+        let place = self.memory + 8 * self.below(MEMORY_LEN as u64 / 8) as i64;
+        self.ir.i64(place)
+    }
+
+    fn set_double(&mut self, value: Value) {
+        let slot = self.slot(Type::F64);
+        self.ir.set(slot, value);
+    }
+
+    fn set_single(&mut self, value: Value) {
+        let boxed = self.ir.fbox(value);
+        self.set_double(boxed);
+    }
+
+    fn op(&mut self) {
+        match self.below(12) {
+            0 => {
+                let (a, b) = (self.single(), self.single());
+                let sum = self.ir.fadd(a, b, FpAttr::DEFAULT);
+                self.set_single(sum);
+            }
+            1 => {
+                let (a, b) = (self.single(), self.single());
+                let quotient = self.ir.fdiv(a, b, FpAttr::DEFAULT);
+                let negative = self.ir.fneg(quotient);
+                self.set_single(negative);
+            }
+            2 => {
+                let (a, b) = (self.double(), self.double());
+                let product = self.ir.fmul(a, b, FpAttr::DEFAULT);
+                self.set_double(product);
+            }
+            3 => {
+                let address = self.address();
+                let single = self.ir.load(Type::F32, address, 0, Order::Plain);
+                self.set_single(single);
+            }
+            4 => {
+                let address = self.address();
+                let double = self.ir.load(Type::F64, address, 0, Order::Plain);
+                self.set_double(double);
+            }
+            5 => {
+                let (address, single) = (self.address(), self.low());
+                self.ir.store(address, 0, single, Order::Plain);
+            }
+            6 => {
+                let (address, double) = (self.address(), self.double());
+                self.ir.store(address, 0, double, Order::Plain);
+            }
+            7 => {
+                let double = self.double();
+                self.set_double(double);
+            }
+            8 => {
+                let single = self.low();
+                self.set_single(single);
+            }
+            9 => {
+                let single = self.single();
+                let double = self.ir.fconvert(single, Type::F64, FpAttr::DEFAULT);
+                self.set_double(double);
+            }
+            10 => {
+                let double = self.double();
+                let bits = self.ir.bitcast(double, Type::I64);
+                let slot = self.slot(Type::I64);
+                self.ir.set(slot, bits);
+            }
+            _ => {
+                let (a, b) = (self.single(), self.single());
+                let less = self.ir.flt(a, b, Quiet::No);
+                let wide = self.ir.zero_extend(less, Type::I64);
+                let slot = self.slot(Type::I64);
+                self.ir.set(slot, wide);
+            }
+        }
+    }
+}
+
+/// Blocks that end in a loop, a choice, or a jump to one another until the fuel is used up.
+fn program(random: &mut Random, memory: i64) -> Vec<Arc<Block>> {
+    const BLOCKS: u64 = 5;
+    (0..BLOCKS)
+        .map(|index| {
+            let mut draw = Draw { ir: IrBuilder::new(key(CODE + index * 64)), random: &mut *random, memory };
+            draw.ir.mark(0, 4);
+            let (fuel, zero, one) = (draw.ir.get(FUEL, Type::I64), draw.ir.i64(0), draw.ir.i64(1));
+            let empty = draw.ir.eq(fuel, zero);
+            draw.ir.exit_if(empty, Target(0x10_0000));
+            let less = draw.ir.sub(fuel, one);
+            draw.ir.set(FUEL, less);
+            let ops = 1 + draw.below(6) as u16;
+            for op in 0..ops {
+                draw.ir.mark(4 * (op + 1), 4);
+                draw.op();
+            }
+            draw.ir.mark(4 * (ops + 1), 4);
+            let mut target = || Target((draw.below(BLOCKS) as i64 - index as i64) * 64);
+            let (taken, fall) = (target(), target());
+            let chosen = draw.slot(Type::I64);
+            let (chosen, bit) = (draw.ir.get(chosen, Type::I64), draw.ir.i64(1));
+            let chosen = draw.ir.and(chosen, bit);
+            let cond = draw.ir.eq(chosen, bit);
+            Arc::new(draw.ir.finish(End::Branch { cond, taken, fall }, &vec![0; 4 * (usize::from(ops) + 2)]))
+        })
+        .collect()
+}
+
+fn agree(address: u64, faults: Exact) {
+    crate::fault::install().unwrap();
+    let memory = Memory::new(Placement::Direct, address);
+    for seed in 0..programs() {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+        let blocks = program(&mut random, memory.start.get() as i64);
+        let options = CompileOptions { faults, ..CompileOptions::default() };
+        agree_on(&memory, &blocks, options, random, &format!("program {seed}"));
+    }
+}
+
+#[test]
+fn singles_in_place() {
+    agree(0xb0_0000, Exact::Pc);
+}
+
+#[test]
+fn singles_with_exact_registers() {
+    agree(0xc0_0000, Exact::Registers);
+}
+
+#[test]
+fn a_helper_may_replace_a_single() {
+    extern "C" fn replace(state: &mut CpuState, _: u64, _: u64, _: u64) -> u64 {
+        state.set(DOUBLE, 2.5f64.to_bits());
+        0
+    }
+    const DOUBLE: Slot = Slot::new(40);
+    const BITS: Slot = Slot::new(1);
+    static HELPERS: [Helper; 1] =
+        [Helper { name: "replace", args: 0, effect: HelperEffect::State, function: HelperFn::State(replace) }];
+    let mut rig = Rig::with_helpers(&HELPERS);
+    let block = block(CODE, |ir| {
+        let one = ir.constant(Type::F32, 1f32.to_bits().into());
+        let boxed = ir.fbox(one);
+        ir.set(DOUBLE, boxed);
+        ir.call(0, &[]);
+        let double = ir.get(DOUBLE, Type::F64);
+        let bits = ir.bitcast(double, Type::I64);
+        ir.set(BITS, bits);
+        End::Syscall { next: Target(4) }
+    });
+    let code = rig.compile_linked(&RegionPlan::single(block, CompileOptions::default()), 0);
+    assert_eq!(rig.enter(code), ExitCode::Syscall);
+    assert_eq!(rig.state().get(BITS), 2.5f64.to_bits());
+}
