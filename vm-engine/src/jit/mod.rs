@@ -147,6 +147,7 @@ impl Generator {
             has_fma: !is_x86 || has("has_fma"),
             keeps_registers: is_x86,
             floats_in_lanes: is_x86,
+            loads_vectors_at_once: is_x86 && has("has_avx"),
             has_cas128: is_x86 && has("has_cmpxchg16b"),
         };
         Ok(Self { isa, target })

@@ -5,11 +5,13 @@
 mod discover;
 mod exact;
 mod narrow;
+mod search;
 mod ssa;
 
 pub(crate) use discover::{Profile, Seen, discover};
 pub(crate) use exact::{AtFaults, Part, ends_group};
 pub(crate) use narrow::narrow_values;
+pub(crate) use search::{STEP, Search, Word, search_loop};
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::jit::runtime::Function;
 use crate::region::MemoryMode;
 
 /// Flags of guest accesses: they may trap, at any alignment, little-endian.
-fn guest_flags() -> MemFlagsData {
+pub(super) fn guest_flags() -> MemFlagsData {
     MemFlagsData::new().with_endianness(Endianness::Little)
 }
 

@@ -11,6 +11,7 @@ mod int;
 mod keep;
 mod memory;
 mod replay;
+mod search;
 mod singles;
 mod vector;
 
@@ -40,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) keeps_registers: bool,
     /// A float is the lowest lane of a vector register, so that it becomes a vector and back without leaving it.
     pub(crate) floats_in_lanes: bool,
+    /// An aligned load of 16 bytes is one access.
+    pub(crate) loads_vectors_at_once: bool,
     /// 128-bit compare-and-swap is one instruction.
     pub(crate) has_cas128: bool,
 }
@@ -234,6 +237,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         } else if flow.is_loop {
             self.poll(block.key.pc);
         }
+        self.pass_words();
         self.ops()?;
         self.settle();
         self.widen_singles();

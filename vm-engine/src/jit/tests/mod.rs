@@ -3,6 +3,7 @@
 mod agree;
 mod control;
 mod ops;
+mod search;
 mod singles;
 
 use std::sync::Arc;
