@@ -624,7 +624,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::OverflowAdd => self.overflow_add(inst),
             Op::BorrowSub => self.borrow_sub(inst),
             Op::OverflowSub => self.overflow_sub(inst),
-            Op::And => self.binary(inst, |ir, a, b| ir.band(a, b)),
+            Op::And => self.and(inst),
             Op::Or => self.binary(inst, |ir, a, b| ir.bor(a, b)),
             Op::Xor => self.binary(inst, |ir, a, b| ir.bxor(a, b)),
             Op::Shl => self.binary(inst, |ir, a, b| ir.ishl(a, b)),

@@ -230,6 +230,31 @@ fn integer_ops_agree_with_the_definition() {
 }
 
 #[test]
+fn masks_that_are_constants_agree_with_the_definition() {
+    let types = [Type::I8, Type::I16, Type::I32, Type::I64];
+    let masks = [0u64, 1, 7, 0x7f, 0xff, 0x100, 0xffff, 0x1_0000, 0x7fff_ffff, 0xffff_ffff, u64::MAX];
+    for (ty, mask) in types.into_iter().flat_map(|ty| masks.map(|mask| (ty, mask & ty.mask()))) {
+        for quality in [Quality::Baseline, Quality::Optimised] {
+            let block = block(0x1000, |ir| {
+                let (value, mask) = (ir.get(Slot::new(1), ty), ir.constant(ty, mask));
+                let masked = ir.and(value, mask);
+                ir.set(Slot::new(8), masked);
+                End::Syscall { next: Target(4) }
+            });
+            let mut rig = Rig::new();
+            let options = CompileOptions { quality, ..CompileOptions::default() };
+            let code = rig.compile(&RegionPlan::single(block, options));
+            for value in extremes(ty) {
+                rig.state().set(Slot::new(1), value);
+                assert_eq!(rig.enter(code), ExitCode::Syscall);
+                let found = rig.state().get(Slot::new(8)) & ty.mask();
+                assert_eq!(found, value & mask, "{quality:?} {ty} {value:#x} and {mask:#x}");
+            }
+        }
+    }
+}
+
+#[test]
 fn float_ops_agree_with_the_definition() {
     assert!(check_all(|op| op.effect() == Effect::FpFlags) > 400);
 }
