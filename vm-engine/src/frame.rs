@@ -107,8 +107,11 @@ pub(crate) struct FrameBody {
     pub(crate) memory_base: u64,
     /// First guest address that is not the guest's.
     pub(crate) memory_limit: u64,
-    /// A word that generated code may write results to that nobody reads.
-    pub(crate) sink: u64,
+    /// Words that generated code may write results to that nobody else reads.
+    pub(crate) sink: [u64; 2],
+    /// The host's floating-point status when generated code last read it: for a slot that gets its value later, and for one
+    /// that was needed at once. The flags of each go to the word of the sink as far behind its first one.
+    pub(crate) status: [u64; 2],
     /// For functions called from generated code: the running vCPU's memory, a
     /// [`RuntimeContext`](crate::jit::RuntimeContext).
     pub(crate) context: u64,
@@ -174,7 +177,8 @@ impl Frame {
             functions: 0,
             memory_base: 0,
             memory_limit: 0,
-            sink: 0,
+            sink: [0; 2],
+            status: [0; 2],
             context: 0,
             access_failed: 0,
             stepped_over: 0,

@@ -39,6 +39,7 @@ pub(crate) mod offset {
         MEMORY_BASE = memory_base;
         MEMORY_LIMIT = memory_limit;
         SINK = sink;
+        STATUS = status;
         ACCESS_FAILED = access_failed;
         STEPPED_OVER = stepped_over;
         EXECUTED = executed;

@@ -48,8 +48,19 @@ pub(crate) fn fault_exit() -> u64 {
     tradux_fault_exit as *const () as u64
 }
 
-/// Address of the function that puts the sticky floating-point flags, those that the host has raised included, into the
-/// frame's sink and keeps every register. Null on hosts that have none.
+/// Address of the function that puts the host's floating-point status into the frame and keeps every register: its
+/// argument is the address that the pinned register holds. Null on hosts whose code does not call it.
+pub(crate) fn note_status() -> *const () {
+    #[cfg(target_arch = "x86_64")]
+    {
+        tradux_note_status as *const ()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::ptr::null()
+}
+
+/// Address of the function that puts the flags of the frame's floating-point status into the frame's sink and keeps every
+/// register, as [`note_status`]. Null on hosts whose code does not call it.
 pub(crate) fn flags_to_sink() -> *const () {
     #[cfg(target_arch = "x86_64")]
     {
@@ -73,6 +84,7 @@ pub(crate) fn pass_stub() -> *const () {
 
 #[cfg(target_arch = "x86_64")]
 unsafe extern "C" {
+    fn tradux_note_status();
     fn tradux_flags_to_sink();
     fn tradux_pass_stub();
 }
@@ -186,18 +198,23 @@ std::arch::global_asm!(
     "mov eax, {poll}",
     "ret",
     ".size tradux_pass_stub, . - tradux_pass_stub",
+    ".globl tradux_note_status",
+    ".hidden tradux_note_status",
+    ".type tradux_note_status, @function",
+    "tradux_note_status:",
+    "stmxcsr dword ptr [rdi + {status}]",
+    "ret",
+    ".size tradux_note_status, . - tradux_note_status",
     ".globl tradux_flags_to_sink",
     ".hidden tradux_flags_to_sink",
     ".type tradux_flags_to_sink, @function",
     "tradux_flags_to_sink:",
     "push rax",
     "push rcx",
-    "stmxcsr dword ptr [rdi + {sink}]",
-    "mov eax, dword ptr [rdi + {sink}]",
+    "mov eax, dword ptr [rdi + {status}]",
     "and eax, {raised}",
     "lea rcx, [rip + {flags}]",
     "movzx eax, byte ptr [rcx + rax]",
-    "or rax, qword ptr [rdi + {state_flags}]",
     "mov qword ptr [rdi + {sink}], rax",
     "pop rcx",
     "pop rax",
@@ -205,9 +222,9 @@ std::arch::global_asm!(
     ".size tradux_flags_to_sink, . - tradux_flags_to_sink",
     anchor = const Frame::ANCHOR,
     sink = const offset::SINK,
+    status = const offset::STATUS,
     raised = const hostfp::RAISED,
     flags = sym hostfp::FLAGS,
-    state_flags = const offset::STATE + vm_core::CpuState::FP_FLAGS_OFFSET as i32,
     entry_sp = const offset::ENTRY_SP,
     exit_value = const offset::EXIT_VALUE,
     fault = const ExitCode::Fault as u64,

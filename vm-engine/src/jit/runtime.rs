@@ -43,7 +43,9 @@ pub(crate) enum Function {
     CompareExchange,
     /// 128-bit compare-and-swap: address, host address of expected and new, where the old value goes.
     CompareExchangeWide,
-    /// Puts the sticky flags, the host's included, into the frame's sink and keeps every register. For code of x86-64.
+    /// Puts the host's floating-point status into the frame and keeps every register. For code of x86-64.
+    NoteStatus,
+    /// Puts the flags of that status into the frame's sink and keeps every register. For code of x86-64.
     FlagsToSink,
     /// Baseline code was entered often: number of its counter, guest address. Gives the host address of better code.
     Hot,
@@ -56,7 +58,7 @@ pub(crate) enum Function {
 
 impl Function {
     /// Number of entries before the helpers.
-    pub(crate) const COUNT: usize = 13;
+    pub(crate) const COUNT: usize = 14;
 }
 
 /// The table for a guest with these helpers; its address goes to the frame's `functions`.
@@ -71,6 +73,7 @@ pub(crate) fn function_table(helpers: &[Helper]) -> Box<[u64]> {
         rmw as *const (),
         compare_exchange as *const (),
         compare_exchange_wide as *const (),
+        super::enter::note_status(),
         super::enter::flags_to_sink(),
         hot as *const (),
         super::enter::missed_stub(),

@@ -12,8 +12,7 @@ use vm_ir::{Inst, NanRule, Op, OverflowRule, Rounding, Type};
 
 use super::{Emitter, clif_type};
 use crate::hostfp;
-use crate::jit::abi::{keeping_signature, offset};
-use crate::jit::runtime::Function;
+use crate::jit::abi::offset;
 use crate::region::is_raw;
 
 /// Whether the source of a conversion is signed.
@@ -181,18 +180,6 @@ impl Emitter<'_, '_> {
             self.enter_next(next);
         }
         value
-    }
-
-    /// The sticky flags.
-    pub(super) fn flags_get(&mut self) -> ClifValue {
-        if !self.target.keeps_registers {
-            return self.call_runtime(Function::FpFlagsGet, &[]);
-        }
-        let frame = self.frame();
-        let function = self.runtime_entry(Function::FlagsToSink as usize);
-        let signature = self.ir.import_signature(keeping_signature());
-        self.ir.ins().call_indirect(signature, function, &[frame]);
-        self.load_frame(types::I64, offset::SINK)
     }
 
     /// Whether operand `index` cannot be a signalling NaN.

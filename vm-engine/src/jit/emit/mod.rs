@@ -13,6 +13,7 @@ mod memory;
 mod replay;
 mod search;
 mod singles;
+mod status;
 mod vector;
 
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
@@ -140,6 +141,8 @@ struct Emitter<'a, 'b> {
     /// Values that are sign extensions of their low 32 bits, or box a single.
     narrow: Vec<bool>,
     singles: singles::Singles,
+    /// The slot whose value is the flags of the frame's status and its variable together.
+    unread_flags: Option<Slot>,
     dirty: SlotSet,
     raw_slots: SlotSet,
     /// Accesses for which the state before them is kept.
@@ -212,6 +215,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             extensions: Vec::new(),
             narrow: Vec::new(),
             singles: singles::Singles::default(),
+            unread_flags: status::unread_flags(plan).filter(|_| target.keeps_registers),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
             group: replay::Group::default(),
@@ -465,11 +469,13 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Held::Own(value) if raw => self.canonical_in_cold_code(value),
             Held::Own(value) => value,
             Held::Single(single) => self.boxed(single),
+            Held::Flags(before) => self.late_flags(before),
         };
         self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
     }
 
     fn load_slot(&mut self, slot: Slot) {
+        self.forget_status(slot);
         let (variable, ty) = self.variable(slot);
         let value = self.load_frame(clif_type(ty), offset::STATE + CpuState::slot_offset(slot) as i32);
         self.ir.def_var(variable, value);
@@ -547,6 +553,12 @@ impl<'a, 'b> Emitter<'a, 'b> {
 
     fn set(&mut self, inst: &Inst) {
         let slot = inst.slot();
+        if self.values[inst.args[0].index()].is_none() {
+            // Flags that are worked out later.
+            self.dirty.insert(slot);
+            return;
+        }
+        self.forget_status(slot);
         if self.set_single(slot, inst.args[0]) {
             self.dirty.insert(slot);
             self.raw_slots.remove(slot);
@@ -673,7 +685,10 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::FMin | Op::FMax | Op::FClass | Op::FToIntU | Op::FRound => self.definition(inst),
             Op::FBox => self.fbox(at),
             Op::FUnbox => self.funbox(inst),
-            Op::FpFlagsGet => self.flags_get(),
+            Op::FpFlagsGet => {
+                self.values[at] = self.flags_get(at);
+                return Ok(());
+            }
             Op::FpFlagsSet => {
                 let flags = self.arg(inst, 0);
                 self.call_runtime(Function::FpFlagsSet, &[flags]);

@@ -28,6 +28,8 @@ pub(super) enum Held {
     Own(ClifValue),
     /// The single that the slot's double boxes.
     Single(ClifValue),
+    /// The sticky flags that the frame's status and these give together.
+    Flags(ClifValue),
 }
 
 impl Default for Singles {
@@ -87,7 +89,8 @@ impl Emitter<'_, '_> {
             let variable = self.single_variable(slot);
             return Held::Single(self.ir.use_var(variable));
         }
-        Held::Own(self.ir.use_var(self.variable(slot).0))
+        let value = self.ir.use_var(self.variable(slot).0);
+        if self.gets_flags_later(slot) { Held::Flags(value) } else { Held::Own(value) }
     }
 
     /// Boxes the singles that a following block expects as doubles.

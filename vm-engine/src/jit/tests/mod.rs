@@ -5,6 +5,7 @@ mod control;
 mod ops;
 mod search;
 mod singles;
+mod status;
 
 use std::sync::Arc;
 
