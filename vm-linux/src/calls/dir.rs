@@ -1,6 +1,6 @@
 //! Directories, and what is known about files by name: status and links.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::sync::atomic::Ordering;
 
 use crate::errno::Errno;
@@ -8,7 +8,7 @@ use crate::host::{self, Arg};
 use crate::kernel::{Args, SysResult, before_name, wrong_name};
 use crate::layout::riscv64::Stat;
 use crate::layout::{Layout, OpenHow, Statx};
-use crate::paths::{CWD, Held, Last};
+use crate::paths::{At, CWD, Held, Last};
 use crate::thread::Thread;
 use crate::user::PATH_MAX;
 
@@ -18,7 +18,7 @@ use super::procfs;
 const BASIC: u64 = 0x7ff;
 
 /// The status of `path` seen from `dirfd`.
-pub(crate) fn status(dirfd: u64, path: &std::ffi::CStr, flags: u64) -> Result<Statx, Errno> {
+pub(crate) fn status(dirfd: u64, path: &CStr, flags: u64) -> Result<Statx, Errno> {
     let mut bytes = vec![0; Statx::SIZE];
     let mut args = [Arg::Int(dirfd), Arg::Str(path), Arg::Int(flags), Arg::Int(BASIC), Arg::Bytes(&mut bytes)];
     host::call(&host::STATX, &mut args)?;
@@ -61,16 +61,47 @@ pub(crate) fn newfstatat(t: &mut Thread, a: &Args) -> SysResult {
         shown(t, a.int(0))?
     } else {
         let path = if unnamed { CString::default() } else { t.user().string(a.raw(1), PATH_MAX)? };
-        let last = if flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0 { Last::Follow } else { Last::Itself };
+        let last = last_of(flags);
         let at = t.at(a.raw(0), path, last)?;
         let status = match at.file() {
             Some(file) => host::status_of(file as i32),
             None => host::status_at(at.dirfd as i32, &at.name, flags),
-        };
-        Stat::from(&status?)
+        }?;
+        match program(t, a, last, (status.st_dev, status.st_ino)) {
+            Some(at) => Stat::from(&host::status_at(at.dirfd as i32, &at.name, flags)?),
+            None => Stat::from(&status),
+        }
     };
     t.user().put(a.raw(2), &stat)?;
     Ok(0)
+}
+
+/// `statx(dirfd, path, flags, mask, buffer)`.
+pub(crate) fn statx(t: &mut Thread, a: &Args) -> SysResult {
+    let done = t.pass(&host::STATX, a)?;
+    let status = Statx::decode(&t.user().bytes(a.raw(4), Statx::SIZE)?);
+    let file = (libc::makedev(status.dev_major, status.dev_minor), status.ino);
+    let Some(at) = program(t, a, last_of(a.uint(2)), file) else { return Ok(done) };
+    let mut bytes = vec![0; Statx::SIZE];
+    let (flags, mask) = (Arg::Int(a.raw(2)), Arg::Int(a.raw(3)));
+    host::call(&host::STATX, &mut [Arg::Int(at.dirfd), Arg::Str(&at.name), flags, mask, Arg::Bytes(&mut bytes)])?;
+    t.user().put_bytes(a.raw(4), &bytes)?;
+    Ok(done)
+}
+
+/// Which file a call with these flags means by a link.
+const fn last_of(flags: u32) -> Last {
+    if flags & libc::AT_SYMLINK_NOFOLLOW as u32 == 0 { Last::Follow } else { Last::Itself }
+}
+
+/// Where the program is that the name at the beginning of a call's arguments means, if the `file` that it has led to, by
+/// its device and inode, is the emulator's.
+fn program(t: &Thread, a: &Args, last: Last, file: (u64, u64)) -> Option<At> {
+    let led_there = last == Last::Follow && !t.view.is_confined() && procfs::links::is_emulator(file);
+    if !led_there || a.raw(1) == 0 {
+        return None;
+    }
+    t.at_program(a.raw(0), &t.user().string(a.raw(1), PATH_MAX).ok()?)
 }
 
 /// `readlinkat(dirfd, path, buffer, size)`; links of `/proc` lead where they lead for the guest.
@@ -79,8 +110,7 @@ pub(crate) fn readlinkat(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let path = t.user().string(a.raw(1), PATH_MAX)?;
-    let target = if path.is_empty() { None } else { t.link_text(a.raw(0), &path)? };
-    let Some(target) = target else { return t.pass(&host::READLINKAT, a) };
+    let Some(target) = t.link_text(a.raw(0), &path)? else { return t.pass(&host::READLINKAT, a) };
     let len = target.len().min(a.int(3) as usize);
     t.user().put_bytes(a.raw(2), &target[..len])?;
     Ok(len as u64)

@@ -12,10 +12,10 @@ use crate::user::PATH_MAX;
 use super::CWD;
 
 // `linux/openat2.h`.
-pub(super) const NO_MAGICLINKS: u64 = 0x02;
-pub(super) const NO_SYMLINKS: u64 = 0x04;
+pub(crate) const NO_MAGICLINKS: u64 = 0x02;
+pub(crate) const NO_SYMLINKS: u64 = 0x04;
 pub(super) const BENEATH: u64 = 0x08;
-pub(super) const IN_ROOT: u64 = 0x10;
+pub(crate) const IN_ROOT: u64 = 0x10;
 
 /// `__O_TMPFILE` of `asm-generic/fcntl.h`, which is one bit of the C library's `O_TMPFILE`.
 pub(super) const TMPFILE: u64 = 0o20_000_000;
@@ -62,7 +62,7 @@ pub(crate) fn open_on_host(dirfd: u64, path: &CStr, how: OpenHow, strict: bool) 
 ///
 /// # Errors
 /// The kernel's error number; `EAGAIN` if `..` could not be followed for all the renaming elsewhere.
-pub(super) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+pub(crate) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
     let how = OpenHow { resolve: how.resolve | scope, ..how };
     let climbs = path.to_bytes().windows(2).any(|pair| pair == b"..");
     for _ in 0..PATIENCE {
@@ -102,7 +102,7 @@ pub(crate) fn lowest(fd: u64, flags: u64) -> Result<u64, Errno> {
 ///
 /// # Errors
 /// The kernel's error number.
-pub(super) fn read_link(dirfd: u64, path: &CStr) -> Result<Vec<u8>, Errno> {
+pub(crate) fn read_link(dirfd: u64, path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut text = vec![0; PATH_MAX];
     let size = text.len() as u64;
     let args = &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Bytes(&mut text), Arg::Int(size)];

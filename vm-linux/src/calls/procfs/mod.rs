@@ -5,6 +5,7 @@
 //! ([`unfinished`]).
 
 mod content;
+pub(crate) mod links;
 mod maps;
 mod status;
 pub(crate) mod unfinished;
