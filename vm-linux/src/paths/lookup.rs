@@ -6,7 +6,7 @@ use crate::calls::dir;
 use crate::errno::Errno;
 use crate::host::{self, Arg};
 use crate::kernel::{close, name_of};
-use crate::layout::{Layout, OpenHow};
+use crate::layout::{Field, Layout, OpenHow};
 use crate::user::PATH_MAX;
 
 use super::CWD;
@@ -75,7 +75,8 @@ pub(crate) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> 
 }
 
 fn open2(dirfd: u64, path: &CStr, how: OpenHow) -> Result<u64, Errno> {
-    let mut bytes = how.encode();
+    let mut bytes = [0; OpenHow::SIZE];
+    how.put(&mut bytes);
     let size = bytes.len() as u64;
     let args = &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Bytes(&mut bytes), Arg::Int(size)];
     // A file that is only named is open at once.

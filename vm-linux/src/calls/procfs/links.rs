@@ -37,8 +37,10 @@ pub(crate) fn open(k: &Kernel, dirfd: u64, path: &CStr, how: OpenHow, strict: bo
         // There its text leads too, unless it is not seen from the root.
         Ok(fd) if how.resolve & IN_ROOT == 0 => return Ok(Opened::File(fd)),
         Ok(fd) => return Ok(looked_at(k, fd)),
-        // There is a link; or the call is not to be had, or has rules of its own.
-        Err(Errno::ELOOP | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => {}
+        // There is a link, or the call has rules of its own.
+        Err(Errno::ELOOP | Errno::EINVAL) => {}
+        // The call may not be to be had.
+        Err(Errno::ENOSYS | Errno::EPERM) => return open_on_host(dirfd, path, how, strict).map(Opened::File),
         Err(errno) => return Err(errno),
     }
     match open_scoped(dirfd, path, limited, NO_MAGICLINKS) {
@@ -157,6 +159,20 @@ pub(crate) fn is_emulator(file: (u64, u64)) -> bool {
         Some((libc::makedev(status.dev_major, status.dev_minor), status.ino))
     });
     *emulator == Some(file)
+}
+
+/// Whether a file on this device is one of the file system that shows processes.
+pub(crate) fn is_on_proc(device: u64) -> bool {
+    static PROC: OnceLock<Option<u64>> = OnceLock::new();
+    // As all file systems that are on no device.
+    if libc::major(device) != 0 {
+        return false;
+    }
+    let proc = PROC.get_or_init(|| {
+        let status = dir::status(CWD, c"/proc", 0).ok()?;
+        Some(libc::makedev(status.dev_major, status.dev_minor))
+    });
+    *proc == Some(device)
 }
 
 #[cfg(test)]
