@@ -401,7 +401,7 @@ static ROWS: &[Row] = &[
     row("pkey_mprotect", 288, 329, Refuse(Errno::ENOSYS), Refused("riscv64 has no protection keys")),
     row("pkey_alloc", 289, 330, Refuse(Errno::ENOSYS), Refused("riscv64 has no protection keys")),
     row("pkey_free", 290, 331, Refuse(Errno::ENOSYS), Refused("riscv64 has no protection keys")),
-    row("statx", 291, 332, Pass(&host::STATX), Full),
+    row("statx", 291, 332, Own(dir::statx, &[DirFd, PathUnless(2), Flags(&n::AT_STATX), Flags(&n::STATX), Put(Statx)]), Full),
     row("io_pgetevents", 292, 333, Refuse(Errno::ENOSYS), Refused("a kernel without it, for which programs have other ways")),
     row("rseq", 293, 334, Refuse(Errno::ENOSYS), Refused("a kernel without it, and the auxiliary vector does not promise it")),
     row("kexec_file_load", 294, 320, Refuse(Errno::EPERM), Refused("needs a privilege over the machine that no guest has")),

@@ -113,6 +113,17 @@ static inline void sleep_ms(long ms) {
     }
 }
 
+/* Keeps the processor busy for a while. */
+static inline void work_for_ms(long ms) {
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        for (volatile int i = 0; i < 10000; i++) {
+        }
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < ms);
+}
+
 static inline struct timespec after_ms(clockid_t clock, long ms) {
     struct timespec at;
     clock_gettime(clock, &at);

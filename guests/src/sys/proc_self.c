@@ -1,8 +1,9 @@
 /* What /proc says of this process is true of the program that runs: exe, cmdline, comm, environ, maps, auxv, stat, status,
- * task, fd, cwd. proc(5). */
+ * sched, syscall, task, fd, cwd, and of the kernel: the name of its processor. All that is listed is there. proc(5). */
 #include "../lib/sys.h"
 #include <dirent.h>
 #include <sys/auxv.h>
+#include <sys/utsname.h>
 
 static char text[200000];
 
@@ -20,6 +21,29 @@ static int mapped(const void *p, const char *permissions, const char *name) {
 static unsigned long field(const char *name) {
     char *line = strstr(text, name);
     return line ? strtoul(line + strlen(name), NULL, 10) : 0;
+}
+
+/* Whether each name in a directory is one of a file. */
+static int all_are_there(const char *path) {
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    struct stat status;
+    int there = directory != NULL;
+    while (directory && (entry = readdir(directory))) {
+        there &= fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    return directory && closedir(directory) == 0 && there;
+}
+
+/* How many links the directory of threads has, by whatever call says so; 0 if they differ. */
+static unsigned links_of_tasks(void) {
+    struct stat by_name, by_fd, relative;
+    struct statx more;
+    int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY), self = open("/proc/self", O_PATH);
+    int all = stat("/proc/self/task/", &by_name) == 0 && fstat(fd, &by_fd) == 0 && fstatat(self, "task", &relative, 0) == 0
+        && statx(AT_FDCWD, "/proc/self/task", 0, STATX_BASIC_STATS, &more) == 0 && close(fd) == 0 && close(self) == 0;
+    int same = by_name.st_nlink == by_fd.st_nlink && by_fd.st_nlink == relative.st_nlink && relative.st_nlink == more.stx_nlink;
+    return all && same ? (unsigned)by_name.st_nlink : 0;
 }
 
 int main(int argc, char **argv) {
@@ -84,5 +108,19 @@ int main(int argc, char **argv) {
     CHECK(length > 5 && strcmp(text + length - 5, "/file") == 0);
     snprintf(other, sizeof other, "/proc/self/fdinfo/%d", fd);
     CHECK(write(fd, "abc", 3) == 3 && read_file(other, text, sizeof text) > 0 && field("pos:\t") == 3);
+    /* Work enough for an emulator to start threads of its own. */
+    work_for_ms(200);
+    CHECK_U64(links_of_tasks(), 3);
+    CHECK(access("/proc/self/sched", F_OK) != 0 || (read_file("/proc/self/sched", text, sizeof text) > 0 && strstr(text, "#threads: 1)")));
+    /* The call that reads it, or none. */
+    if (access("/proc/self/syscall", R_OK) == 0) {
+        CHECK(read_file("/proc/self/syscall", text, sizeof text) > 0);
+        CHECK(strcmp(text, "running\n") == 0 || atoi(text) == SYS_read);
+    }
+    struct utsname machine;
+    CHECK(uname(&machine) == 0);
+    snprintf(other, sizeof other, "%s\n", machine.machine);
+    CHECK(read_file("/proc/sys/kernel/arch", text, sizeof text) <= 0 || strcmp(text, other) == 0);
+    CHECK(all_are_there("/proc/self") && all_are_there("/proc/thread-self") && all_are_there("/proc/self/task"));
     return finish("proc_self");
 }

@@ -7,12 +7,14 @@ use crate::layout::Layout;
 use crate::layout::riscv64::HwProbe;
 use crate::thread::Thread;
 
+/// What a kernel calls the guest's machine.
+pub(crate) const MACHINE: &[u8] = b"riscv64";
+
 /// Bytes of `struct new_utsname`, and where in it the machine's name is.
 const UTSNAME: (usize, std::ops::Range<usize>) = (390, 260..325);
 
 /// `uname(buffer)`: the host's kernel on the guest's machine.
 pub(crate) fn uname(t: &mut Thread, a: &Args) -> SysResult {
-    const MACHINE: &[u8] = b"riscv64";
     let mut name = vec![0; UTSNAME.0];
     host::call(&host::UNAME, &mut [Arg::Bytes(&mut name)])?;
     let machine = &mut name[UTSNAME.1];

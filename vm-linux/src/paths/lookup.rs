@@ -6,16 +6,16 @@ use crate::calls::dir;
 use crate::errno::Errno;
 use crate::host::{self, Arg};
 use crate::kernel::{close, name_of};
-use crate::layout::{Layout, OpenHow};
+use crate::layout::{Field, Layout, OpenHow};
 use crate::user::PATH_MAX;
 
 use super::CWD;
 
 // `linux/openat2.h`.
-pub(super) const NO_MAGICLINKS: u64 = 0x02;
-pub(super) const NO_SYMLINKS: u64 = 0x04;
+pub(crate) const NO_MAGICLINKS: u64 = 0x02;
+pub(crate) const NO_SYMLINKS: u64 = 0x04;
 pub(super) const BENEATH: u64 = 0x08;
-pub(super) const IN_ROOT: u64 = 0x10;
+pub(crate) const IN_ROOT: u64 = 0x10;
 
 /// `__O_TMPFILE` of `asm-generic/fcntl.h`, which is one bit of the C library's `O_TMPFILE`.
 pub(super) const TMPFILE: u64 = 0o20_000_000;
@@ -62,7 +62,7 @@ pub(crate) fn open_on_host(dirfd: u64, path: &CStr, how: OpenHow, strict: bool) 
 ///
 /// # Errors
 /// The kernel's error number; `EAGAIN` if `..` could not be followed for all the renaming elsewhere.
-pub(super) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+pub(crate) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
     let how = OpenHow { resolve: how.resolve | scope, ..how };
     let climbs = path.to_bytes().windows(2).any(|pair| pair == b"..");
     for _ in 0..PATIENCE {
@@ -75,7 +75,8 @@ pub(super) fn open_scoped(dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> 
 }
 
 fn open2(dirfd: u64, path: &CStr, how: OpenHow) -> Result<u64, Errno> {
-    let mut bytes = how.encode();
+    let mut bytes = [0; OpenHow::SIZE];
+    how.put(&mut bytes);
     let size = bytes.len() as u64;
     let args = &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Bytes(&mut bytes), Arg::Int(size)];
     // A file that is only named is open at once.
@@ -102,7 +103,7 @@ pub(crate) fn lowest(fd: u64, flags: u64) -> Result<u64, Errno> {
 ///
 /// # Errors
 /// The kernel's error number.
-pub(super) fn read_link(dirfd: u64, path: &CStr) -> Result<Vec<u8>, Errno> {
+pub(crate) fn read_link(dirfd: u64, path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut text = vec![0; PATH_MAX];
     let size = text.len() as u64;
     let args = &mut [Arg::Int(dirfd), Arg::Str(path), Arg::Bytes(&mut text), Arg::Int(size)];

@@ -17,6 +17,7 @@ mod walk;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
+use crate::calls::procfs::links::{self, Opened};
 use crate::calls::procfs::{self, Entry};
 use crate::errno::Errno;
 use crate::host::{self, Arg};
@@ -24,8 +25,8 @@ use crate::kernel::{Kernel, close, name_of};
 use crate::layout::OpenHow;
 use crate::process::LoadError;
 
-use lookup::open_scoped;
-pub(crate) use lookup::{from_openat, lowest, open_on_host};
+pub(crate) use lookup::{IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS};
+pub(crate) use lookup::{from_openat, lowest, open_on_host, open_scoped, read_link};
 use overlay::Overlay;
 pub(crate) use overlay::is_proc;
 pub(crate) use tree::{Tree, raise};
@@ -230,32 +231,45 @@ impl Kernel {
                 Found::Entry(entry, parts) => self.open_entry(&entry, &parts, how),
             };
         }
-        if let Some((entry, parts)) = procfs::named(self, dirfd, path) {
-            let follows = how.flags & libc::O_NOFOLLOW as u64 == 0;
-            if entry == Entry::Foreign
-                && follows
-                && let Some(program) = other_program(&parts)
+        // Inside a directory of the guest's choice an absolute name means something else.
+        if how.resolve & IN_ROOT == 0 {
+            if let Some((entry, parts)) = procfs::named(self, dirfd, path) {
+                let own = self.open_below_proc(&entry, &parts, how);
+                return own.unwrap_or_else(|| open_on_host(dirfd, path, how, strict));
+            }
+            if let View::Sysroot(tree) = &self.view
+                && let Some(result) = in_sysroot(tree, path, how)
             {
-                return open_on_host(CWD, &program, how, false);
-            }
-            match entry {
-                Entry::Plain
-                | Entry::Root
-                | Entry::Directory
-                | Entry::Descriptor(_)
-                | Entry::Foreign
-                | Entry::Namespace => {}
-                Entry::Hidden | Entry::Refused | Entry::Content(_) | Entry::Program => {
-                    return self.open_entry(&entry, &parts, how);
-                }
+                return result;
             }
         }
-        if let View::Sysroot(tree) = &self.view
-            && let Some(result) = in_sysroot(tree, path, how)
-        {
-            return result;
+        match links::open(self, dirfd, path, how, strict)? {
+            Opened::File(fd) => Ok(fd),
+            Opened::Entry(entry, parts) => {
+                let own = self.open_below_proc(&entry, &parts, how);
+                own.unwrap_or_else(|| open_on_host(dirfd, path, how, strict))
+            }
         }
-        open_on_host(dirfd, path, how, strict)
+    }
+
+    /// Opens something below `/proc`, of a guest that is not confined; `None` if what the host opens is meant.
+    fn open_below_proc(&self, entry: &Entry, parts: &[Vec<u8>], how: OpenHow) -> Option<Result<u64, Errno>> {
+        let follows = how.flags & libc::O_NOFOLLOW as u64 == 0;
+        match entry {
+            Entry::Foreign if follows => other_program(parts).map(|program| open_on_host(CWD, &program, how, false)),
+            Entry::Descriptor(fd) if follows => {
+                links::behind(self, *fd).map(|(entry, parts)| self.open_entry(&entry, &parts, how))
+            }
+            Entry::Plain
+            | Entry::Root
+            | Entry::Directory
+            | Entry::Descriptor(_)
+            | Entry::Foreign
+            | Entry::Namespace => None,
+            Entry::Hidden | Entry::Refused | Entry::Content(_) | Entry::Program => {
+                Some(self.open_entry(entry, parts, how))
+            }
+        }
     }
 
     /// Opens something below `/proc` that is not the host's to answer.
@@ -277,7 +291,10 @@ impl Kernel {
                 View::Confined(tree, _) => open_scoped(tree.fd(), &self.program_name()?, how, tree::SCOPE),
                 View::Host | View::Sysroot(_) => open_on_host(CWD, &self.program_name()?, how, false),
             },
-            Entry::Descriptor(fd) => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
+            Entry::Descriptor(fd) => match links::behind(self, *fd) {
+                Some((entry, parts)) => self.open_entry(&entry, &parts, how),
+                None => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
+            },
             Entry::Namespace => open_on_host(CWD, &name, how, false),
             Entry::Foreign => {
                 let name = other_program(parts).unwrap_or(name);
@@ -308,22 +325,51 @@ impl Kernel {
             let walk = Walk { tree, overlay, kernel: Some(self) };
             return if last == Last::Name { walk.name(dirfd, path) } else { self.confined(&walk, dirfd, &path, last) };
         }
-        match procfs::named(self, dirfd, &path) {
-            Some((Entry::Hidden, _)) => return Err(Errno::ENOENT),
-            Some((Entry::Program, _)) if last == Last::Follow => return Ok(At::as_named(CWD, self.program_name()?)),
-            Some((Entry::Foreign, parts)) if last == Last::Follow => {
-                if let Some(program) = other_program(&parts) {
-                    return Ok(At::as_named(CWD, program));
-                }
-            }
-            Some(_) | None => {}
+        if let Some((entry, parts)) = procfs::named(self, dirfd, &path)
+            && let Some(at) = self.at_below_proc(&entry, &parts, last)
+        {
+            return at;
         }
         if let View::Sysroot(tree) = &self.view
             && let Some(at) = at_in_sysroot(tree, &path, last)
         {
             return Ok(at);
         }
+        if let Some((entry, parts)) = links::suspected(self, dirfd, &path, last)
+            && let Some(at) = self.at_below_proc(&entry, &parts, last)
+        {
+            return at;
+        }
         Ok(At::as_named(dirfd, path))
+    }
+
+    /// Where the host finds something below `/proc`, for a guest that is not confined; `None` if it is where its name
+    /// says.
+    fn at_below_proc(&self, entry: &Entry, parts: &[Vec<u8>], last: Last) -> Option<Result<At, Errno>> {
+        match entry {
+            Entry::Hidden => Some(Err(Errno::ENOENT)),
+            Entry::Program if last == Last::Follow => {
+                Some(self.program_name().map(|program| At::as_named(CWD, program)))
+            }
+            Entry::Foreign if last == Last::Follow => {
+                other_program(parts).map(|program| Ok(At::as_named(CWD, program)))
+            }
+            Entry::Plain
+            | Entry::Refused
+            | Entry::Content(_)
+            | Entry::Program
+            | Entry::Root
+            | Entry::Directory
+            | Entry::Descriptor(_)
+            | Entry::Foreign
+            | Entry::Namespace => None,
+        }
+    }
+
+    /// Where the program is that a name means which has led to the file of the emulator; `None` if the name means that.
+    pub(crate) fn at_program(&self, dirfd: u64, path: &CStr) -> Option<At> {
+        let (entry, parts) = links::find(self, dirfd, path, Last::Follow)?;
+        self.at_below_proc(&entry, &parts, Last::Follow)?.ok()
     }
 
     fn confined(&self, walk: &Walk<'_>, dirfd: u64, path: &CStr, last: Last) -> Result<At, Errno> {
@@ -364,6 +410,11 @@ impl Kernel {
     /// The kernel's error number.
     pub(crate) fn link_text(&self, dirfd: u64, path: &CStr) -> Result<Option<Vec<u8>>, Errno> {
         let (entry, parts) = match &self.view {
+            // A descriptor may be one of the link itself.
+            _ if path.is_empty() => match links::of_descriptor(self, dirfd as i32) {
+                Some((entry, parts)) if entry.is_link() => (entry, parts),
+                Some(_) | None => return Ok(None),
+            },
             View::Confined(tree, overlay) => {
                 let how = from_openat((libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64, 0);
                 match (Walk { tree, overlay, kernel: Some(self) }).find(dirfd, path, how)? {
@@ -375,7 +426,13 @@ impl Kernel {
                 Some(found) => found,
                 None => {
                     let at = self.at(dirfd, path.to_owned(), Last::Itself)?;
-                    return at.file.as_ref().map(link_of).transpose();
+                    if let Some(file) = &at.file {
+                        return link_of(file).map(Some);
+                    }
+                    match links::suspected(self, dirfd, path, Last::Itself) {
+                        Some(found) => found,
+                        None => return Ok(None),
+                    }
                 }
             },
         };

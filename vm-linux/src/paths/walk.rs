@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::calls::dir;
+use crate::calls::procfs::links::{self, Opened};
 use crate::calls::procfs::{self, Entry};
 use crate::errno::Errno;
 use crate::kernel::{Kernel, close};
@@ -72,10 +73,15 @@ impl Walk<'_> {
             return Err(Errno::ENOENT);
         }
         let absolute = bytes.starts_with(b"/");
-        let own = procfs::is_own_name(bytes) && !absolute && overlay::is_proc(dirfd);
+        let has_own_name = procfs::is_own_name(bytes);
+        let own = has_own_name && !absolute && overlay::is_proc(dirfd);
         if how.resolve & (BENEATH | IN_ROOT) != 0 && !own {
             // The guest has asked for narrower limits itself.
-            return open_scoped(dirfd, path, how, NO_MAGICLINKS).map(Found::File);
+            let fd = open_scoped(dirfd, path, how, NO_MAGICLINKS)?;
+            return Ok(match self.kernel.filter(|_| has_own_name).map(|kernel| links::looked_at(kernel, fd)) {
+                Some(Opened::Entry(entry, parts)) => Found::Entry(entry, parts),
+                Some(Opened::File(_)) | None => Found::File(fd),
+            });
         }
         if let Some(device) = device(bytes) {
             return match open_scoped(self.tree.fd(), path, how, SCOPE) {

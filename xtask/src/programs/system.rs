@@ -92,6 +92,7 @@ system! {
     "privileges", not_qemu: "qemu-user refuses unshare without namespaces, and looks at the names for pivot_root first";
     "limits", not_qemu: "qemu-user does not hold RLIMIT_AS";
     "proc_self", not_qemu: "qemu-user shows its own comm and stat";
+    "proc_links", not_qemu: "qemu-user goes by the text of a name";
     "proc_smaps", not_qemu: "qemu-user writes the text when the file is opened, and has no numbers of pages";
     "proc_other", not_qemu: "qemu-user shows its own arguments";
     // Memory.

@@ -6,6 +6,10 @@ use crate::errno::Errno;
 use crate::kernel::Kernel;
 
 use super::{Content, maps, status};
+use crate::calls::info::MACHINE;
+
+/// `syscall` of a thread that makes none: that of the host is a call of the emulator, with its numbers and addresses.
+pub(super) const SYSCALL: &[u8] = b"running\n";
 
 /// The content of a file of the process, or of its thread `tid`.
 ///
@@ -13,6 +17,7 @@ use super::{Content, maps, status};
 /// What the kernel says of the host's file that it is made from.
 pub(super) fn of(k: &Kernel, content: Content, tid: Option<i32>) -> Result<Vec<u8>, Errno> {
     Ok(match content {
+        Content::Arch => arch()?,
         Content::Auxv => k.auxv.clone(),
         Content::CmdLine => command_line(k),
         Content::CpuInfo => cpuinfo(&k.isa, &online()).into_bytes(),
@@ -22,12 +27,20 @@ pub(super) fn of(k: &Kernel, content: Content, tid: Option<i32>) -> Result<Vec<u
         }
         Content::Limits => status::limits(k)?,
         Content::Maps => maps::maps(k),
+        Content::Sched => status::sched(k, tid)?,
         Content::Smaps => maps::smaps(k)?,
         Content::SmapsRollup => maps::rollup(k)?,
         Content::Stat => status::stat(k, tid)?,
         Content::StatM => status::statm(k)?,
         Content::Status => status::status(k, tid)?,
+        Content::Syscall => SYSCALL.to_vec(),
     })
+}
+
+/// `/proc/sys/kernel/arch`, which not every kernel has.
+fn arch() -> Result<Vec<u8>, Errno> {
+    std::fs::metadata("/proc/sys/kernel/arch")?;
+    Ok([MACHINE, b"\n"].concat())
 }
 
 /// The arguments as they are in the program's memory now: a program that writes over them renames itself.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
-use vm_core::GuestAddr;
+use vm_core::{GuestAddr, Perms};
 use vm_mem::{Backing, Region, Sharing};
 
 use crate::errno::Errno;
@@ -189,16 +189,39 @@ pub(super) fn rollup(k: &Kernel) -> Result<Vec<u8>, Errno> {
     let regions = k.space.regions();
     let start = regions.first().map_or(0, |region| region.range.start().get());
     let end = regions.last().map_or(0, |region| region.range.end().get());
+    Ok(rollup_text(&HostMappings::of(k, &text), start, end))
+}
+
+/// The same of the mappings that a text of `smaps` describes.
+pub(super) fn rollup_of(mappings: &HostMappings<'_>) -> Vec<u8> {
+    let start = mappings.iter().next().map_or(0, |mapping| mapping.start);
+    let end = mappings.iter().last().map_or(0, |mapping| mapping.end);
+    rollup_text(mappings, start, end)
+}
+
+fn rollup_text(mappings: &HostMappings<'_>, start: u64, end: u64) -> Vec<u8> {
     let mut out = Vec::new();
     put_range(&mut out, start, end);
     out.extend_from_slice(b"---p 00000000 00:00 0 ");
     let mut out = with_name(out, b"[rollup]");
-    let mut fields = HostMappings::of(k, &text).sum(0, u64::MAX);
+    let mut fields = mappings.sum(0, u64::MAX);
     fields.retain(|(name, value)| {
         matches!(value, Value::KiB(_)) && !matches!(*name, b"Size" | b"KernelPageSize" | b"MMUPageSize")
     });
     put_numbers(&mut out, &fields, None);
-    Ok(out)
+    out
+}
+
+/// Appends the line of a host's mapping, with this name and whether code in it may be executed.
+pub(super) fn put_line(out: &mut Vec<u8>, mapping: &HostMapping<'_>, executable: bool, name: &[u8]) {
+    let mut text = mapping.line.strip_suffix(mapping.name).unwrap_or(mapping.line).trim_ascii_end().to_vec();
+    if let Some(blank) = text.iter().position(|byte| *byte == b' ')
+        && let Some(letter) = text.get_mut(blank + 3)
+    {
+        *letter = if executable { b'x' } else { b'-' };
+    }
+    text.push(b' ');
+    out.extend_from_slice(&with_name(text, name));
 }
 
 /// Writes lines below a mapping of `size` bytes, or as large as they say.
@@ -237,18 +260,30 @@ pub(super) struct Resident {
     pub(super) swapped: u64,
 }
 
+impl Resident {
+    /// That of the mappings that a text of `smaps` describes.
+    pub(super) fn of(mappings: &HostMappings<'_>) -> Self {
+        let fields = mappings.sum(0, u64::MAX);
+        let bytes = |wanted: &str| {
+            fields.iter().find(|(name, _)| *name == wanted.as_bytes()).map_or(0, |(_, value)| match value {
+                Value::KiB(number) => number * 1024,
+                Value::Text(_) => 0,
+            })
+        };
+        let anonymous = bytes("Anonymous");
+        Self { anonymous, file: bytes("Rss").saturating_sub(anonymous), swapped: bytes("Swap") }
+    }
+
+    /// All that is not swapped out.
+    pub(super) const fn total(&self) -> u64 {
+        self.anonymous + self.file
+    }
+}
+
 /// How much of the guest's memory is in the host's.
 pub(super) fn resident(k: &Kernel) -> Result<Resident, Errno> {
     let text = std::fs::read("/proc/self/smaps")?;
-    let fields = HostMappings::of(k, &text).sum(0, u64::MAX);
-    let bytes = |wanted: &str| {
-        fields.iter().find(|(name, _)| *name == wanted.as_bytes()).map_or(0, |(_, value)| match value {
-            Value::KiB(number) => number * 1024,
-            Value::Text(_) => 0,
-        })
-    };
-    let anonymous = bytes("Anonymous");
-    Ok(Resident { anonymous, file: bytes("Rss").saturating_sub(anonymous), swapped: bytes("Swap") })
+    Ok(Resident::of(&HostMappings::of(k, &text)))
 }
 
 /// What stands behind the colon in a line below a mapping in `smaps`.
@@ -263,25 +298,28 @@ enum Value<'t> {
 /// Such a line, with its name.
 type Field<'t> = (&'t [u8], Value<'t>);
 
-/// One mapping of this process as the host sees it.
+/// One mapping of a process as the host sees it.
 #[derive(Clone, Debug)]
-struct HostMapping<'t> {
+pub(super) struct HostMapping<'t> {
     /// Guest addresses.
-    start: u64,
-    end: u64,
-    offset: u64,
-    device: u64,
-    inode: u64,
-    name: &'t [u8],
+    pub(super) start: u64,
+    pub(super) end: u64,
+    mode: &'t [u8],
+    pub(super) offset: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) name: &'t [u8],
+    /// Its own line.
+    line: &'t [u8],
     /// The lines below it.
-    below: &'t [u8],
+    pub(super) below: &'t [u8],
     /// Where its own line begins in the text.
     at: usize,
 }
 
 /// The host's mappings that are the guest's memory, ascending, as a text of the host's describes them.
 #[derive(Clone, Debug, Default)]
-struct HostMappings<'t> {
+pub(super) struct HostMappings<'t> {
     mappings: Vec<HostMapping<'t>>,
     /// Whether the text goes on behind the guest's memory.
     is_all: bool,
@@ -295,7 +333,7 @@ impl<'t> HostMappings<'t> {
     }
 
     /// Those of the lines that describe guest memory, which begins at host address `base` and is `limit` bytes long.
-    fn parse(text: &'t [u8], base: u64, limit: u64) -> Self {
+    pub(super) fn parse(text: &'t [u8], base: u64, limit: u64) -> Self {
         let mut all = Self::default();
         let mut at = 0;
         while at < text.len() {
@@ -317,6 +355,10 @@ impl<'t> HostMappings<'t> {
             at = text.len() - rest.len() + below;
         }
         all
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, HostMapping<'t>> {
+        self.mappings.iter()
     }
 
     /// Those that end behind `addr`.
@@ -435,13 +477,28 @@ impl<'t> HostMapping<'t> {
             Some((number(&word[..at], 16)?, number(&word[at + 1..], 16)?))
         };
         let (start, end) = pair(word()?, b'-')?;
-        let _mode = word()?;
+        let mode = word()?;
         let offset = number(word()?, 16)?;
         let (major, minor) = pair(word()?, b':')?;
         let device = libc::makedev(major as u32, minor as u32);
         let inode = number(word()?, 10)?;
         let name = rest.iter().position(|byte| *byte != b' ').map_or(&rest[..0], |at| &rest[at..]);
-        Some(Self { start, end, offset, device, inode, name, below: &rest[..0], at: 0 })
+        Some(Self { start, end, mode, offset, device, inode, name, line, below: &rest[..0], at: 0 })
+    }
+
+    /// What the host lets the process do with it.
+    pub(super) fn perms(&self) -> Perms {
+        let named = [(b'r', Perms::READ), (b'w', Perms::WRITE), (b'x', Perms::EXECUTE)];
+        named.iter().filter(|(letter, _)| self.mode.contains(letter)).fold(Perms::NONE, |all, (_, perm)| all | *perm)
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.mode.ends_with(b"s")
+    }
+
+    /// The name of its file.
+    pub(super) fn file_name(&self) -> Vec<u8> {
+        unescaped(self.name)
     }
 }
 

@@ -5,7 +5,9 @@
 //! ([`unfinished`]).
 
 mod content;
+pub(crate) mod links;
 mod maps;
+mod others;
 mod status;
 pub(crate) mod unfinished;
 
@@ -21,9 +23,10 @@ use crate::host::{self, Arg, process_id, thread_id};
 use crate::kernel::{Kernel, name_of};
 use crate::layout::{OpenHow, Statx};
 use crate::paths::{is_proc, lowest, open_on_host};
-use crate::stack::at;
 
 use super::dir;
+use others::Guest;
+pub(crate) use others::program_of_other;
 
 /// `AT_FDCWD`, as an argument.
 const CWD: u64 = libc::AT_FDCWD as u64;
@@ -68,36 +71,53 @@ impl Entry {
 /// What a file of `/proc` says that the emulator writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
+    Arch,
     Auxv,
     CmdLine,
     CpuInfo,
     Environ,
     Limits,
     Maps,
+    Sched,
     Smaps,
     SmapsRollup,
     Stat,
     StatM,
     Status,
+    Syscall,
 }
 
 /// Files in the directory of a process or thread that the emulator writes.
-const CONTENTS: [(&[u8], Content); 10] = [
+const CONTENTS: [(&[u8], Content); 12] = [
     (b"auxv", Content::Auxv),
     (b"cmdline", Content::CmdLine),
     (b"environ", Content::Environ),
     (b"limits", Content::Limits),
     (b"maps", Content::Maps),
+    (b"sched", Content::Sched),
     (b"smaps", Content::Smaps),
     (b"smaps_rollup", Content::SmapsRollup),
     (b"stat", Content::Stat),
     (b"statm", Content::StatM),
     (b"status", Content::Status),
+    (b"syscall", Content::Syscall),
 ];
 
 /// Other names that mean something of their own.
-const NAMES: [&[u8]; 11] =
-    [b"cpuinfo", b"cwd", b"exe", b"fd", b"fdinfo", b"map_files", b"mem", b"numa_maps", b"root", b"self", b"task"];
+const NAMES: [&[u8]; 12] = [
+    b"arch_status",
+    b"cpuinfo",
+    b"cwd",
+    b"exe",
+    b"fd",
+    b"fdinfo",
+    b"map_files",
+    b"mem",
+    b"numa_maps",
+    b"root",
+    b"self",
+    b"task",
+];
 
 /// The parts of a name below `/proc`.
 type Parts = Vec<Vec<u8>>;
@@ -192,16 +212,61 @@ fn link(rest: &[Vec<u8>]) -> Option<Entry> {
 pub(crate) fn entry(k: &Kernel, parts: &[Vec<u8>]) -> Entry {
     match parts {
         [name] if name == b"cpuinfo" => Entry::Content(Content::CpuInfo),
+        [first, second, third] if first == b"sys" && second == b"kernel" && third == b"arch" => {
+            Entry::Content(Content::Arch)
+        }
         [process, rest @ ..] => match number(process) {
-            Some(tid) if tid == process_id() => entry_of_own(k, rest),
-            Some(tid) if k.is_guest_thread(tid) => entry_of_own(k, rest),
+            Some(pid) if is_own(k, pid) => entry_of_own(k, rest),
             Some(tid) if is_thread(tid) => Entry::Hidden,
-            Some(_) | None => match entry_of_others(parts) {
-                Entry::Refused if !k.view.is_confined() => Entry::Plain,
-                entry => entry,
-            },
+            Some(pid) => entry_of_guest(k, pid, rest).unwrap_or_else(|| entry_of_process(k, parts)),
+            None => Entry::Plain,
         },
         [] => Entry::Plain,
+    }
+}
+
+/// Whether the directory of this number is that of the process, or of a thread of the guest's.
+fn is_own(k: &Kernel, pid: i32) -> bool {
+    pid == process_id() || k.is_guest_thread(pid)
+}
+
+/// What the parts of a name below `/proc` are that is in the directory of another process.
+fn entry_of_process(k: &Kernel, parts: &[Vec<u8>]) -> Entry {
+    if parts.len() == 1 {
+        k.lists_itself.store(true, Ordering::Relaxed);
+    }
+    match entry_of_others(parts) {
+        Entry::Refused if !k.view.is_confined() => Entry::Plain,
+        entry => entry,
+    }
+}
+
+/// What the parts of a name below the directory of another process are, if the host shows there what is not the guest's
+/// that this process is.
+fn entry_of_guest(k: &Kernel, pid: i32, rest: &[Vec<u8>]) -> Option<Entry> {
+    let names: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
+    match names.as_slice() {
+        [b"task" | b"fd" | b"fdinfo"] | [b"task", _, b"fd" | b"fdinfo"] => {
+            k.lists_itself.store(true, Ordering::Relaxed);
+            None
+        }
+        [b"task", tid, more @ ..] => {
+            let tid = number(tid)?;
+            if Guest::of(k, pid)?.is_emulator_thread(tid) {
+                return Some(Entry::Hidden);
+            }
+            entry_of_guest(k, pid, rest.get(rest.len() - more.len()..).filter(|more| !more.is_empty())?)
+        }
+        [b"fd" | b"fdinfo", fd] => {
+            let fd = number(fd).filter(|fd| k.own_descriptors().any(|own| own == *fd))?;
+            Guest::of(k, pid)?.is_emulator_descriptor(k, fd).then_some(Entry::Hidden)
+        }
+        [b"map_files", ..] => Guest::of(k, pid).map(|_| Entry::Refused),
+        [name] => {
+            let content = others::content(name)?;
+            Guest::of(k, pid).map(|_| Entry::Content(content))
+        }
+        _ => None,
     }
 }
 
@@ -212,12 +277,11 @@ fn entry_of_own(k: &Kernel, rest: &[Vec<u8>]) -> Entry {
     }
     let names: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
     match names.as_slice() {
-        [b"task", tid, more @ ..] => match number(tid) {
+        [b"task", tid, ..] => match number(tid) {
             Some(tid) if !k.is_guest_thread(tid) && is_thread(tid) => Entry::Hidden,
-            Some(_) | None if more.is_empty() => Entry::Plain,
             Some(_) | None => entry_of_own(k, &rest[2..]),
         },
-        [b"task" | b"fd" | b"fdinfo"] => {
+        [] | [b"task" | b"fd" | b"fdinfo"] => {
             k.lists_itself.store(true, Ordering::Relaxed);
             Entry::Plain
         }
@@ -252,7 +316,8 @@ pub(crate) fn entry_of_others(parts: &[Vec<u8>]) -> Entry {
 fn entry_of_any(names: &[&[u8]]) -> Entry {
     match names {
         [b"mem"] | [b"map_files", ..] => Entry::Refused,
-        [b"numa_maps"] => Entry::Hidden,
+        // Its nodes are the emulator's, and no other processor has the other file.
+        [b"numa_maps" | b"arch_status"] => Entry::Hidden,
         [b"ns", _] => Entry::Namespace,
         _ => Entry::Plain,
     }
@@ -265,7 +330,8 @@ pub(crate) fn is_own_name(path: &[u8]) -> bool {
     // Members of a directory of descriptors, threads or mappings have such a name before theirs.
     let before = parts.next().unwrap_or_default();
     let known = |name: &[u8]| NAMES.contains(&name) || CONTENTS.iter().any(|(content, _)| *content == name);
-    known(last) || known(before)
+    // As a directory that name is another one's.
+    known(last) || last == b"arch" || known(before)
 }
 
 /// Whether the first part of a name below `/proc` is this process's.
@@ -286,36 +352,6 @@ fn number(part: &[u8]) -> Option<i32> {
     std::str::from_utf8(part).ok()?.parse().ok()
 }
 
-/// The program of another process that is a guest of this emulator, if these are the parts of its link to the program and
-/// the link leads to `emulator`: the file that is mapped where the process's auxiliary vector has the program's headers.
-pub(crate) fn program_of_other(parts: &[Vec<u8>], emulator: &[u8]) -> Option<Vec<u8>> {
-    let (process, rest) = parts.split_first()?;
-    let own = std::fs::read_link("/proc/self/exe").ok()?;
-    if link(rest) != Some(Entry::Program) || own.as_os_str().as_bytes() != emulator {
-        return None;
-    }
-    let read = |name: &str| std::fs::read(format!("/proc/{}/{name}", number(process)?)).ok();
-    let auxv = read("auxv")?;
-    let mut words = auxv.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
-    let headers = loop {
-        let (kind, value) = (words.next()?, words.next()?);
-        if kind == at::PHDR {
-            break value;
-        }
-    };
-    let maps = read("maps")?;
-    let line =
-        maps.split(|byte| *byte == b'\n').find(|line| mapping(line).is_some_and(|range| range.contains(&headers)))?;
-    let name = line.iter().position(|byte| *byte == b'/').map(|at| &line[at..])?;
-    (name != emulator).then(|| name.to_vec())
-}
-
-/// The addresses of a line of `maps`.
-fn mapping(line: &[u8]) -> Option<std::ops::Range<u64>> {
-    let (start, end) = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?.split_once('-')?;
-    Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
-}
-
 /// The host's name of what has these parts below `/proc`.
 ///
 /// # Errors
@@ -332,19 +368,46 @@ pub(crate) fn open(k: &Kernel, content: &Content, parts: &[Vec<u8>], flags: u64)
     if flags & libc::O_ACCMODE as u64 != libc::O_RDONLY as u64 {
         return Err(Errno::EACCES);
     }
-    let tid = match parts {
-        [_, task, tid, ..] if task == b"task" => number(tid),
-        _ => None,
-    };
     let name = host_name(parts)?;
+    let other = parts.first().and_then(|process| number(process)).filter(|pid| !is_own(k, *pid));
+    let guest = other.and_then(|pid| Guest::of(k, pid));
+    if other.is_some() && guest.is_none() {
+        // It was one a moment ago.
+        return open_on_host(CWD, &name, OpenHow { flags, mode: 0, resolve: 0 }, false);
+    }
     let memory = host::call(&host::MEMFD_CREATE, &mut [Arg::Str(&name), Arg::Int(libc::MFD_CLOEXEC.into())])?;
     let memory = host::file_of(memory);
     let status = dir::status_of(memory.as_raw_fd() as u64)?;
     k.content_device.store(device(&status), Ordering::Relaxed);
-    if *content == Content::Smaps {
-        return unfinished::open(k, memory, status.ino, flags);
+    match guest {
+        Some(guest) => {
+            let host = std::fs::read(std::ffi::OsStr::from_bytes(name.to_bytes()))?;
+            written(memory, &guest.text(k, *content, host)?, flags)
+        }
+        None if *content == Content::Smaps => unfinished::open(k, memory, status.ino, flags),
+        None => written(memory, &content::of(k, *content, thread_of(parts))?, flags),
     }
-    written(memory, &content::of(k, *content, tid)?, flags)
+}
+
+/// The thread that these parts are about, if it is not all of the process.
+fn thread_of(parts: &[Vec<u8>]) -> Option<i32> {
+    match parts {
+        [_, task, tid, ..] if task == b"task" => number(tid),
+        _ => None,
+    }
+}
+
+/// How many links the directory of descriptor `fd` has, if it is that of the threads of a guest.
+pub(crate) fn links_of(k: &Kernel, fd: i32) -> Option<u32> {
+    let parts = below_proc(name_of(fd as u64)?.to_bytes())?;
+    let [process, task] = parts.as_slice() else { return None };
+    let pid = number(process).filter(|_| task == b"task")?;
+    let threads = match is_own(k, pid) {
+        true => k.threads.registry().live.len().max(1) as u64,
+        false => Guest::of(k, pid)?.threads(),
+    };
+    // One for its name, one for `.`, and one for `..` in each of its directories.
+    Some(2 + threads as u32)
 }
 
 /// Opens a file in memory with this text.
@@ -386,14 +449,15 @@ pub(crate) fn filter(k: &Kernel, fd: u64, entries: Vec<u8>) -> Vec<u8> {
     let Some(name) = name_of(fd) else { return entries };
     let Some(parts) = below_proc(name.to_bytes()) else { return entries };
     let Some((process, rest)) = parts.split_first() else { return entries };
-    if !is_own_process(process) {
-        return entries;
-    }
+    let Some(pid) = number(process) else { return entries };
     let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
+    let own = is_own(k, pid);
+    let guest = if own { None } else { Guest::of(k, pid) };
     let is_shown = |name: &[u8]| match (rest.as_slice(), number(name)) {
-        ([b"task"], Some(tid)) => k.is_guest_thread(tid),
-        ([.., b"fd" | b"fdinfo"], Some(fd)) => k.own_descriptors().all(|own| own != fd),
-        _ => true,
+        ([] | [b"task", _], _) => entry_of_any(&[name]) != Entry::Hidden,
+        ([b"task"], Some(tid)) if own => k.is_guest_thread(tid),
+        ([.., b"fd" | b"fdinfo"], Some(fd)) if own => k.own_descriptors().all(|own| own != fd),
+        (rest, _) => guest.as_ref().is_none_or(|guest| guest.shows(k, rest, name)),
     };
     let mut out = Vec::with_capacity(entries.len());
     let mut left = entries.as_slice();
@@ -449,15 +513,6 @@ mod tests {
         assert_eq!(content_name(b"/memfd:/proc/7/maps (deleted)"), Some(b"/proc/7/maps".to_vec()));
         assert_eq!(content_name(b"/memfd:scratch (deleted)"), None);
         assert_eq!(content_name(b"/proc/7/maps"), None);
-    }
-
-    #[test]
-    fn lines_of_mappings_begin_with_their_addresses() {
-        assert_eq!(
-            mapping(b"2aaaaaa000-2aaaab0000 r--p 00000000 fe:00 7   /bin/a b"),
-            Some(0x2a_aaaa_a000..0x2a_aaab_0000)
-        );
-        assert_eq!(mapping(b""), None);
     }
 
     #[test]
