@@ -13,6 +13,9 @@ use super::tree::Tree;
 pub(super) const DEVICES: [&[u8]; 9] =
     [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx", b"pts", b"shm"];
 
+/// Those of them that are directories.
+pub(super) const DIRECTORIES: [&[u8]; 2] = [b"pts", b"shm"];
+
 /// Links that every `/dev` has, and where they lead.
 pub(super) const LINKS: [(&[u8], &[u8]); 4] = [
     (b"fd", b"/proc/self/fd"),
@@ -97,6 +100,11 @@ impl Overlay {
     pub(super) fn hides(part: &[u8]) -> bool {
         HIDDEN.contains(&part)
     }
+}
+
+/// Whether a name shows in `/dev` where the root has nothing of that name.
+pub(super) fn is_in_dev(name: &[u8]) -> bool {
+    DEVICES.contains(&name) || LINKS.iter().any(|(link, _)| *link == name)
 }
 
 /// Whether the first part of an absolute name is one of the host's directories that no sysroot replaces.

@@ -18,7 +18,7 @@ use super::lookup::{
     BENEATH, IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, Place, directory, directory_name, directory_place, from_openat,
     is_kind, open_on_host, open_scoped, read_link, split,
 };
-use super::overlay::{self, DEVICES, LINKS, Overlay};
+use super::overlay::{self, DEVICES, DIRECTORIES, LINKS, Overlay};
 use super::tree::{SCOPE, Tree};
 use super::{At, CWD, Found, Held};
 
@@ -78,18 +78,15 @@ impl Walk<'_> {
             return open_scoped(dirfd, path, how, NO_MAGICLINKS).map(Found::File);
         }
         if let Some(device) = device(bytes) {
-            return match open_scoped(self.tree.fd(), path, how, SCOPE) {
-                Err(Errno::ENOENT) => open_on_host(CWD, &device, how, false).map(Found::File),
-                result => result.map(Found::File),
-            };
+            return self.find_device(path, &device, how).map(Found::File);
         }
-        if own || self.may_meet_overlay(bytes) {
+        if own || self.may_meet_overlay(bytes) || !absolute && self.may_name_device(dirfd, bytes) {
             return self.walk(self.base(dirfd, bytes)?, bytes, how);
         }
         if absolute {
             return self.find_in_tree(path, how);
         }
-        match open_scoped(dirfd, path, how, BELOW) {
+        match self.open_or_make(dirfd, path, how, BELOW) {
             Ok(fd) if writes(how) && is_read_only(dirfd) => {
                 close(fd);
                 Err(Errno::EROFS)
@@ -112,10 +109,41 @@ impl Walk<'_> {
         }
     }
 
+    /// Opens a device by the name that it always has: the root's own file, else the host's `device`.
+    fn find_device(&self, path: &CStr, device: &CStr, how: OpenHow) -> Result<u64, Errno> {
+        // It is there in any case, so that the root's own is never made.
+        let (sought, exclusive) = if creates(how) { existing(how) } else { (how, false) };
+        match open_scoped(self.tree.fd(), path, sought, SCOPE) {
+            Err(Errno::ENOENT) => open_shown(device, how),
+            Ok(fd) if exclusive => {
+                close(fd);
+                Err(Errno::EEXIST)
+            }
+            result => result,
+        }
+    }
+
+    /// Opens a name as the kernel resolves it. One that would be made where a link leads gives `ENOENT` if one of the
+    /// host's files may show there.
+    fn open_or_make(&self, dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+        if !creates(how) {
+            return open_scoped(dirfd, path, how, scope);
+        }
+        match open_scoped(dirfd, path, how, scope | NO_SYMLINKS) {
+            Err(Errno::ELOOP) => {}
+            result => return result,
+        }
+        let missing = open_scoped(dirfd, path, to_look(how), scope).map(close) == Err(Errno::ENOENT);
+        if missing && self.may_cross(dirfd, path.to_bytes(), scope) {
+            return Err(Errno::ENOENT);
+        }
+        open_scoped(dirfd, path, how, scope)
+    }
+
     /// Opens an absolute name that the kernel can resolve alone.
     fn find_in_tree(&self, path: &CStr, how: OpenHow) -> Result<Found, Errno> {
         let bytes = path.to_bytes();
-        match open_scoped(self.tree.fd(), path, how, SCOPE) {
+        match self.open_or_make(self.tree.fd(), path, how, SCOPE) {
             Ok(fd) => self.uncovered(fd, how, || self.walk(Parts::new(), bytes, how)),
             // Without `..` in its way a rename elsewhere is no matter.
             Err(Errno::EAGAIN) => self.walk(Parts::new(), bytes, how),
@@ -167,6 +195,12 @@ impl Walk<'_> {
         if climbs { parts.any(meets) } else { parts.next().is_some_and(meets) }
     }
 
+    /// Whether a name may lead to one of the host's devices from a `/dev` that the root has.
+    fn may_name_device(&self, dirfd: u64, path: &[u8]) -> bool {
+        path.split(|byte| *byte == b'/').any(overlay::is_in_dev)
+            && self.place(dirfd).is_ok_and(|(directory, _)| directory == [b"dev"])
+    }
+
     /// Whether a name of which the kernel found nothing may lead through a link to one of the host's directories.
     fn may_cross(&self, dirfd: u64, path: &[u8], scope: u64) -> bool {
         let look = from_openat((libc::O_PATH | libc::O_CLOEXEC) as u64, 0);
@@ -182,7 +216,8 @@ impl Walk<'_> {
         let parent = if parent.is_empty() { b"." } else { parent };
         let Ok(parent) = open(parent, libc::O_DIRECTORY, scope) else { return true };
         let end = last.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
-        self.overlay.is_covered(parent.fd())
+        overlay::is_in_dev(&last[..end])
+            || self.overlay.is_covered(parent.fd())
             || c_string(&last[..end]).and_then(|last| read_link(parent.fd(), &last)).is_ok()
     }
 
@@ -283,7 +318,7 @@ impl Walk<'_> {
             Spot::Link(target) => return Ok(Kind::Link(target.to_vec())),
             Spot::Nowhere => return Ok(Kind::Missing),
             Spot::Host(_, taken) if taken == at.len() => {
-                let device = taken == 2 && !matches!(at[1].as_slice(), b"pts" | b"shm");
+                let device = taken == 2 && !DIRECTORIES.contains(&at[1].as_slice());
                 return Ok(if device { Kind::Other } else { Kind::Directory });
             }
             Spot::Host(..) if at[0] == b"proc" => {
@@ -349,12 +384,12 @@ impl Walk<'_> {
             // The host has the same link, whose text is that which was followed.
             Spot::Link(_) => {
                 let flags = how.flags | libc::O_NOFOLLOW as u64;
-                open_on_host(CWD, &joined(at)?, OpenHow { flags, ..how }, false)
+                open_shown(&joined(at)?, OpenHow { flags, ..how })
             }
             Spot::Tree => open_scoped(self.tree.fd(), &c_string([b"/", below(at)?.as_bytes()].concat())?, how, SCOPE),
             Spot::Host(..) if writes(how) && is_read_only_name(at) => Err(Errno::EROFS),
             Spot::Host(name, taken) if taken == at.len() => {
-                open_on_host(CWD, &c_string([name.as_bytes(), end].concat())?, how, false)
+                open_shown(&c_string([name.as_bytes(), end].concat())?, how)
             }
             // Nothing on the way is a link, or this is not the file that was found.
             Spot::Host(name, taken) => {
@@ -369,6 +404,50 @@ impl Walk<'_> {
 fn device(path: &[u8]) -> Option<CString> {
     let name = path.strip_prefix(b"/dev/")?;
     if DEVICES.contains(&name) { CString::new(path).ok() } else { None }
+}
+
+/// Opens what the host has under a name that always shows: it is nothing that the guest could make.
+fn open_shown(name: &CStr, how: OpenHow) -> Result<u64, Errno> {
+    if !creates(how) {
+        return open_on_host(CWD, name, how, false);
+    }
+    let (sought, exclusive) = existing(how);
+    if !exclusive
+        && DIRECTORIES
+            .iter()
+            .any(|directory| device(name.to_bytes()).is_some_and(|at| at.to_bytes().ends_with(directory)))
+    {
+        return Err(Errno::EISDIR);
+    }
+    let fd = open_on_host(CWD, name, sought, false)?;
+    if !exclusive {
+        return Ok(fd);
+    }
+    close(fd);
+    Err(Errno::EEXIST)
+}
+
+/// Whether a file is made if it is not there.
+fn creates(how: OpenHow) -> bool {
+    how.flags & libc::O_PATH as u64 == 0 && how.flags & libc::O_CREAT as u64 != 0
+}
+
+/// How a file that is there is opened in place of one that would be made; or looked at, and whether that it is there is
+/// the mistake.
+fn existing(how: OpenHow) -> (OpenHow, bool) {
+    let exclusive = how.flags & libc::O_EXCL as u64 != 0;
+    if exclusive {
+        (to_look(how), true)
+    } else {
+        (OpenHow { flags: how.flags & !(libc::O_CREAT as u64), mode: 0, ..how }, false)
+    }
+}
+
+/// How the file is found that would be opened so, without opening it.
+fn to_look(how: OpenHow) -> OpenHow {
+    let exclusive = creates(how) && how.flags & libc::O_EXCL as u64 != 0;
+    let stays = if exclusive { libc::O_NOFOLLOW as u64 } else { how.flags & libc::O_NOFOLLOW as u64 };
+    OpenHow { flags: (libc::O_PATH | libc::O_CLOEXEC) as u64 | stays, mode: 0, ..how }
 }
 
 /// Whether opening a file so could change it.

@@ -55,6 +55,56 @@ fn devices_and_processes_of_the_host_show() {
     std::env::set_current_dir("/").unwrap();
 }
 
+/// They show in a `/dev` that the root has as well, and nobody makes files in their place.
+#[test]
+fn devices_are_not_made_in_the_roots_own_directory() {
+    let _alone = crate::alone();
+    let root = root();
+    std::fs::create_dir(root.join("dev")).unwrap();
+    std::fs::write(root.join("dev/urandom"), "mine").unwrap();
+    symlink("dev", root.join("devices")).unwrap();
+    let mut g = Guest::in_root(&root);
+    let path = g.text("/dev");
+    g.call("chdir", &[path]).unwrap();
+    let dev = g.open(CWD, "/dev", libc::O_PATH).unwrap();
+    let create = libc::O_WRONLY | libc::O_CREAT;
+    for (from, name, of_host) in [
+        (CWD, "/dev/zero", "zero"),
+        (CWD, "//dev/zero", "zero"),
+        (CWD, "/dev/../dev/full", "full"),
+        (CWD, "/devices/zero", "zero"),
+        (CWD, "/zeros", "zero"),
+        (CWD, "zero", "zero"),
+        (CWD, "./full", "full"),
+        (CWD, "../devices/full", "full"),
+        (dev, "zero", "zero"),
+    ] {
+        let inode = std::fs::metadata(format!("/dev/{of_host}")).unwrap().ino();
+        for flags in [create, create | libc::O_TRUNC, libc::O_WRONLY, libc::O_PATH] {
+            let fd = g.open(from, name, flags).unwrap_or_else(|errno| panic!("{name} {flags:#o}: {errno}"));
+            assert_eq!(g.status(fd, "", libc::AT_EMPTY_PATH).unwrap().1, inode, "{name} {flags:#o}");
+            g.call("close", &[fd]).unwrap();
+            g.clear();
+        }
+        assert_eq!(g.open(from, name, create | libc::O_EXCL), Err(Errno::EEXIST), "{name}");
+        assert_eq!(g.status(from, name, 0).unwrap().1, inode, "{name}");
+        g.clear();
+    }
+    assert_eq!(g.open(CWD, "/dev/shm", create), Err(Errno::EISDIR));
+    assert_eq!(g.open(CWD, "stdin", create | libc::O_EXCL), Err(Errno::EEXIST));
+    // What the root has is its own, and so is what the host does not show.
+    assert_eq!(g.read(CWD, "urandom").unwrap(), b"mine");
+    assert_eq!(g.open(CWD, "/dev/urandom", create | libc::O_EXCL), Err(Errno::EEXIST));
+    for name in ["/dev/new", "other"] {
+        g.open(CWD, name, create | libc::O_EXCL).unwrap();
+    }
+    let mut made: Vec<_> =
+        std::fs::read_dir(root.join("dev")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    made.sort();
+    assert_eq!(made, ["new", "other", "urandom"]);
+    std::env::set_current_dir("/").unwrap();
+}
+
 /// The ways out that `/proc` has.
 #[test]
 fn links_of_processes_lead_into_the_root() {
