@@ -75,7 +75,7 @@ impl Walk<'_> {
         let own = procfs::is_own_name(bytes) && !absolute && overlay::is_proc(dirfd);
         if how.resolve & (BENEATH | IN_ROOT) != 0 && !own {
             // The guest has asked for narrower limits itself.
-            return open_scoped(dirfd, path, how, NO_MAGICLINKS).map(Found::File);
+            return self.open_guarded(dirfd, path, how, NO_MAGICLINKS).map(Found::File);
         }
         if let Some(device) = device(bytes) {
             return self.find_device(path, &device, how).map(Found::File);
@@ -86,11 +86,11 @@ impl Walk<'_> {
         if absolute {
             return self.find_in_tree(path, how);
         }
-        match self.open_or_make(dirfd, path, how, BELOW) {
-            Ok(fd) if writes(how) && is_read_only(dirfd) => {
-                close(fd);
-                Err(Errno::EROFS)
-            }
+        let opened = match writes(how) && self.is_read_only(dirfd) {
+            true => self.open_guarded(dirfd, path, how, BELOW),
+            false => self.open_or_make(dirfd, path, how, BELOW),
+        };
+        match opened {
             Ok(fd) => self.uncovered(fd, how, || self.walk(self.base(dirfd, bytes)?, bytes, how)),
             // It leads out of its directory, if only to come back.
             Err(Errno::EXDEV | Errno::ELOOP | Errno::EAGAIN) => {
@@ -140,6 +140,22 @@ impl Walk<'_> {
         open_scoped(dirfd, path, how, scope)
     }
 
+    /// Opens a name as the kernel resolves it, unless that is to write what only shows.
+    fn open_guarded(&self, dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+        // Opening alone may change something there.
+        if writes(how)
+            && open_scoped(dirfd, path, to_look(how), scope).map(Held).is_ok_and(|file| self.is_read_only(file.fd()))
+        {
+            return Err(Errno::EROFS);
+        }
+        open_scoped(dirfd, path, how, scope)
+    }
+
+    /// Whether an open file, or the directory that the process is in, is not the guest's to change.
+    fn is_read_only(&self, fd: u64) -> bool {
+        directory_name(fd).is_ok_and(|name| self.overlay.is_read_only(self.tree, &name))
+    }
+
     /// Opens an absolute name that the kernel can resolve alone.
     fn find_in_tree(&self, path: &CStr, how: OpenHow) -> Result<Found, Errno> {
         let bytes = path.to_bytes();
@@ -152,11 +168,16 @@ impl Walk<'_> {
         }
     }
 
-    /// The file that was opened, unless a link has led to a directory in whose place one of the host shows.
+    /// The file that was opened, unless a link has led to a directory in whose place one of the host shows, or into one
+    /// that is mounted there.
     fn uncovered(&self, fd: u64, how: OpenHow, again: impl FnOnce() -> Result<Found, Errno>) -> Result<Found, Errno> {
         if how.flags & libc::O_DIRECTORY as u64 != 0 && self.overlay.is_covered(fd) {
             close(fd);
             return again();
+        }
+        if writes(how) && self.overlay.is_mounted() && self.is_read_only(fd) {
+            close(fd);
+            return Err(Errno::EROFS);
         }
         Ok(Found::File(fd))
     }
@@ -169,7 +190,7 @@ impl Walk<'_> {
         let dirfd = directory(dirfd);
         let Some((parent, last)) = split(path.to_bytes()) else { return Ok(At::as_named(CWD, path)) };
         if parent.is_empty() {
-            return if is_read_only(dirfd) { Err(Errno::EROFS) } else { Ok(At::as_named(dirfd, path)) };
+            return if self.is_read_only(dirfd) { Err(Errno::EROFS) } else { Ok(At::as_named(dirfd, path)) };
         }
         let last = c_string(last)?;
         if parent.iter().all(|byte| *byte == b'/') {
@@ -179,7 +200,7 @@ impl Walk<'_> {
         match self.find(dirfd, &c_string(parent)?, how)? {
             Found::File(fd) => {
                 let held = Held(fd);
-                if is_read_only(fd) { Err(Errno::EROFS) } else { Ok(At::within(held, last)) }
+                if self.is_read_only(fd) { Err(Errno::EROFS) } else { Ok(At::within(held, last)) }
             }
             Found::Entry(Entry::Descriptor(fd), _) => Ok(At::as_named(fd as u64, last)),
             Found::Entry(Entry::Hidden, _) => Err(Errno::ENOENT),
@@ -387,7 +408,7 @@ impl Walk<'_> {
                 open_shown(&joined(at)?, OpenHow { flags, ..how })
             }
             Spot::Tree => open_scoped(self.tree.fd(), &c_string([b"/", below(at)?.as_bytes()].concat())?, how, SCOPE),
-            Spot::Host(..) if writes(how) && is_read_only_name(at) => Err(Errno::EROFS),
+            Spot::Host(..) if writes(how) && overlay::is_read_only(at.iter().map(Vec::as_slice)) => Err(Errno::EROFS),
             Spot::Host(name, taken) if taken == at.len() => {
                 open_shown(&c_string([name.as_bytes(), end].concat())?, how)
             }
@@ -412,11 +433,8 @@ fn open_shown(name: &CStr, how: OpenHow) -> Result<u64, Errno> {
         return open_on_host(CWD, name, how, false);
     }
     let (sought, exclusive) = existing(how);
-    if !exclusive
-        && DIRECTORIES
-            .iter()
-            .any(|directory| device(name.to_bytes()).is_some_and(|at| at.to_bytes().ends_with(directory)))
-    {
+    let part = name.to_bytes().split(|byte| *byte == b'/').nth(2);
+    if !exclusive && part.is_some_and(|part| DIRECTORIES.contains(&part)) {
         return Err(Errno::EISDIR);
     }
     let fd = open_on_host(CWD, name, sought, false)?;
@@ -451,23 +469,9 @@ fn to_look(how: OpenHow) -> OpenHow {
 }
 
 /// Whether opening a file so could change it.
-fn writes(how: OpenHow) -> bool {
+pub(super) fn writes(how: OpenHow) -> bool {
     how.flags & libc::O_PATH as u64 == 0
         && how.flags & (libc::O_ACCMODE | libc::O_TRUNC | libc::O_CREAT) as u64 != libc::O_RDONLY as u64
-}
-
-/// Whether what is in a directory of the host's `/proc` or `/sys` is not the guest's to change.
-fn is_read_only(directory: u64) -> bool {
-    directory_name(directory).is_ok_and(|name| is_read_only_name(&parts(&name).collect()))
-}
-
-/// As [`is_read_only`], of a name of which it is known that it is one of the host.
-fn is_read_only_name(at: &Parts) -> bool {
-    match at.first().map(Vec::as_slice) {
-        Some(b"sys") => true,
-        Some(b"proc") => at.get(1).is_none_or(|process| !procfs::is_own_process(process)),
-        Some(_) | None => false,
-    }
 }
 
 /// The parts of a name that are not empty.
