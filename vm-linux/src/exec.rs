@@ -125,7 +125,8 @@ fn target(
             let file = open_interpreter(opener, wanted, path)?;
             let at = PathBuf::from(OsString::from_vec(wanted.to_bytes().to_vec()));
             check(&file, &at)?;
-            let image = Image::parse(&file, LIMIT).map_err(|source| LoadError::Elf { path: at, source })?;
+            let bad = |source| LoadError::BadInterpreter { path: path.to_owned(), interpreter: at, source };
+            let image = Image::parse(&file, LIMIT).map_err(bad)?;
             Some(Executable::new(file, image))
         }
     };

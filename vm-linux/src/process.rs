@@ -90,6 +90,16 @@ pub enum LoadError {
         /// Why.
         source: ElfError,
     },
+    /// The interpreter of a dynamically linked program is not one that can be loaded.
+    #[error("{}: its interpreter {}: {source}", path.display(), on_one_line(interpreter))]
+    BadInterpreter {
+        /// The file.
+        path: PathBuf,
+        /// The interpreter, as the guest names it.
+        interpreter: PathBuf,
+        /// Why.
+        source: ElfError,
+    },
     /// The file's first line names no interpreter.
     #[error("{}: the first line names no interpreter", path.display())]
     NotExecutable {
@@ -180,6 +190,22 @@ impl LoadError {
             }
             _ => 126,
         }
+    }
+
+    /// The signal that ends a process that has executed the program, if a kernel finds this when the program before is
+    /// gone.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        let late = match self {
+            Self::Elf { source, .. } => source.is_found_late(),
+            // Its type is looked at last.
+            Self::BadInterpreter { source, .. } => {
+                source.is_found_late() || matches!(source, ElfError::WrongType { .. })
+            }
+            Self::Memory { .. } => true,
+            _ => false,
+        };
+        late.then_some(libc::SIGSEGV)
     }
 }
 

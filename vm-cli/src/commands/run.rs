@@ -27,12 +27,17 @@ pub(crate) fn resume(handover: Handover) -> ExitCode {
 }
 
 fn start(options: Options, reports: Reports) -> ExitCode {
+    let executed = options.inherited.is_some();
     let loaded = Process::load(&options);
     // The program's descriptor is not the program's.
     drop(options);
     let mut process = match loaded {
         Ok(process) => process,
         Err(error) => {
+            // The program that asked for this one is gone.
+            if let (true, Some(signal)) = (executed, error.signal()) {
+                vm_linux::die_by(signal);
+            }
             complain(&error);
             return ExitCode::from(error.exit_status());
         }
