@@ -11,12 +11,16 @@ use crate::args::RunArgs;
 use crate::complain;
 use crate::reports::Reports;
 
-/// Exit status for a program that was found and cannot be executed, as shells have it.
+/// Exit status for a program that was found and cannot be executed, as shells have it, or not as asked.
 const CANNOT_EXECUTE: u8 = 126;
 
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
     let reports = Reports::of(&args);
+    if let Err(reason) = reports.check() {
+        complain(&reason);
+        return ExitCode::from(CANNOT_EXECUTE);
+    }
     start(options(args, &reports), reports)
 }
 
