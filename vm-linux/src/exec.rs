@@ -28,6 +28,9 @@ pub(crate) trait Open {
     /// # Errors
     /// What the host's kernel says.
     fn open(&self, name: &CStr) -> io::Result<File>;
+
+    /// What usually helps if an interpreter is not there.
+    fn hint(&self) -> &'static str;
 }
 
 /// A program of the guest, with everything that is needed to load it.
@@ -138,6 +141,7 @@ fn open_interpreter(opener: &dyn Open, name: &CStr, path: &std::path::Path) -> R
         path: path.to_owned(),
         interpreter: OsString::from_vec(name.to_bytes().to_vec()).into(),
         source,
+        hint: opener.hint(),
     })
 }
 

@@ -78,7 +78,8 @@ pub(crate) struct Kernel {
     pub(crate) barriers: AtomicU32,
     /// Limits that would hit the emulator rather than the guest, as the guest set them.
     pub(crate) limits: Mutex<Limits>,
-    /// Whether the process has looked for its own threads or descriptors in `/proc`.
+    /// Whether the process has looked for its own threads or descriptors in `/proc`, or at all of that in a root: then
+    /// what is listed has to be looked through.
     pub(crate) lists_itself: AtomicBool,
     /// Whether the process has made a file by which it reads signals that do nothing by default.
     pub(crate) reads_signals: AtomicBool,

@@ -107,7 +107,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The interpreter of a script or of a dynamically linked program cannot be opened.
-    #[error("{}: its interpreter {} cannot be opened: {}{}", path.display(), on_one_line(interpreter), os_text(source), SYSROOT_HINT)]
+    #[error("{}: its interpreter {} cannot be opened: {} ({hint})", path.display(), on_one_line(interpreter), os_text(source))]
     Interpreter {
         /// The file.
         path: PathBuf,
@@ -115,6 +115,8 @@ pub enum LoadError {
         interpreter: PathBuf,
         /// Why.
         source: io::Error,
+        /// What usually helps.
+        hint: &'static str,
     },
     /// Interpreters of interpreters of interpreters.
     #[error("{}: its interpreter is a script, whose interpreter is a script, and so on", path.display())]
@@ -163,9 +165,6 @@ pub enum LoadError {
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
-
-/// What usually helps.
-const SYSROOT_HINT: &str = " (the directory that holds it can be given as sysroot: -L DIR)";
 
 /// The operating system's sentence for `error`, without its number.
 fn os_text(error: &io::Error) -> String {
@@ -375,6 +374,10 @@ impl Open for Outside<'_> {
     fn open(&self, name: &CStr) -> io::Result<File> {
         let opened = self.0.open_before_start(name, paths::TO_EXECUTE);
         opened.map(host::file_of).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
+    }
+
+    fn hint(&self) -> &'static str {
+        self.0.hint()
     }
 }
 

@@ -55,6 +55,10 @@ impl Open for Kernel {
     fn open(&self, name: &CStr) -> io::Result<File> {
         open(self, libc::AT_FDCWD as u64, name, 0).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
     }
+
+    fn hint(&self) -> &'static str {
+        self.view.hint()
+    }
 }
 
 /// Opens a file to be executed.

@@ -163,6 +163,19 @@ impl View {
         })
     }
 
+    /// What usually helps if the interpreter of a program is not there.
+    pub(crate) const fn hint(&self) -> &'static str {
+        match self {
+            Self::Host | Self::Sysroot(_) => "the directory that holds it can be given as sysroot: -L DIR",
+            Self::Confined(..) => "it is looked up below the root: --root needs a directory that holds it too",
+        }
+    }
+
+    /// Whether an entry of the host's `/proc` is left out.
+    pub(crate) fn hides(&self, entry: &[u8]) -> bool {
+        matches!(self, Self::Confined(_, overlay) if overlay.covers(b"proc")) && Overlay::hides(entry)
+    }
+
     /// Whether no name leads out of a directory.
     pub(crate) const fn is_confined(&self) -> bool {
         matches!(self, Self::Confined(..))

@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering;
 
 use crate::calls::dir;
 use crate::calls::procfs::{self, Entry};
@@ -410,6 +411,10 @@ impl Walk<'_> {
             Spot::Tree => open_scoped(self.tree.fd(), &c_string([b"/", below(at)?.as_bytes()].concat())?, how, SCOPE),
             Spot::Host(..) if writes(how) && overlay::is_read_only(at.iter().map(Vec::as_slice)) => Err(Errno::EROFS),
             Spot::Host(name, taken) if taken == at.len() => {
+                if let (Some(kernel), true) = (self.kernel, name.as_c_str() == c"/proc") {
+                    // Whoever opens it may list it.
+                    kernel.lists_itself.store(true, Ordering::Relaxed);
+                }
                 open_shown(&c_string([name.as_bytes(), end].concat())?, how)
             }
             // Nothing on the way is a link, or this is not the file that was found.

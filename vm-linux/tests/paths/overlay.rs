@@ -41,7 +41,11 @@ fn devices_and_processes_of_the_host_show() {
     }
     assert!(!g.read(CWD, "/etc/mtab").unwrap().is_empty());
     let fd = g.open(CWD, "/usr/processes", libc::O_DIRECTORY).unwrap();
-    assert!(g.names(fd).contains(&"meminfo".to_owned()));
+    let listed = g.names(fd);
+    assert!(listed.contains(&"meminfo".to_owned()));
+    for hidden in ["kcore", "kmsg", "keys", "kpageflags", "timer_list", "acpi"] {
+        assert!(!listed.contains(&hidden.to_owned()), "{hidden}");
+    }
     g.clear();
     assert_eq!(g.open(CWD, "/proc/kcore", 0), Err(Errno::ENOENT));
     assert_eq!(g.open(CWD, "/proc/sys/kernel/hostname", libc::O_WRONLY), Err(Errno::EROFS));

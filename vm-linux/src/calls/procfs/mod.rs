@@ -385,14 +385,14 @@ fn device(status: &Statx) -> u64 {
 pub(crate) fn filter(k: &Kernel, fd: u64, entries: Vec<u8>) -> Vec<u8> {
     let Some(name) = name_of(fd) else { return entries };
     let Some(parts) = below_proc(name.to_bytes()) else { return entries };
-    let Some((process, rest)) = parts.split_first() else { return entries };
-    if !is_own_process(process) {
+    if parts.first().is_some_and(|process| !is_own_process(process)) {
         return entries;
     }
-    let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
-    let is_shown = |name: &[u8]| match (rest.as_slice(), number(name)) {
-        ([b"task"], Some(tid)) => k.is_guest_thread(tid),
-        ([.., b"fd" | b"fdinfo"], Some(fd)) => k.own_descriptors().all(|own| own != fd),
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let is_shown = |name: &[u8]| match (parts.as_slice(), number(name)) {
+        ([], _) => !k.view.hides(name),
+        ([_, b"task"], Some(tid)) => k.is_guest_thread(tid),
+        ([_, .., b"fd" | b"fdinfo"], Some(fd)) => k.own_descriptors().all(|own| own != fd),
         _ => true,
     };
     let mut out = Vec::with_capacity(entries.len());
