@@ -1,6 +1,6 @@
 //! What a run tells beside what the program itself prints: statistics, a profile, names for the host's profiler.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,12 @@ impl Reports {
             args.profile_to.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         let profile = args.profile.or_else(|| profile_to.is_some().then_some(ReportFormat::Text));
         Self { stats: args.stats, profile, profile_to, perf: args.perf }
+    }
+
+    /// Whether there is a file where the profile is to go: what a run has to tell should not be lost for a wrong name.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Some(path) = &self.profile_to else { return Ok(()) };
+        appending(path).map(drop).map_err(|error| failed(path, &error))
     }
 
     /// As a text, for the program that takes this one's place.
@@ -111,14 +117,21 @@ impl Running {
 
 fn append(path: &Path, text: &str) -> std::io::Result<()> {
     // A program that executes another leaves its process's file to that.
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    writeln!(file, "{text}")
+    writeln!(appending(path)?, "{text}")
+}
+
+fn appending(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn written(path: &Path, result: std::io::Result<()>) {
     if let Err(error) = result {
-        complain(&format_args!("{}: {error}", path.display()));
+        complain(&failed(path, &error));
     }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", path.display())
 }
 
 #[cfg(test)]

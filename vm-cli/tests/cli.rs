@@ -185,6 +185,11 @@ fn directories_for_file_names_are_checked() {
     let output = tradux(&["run", "--root", directory, &hello]);
     assert_eq!(err(&output), format!("tradux: {hello}: No such file or directory\n"));
     assert_eq!(output.status.code(), Some(127));
+    // The sysroot is not used there, so that it is no help.
+    let script = file("script-of-the-root", b"#!/no/such/interpreter\n");
+    let (directory, name) = script.rsplit_once('/').unwrap();
+    let output = tradux(&["run", "--root", directory, &format!("/{name}")]);
+    assert!(err(&output).contains("below the root") && !err(&output).contains("-L"), "{}", err(&output));
     let output = tradux(&["run", "--root", "/no/such/dir", "/x"]);
     assert_eq!(err(&output), "tradux: root /no/such/dir: not a directory\n");
 }

@@ -76,6 +76,19 @@ fn a_profile_goes_to_a_file_and_programs_in_turn_append() {
     std::fs::remove_file(&file).unwrap();
 }
 
+/// Before the program runs, for what it did would be lost.
+#[test]
+fn a_file_that_cannot_be_written_is_found_at_once() {
+    for option in ["--profile-to", "--strace-to"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tradux"));
+        let output = command.args(["run", option, "/no/such/folder/file"]).arg(program("hello")).output().unwrap();
+        assert_eq!(output.status.code(), Some(126), "{option}");
+        assert!(output.stdout.is_empty(), "{option}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("tradux: ") && text.contains("No such file or directory"), "{option}: {text}");
+    }
+}
+
 /// Reads the words of a dump in this host's byte order.
 struct Words<'a>(&'a [u8]);
 

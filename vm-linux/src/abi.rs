@@ -46,9 +46,15 @@ pub(crate) fn set_result(state: &mut CpuState, value: u64) {
 
 /// Sets what a new process starts with: every register zero but program counter and stack pointer, no reservation.
 pub(crate) fn start(state: &mut CpuState, entry: GuestAddr, stack: GuestAddr) {
-    state.set_pc(entry);
+    go_on_at(state, entry);
     state.set(x(STACK_POINTER), stack.get());
     state.set(RESERVATION_ADDRESS, 0);
+}
+
+/// Where the guest goes on when the kernel lets it: `sepc`, of which the lowest bit is always zero (privileged ISA,
+/// "Supervisor Exception Program Counter").
+pub(crate) fn go_on_at(state: &mut CpuState, pc: GuestAddr) {
+    state.set_pc(GuestAddr::new(pc.get() & !1));
 }
 
 /// Sets what a child process has in place of its parent's registers.

@@ -15,6 +15,9 @@ const HEADER_SIZE: usize = 64;
 const PROGRAM_HEADER_SIZE: usize = 56;
 /// The kernel reads at most 64 KiB of program headers.
 const MAX_PROGRAM_HEADERS: u64 = 65536 / PROGRAM_HEADER_SIZE as u64;
+/// First address that no file may name, however far it is moved from there: `TASK_SIZE` of a process with addresses of 48
+/// bits.
+const TASK_SIZE: u64 = 1 << 47;
 /// Longest interpreter path, as the kernel has it (`PATH_MAX`).
 const MAX_INTERPRETER: u64 = 4096;
 
@@ -76,6 +79,9 @@ pub enum ElfError {
         /// `e_phnum`.
         count: u64,
     },
+    /// There is nothing that says what is to be loaded.
+    #[error("no program headers")]
+    NoHeaders,
     /// Nothing would be loaded.
     #[error("no loadable segment")]
     NoSegments,
@@ -97,17 +103,30 @@ pub enum ElfError {
         /// Index of the program header.
         index: usize,
     },
-    /// Two segments share bytes, or are out of order.
-    #[error("segment {second} overlaps or precedes segment {first}")]
-    Overlap {
-        /// Index of the earlier program header.
-        first: usize,
-        /// Index of the later one.
-        second: usize,
-    },
     /// The name of the program's interpreter is empty or does not end.
     #[error("the interpreter's name is empty or does not end")]
     InterpreterName,
+}
+
+impl ElfError {
+    /// Whether a kernel looks at it only when it maps the file, so that there is no program left to tell.
+    #[must_use]
+    pub const fn is_found_late(&self) -> bool {
+        match self {
+            Self::NoSegments | Self::FileExceedsMemory { .. } | Self::Misaligned { .. } | Self::Overflow { .. } => true,
+            Self::Io(_)
+            | Self::NotElf
+            | Self::Truncated { .. }
+            | Self::WrongClass { .. }
+            | Self::WrongByteOrder { .. }
+            | Self::WrongType { .. }
+            | Self::WrongMachine { .. }
+            | Self::ProgramHeaderSize { .. }
+            | Self::TooManyHeaders { .. }
+            | Self::NoHeaders
+            | Self::InterpreterName => false,
+        }
+    }
 }
 
 fn file_type(kind: u16) -> &'static str {
@@ -183,7 +202,7 @@ pub struct Segment {
     pub range: GuestRange,
     /// Offset of its first byte in the file.
     pub offset: u64,
-    /// Bytes taken from the file; the rest of the range is zero.
+    /// Bytes taken from the file, which may end before; the rest of the range is zero.
     pub file_len: u64,
     /// Access permissions.
     pub perms: Perms,
@@ -202,7 +221,7 @@ pub struct Image {
     pub headers: GuestAddr,
     /// Number of program headers.
     pub header_count: u16,
-    /// Loadable segments by ascending address.
+    /// Loadable segments in the file's order; each goes over those before it.
     pub segments: Vec<Segment>,
     /// The program that links this one at run time, as the guest names its file.
     pub interpreter: Option<CString>,
@@ -211,7 +230,7 @@ pub struct Image {
 impl Image {
     /// Reads and checks the headers of `file`.
     ///
-    /// Addresses of a position-independent file count from 0; no segment may end above `limit`.
+    /// No segment may end above `limit`; those of a position-independent file may not span more than that.
     ///
     /// # Errors
     /// [`ElfError`], whatever the bytes.
@@ -245,30 +264,40 @@ impl Image {
         if u64::from(header_count) > MAX_PROGRAM_HEADERS {
             return Err(ElfError::TooManyHeaders { count: header_count.into() });
         }
+        if header_count == 0 {
+            return Err(ElfError::NoHeaders);
+        }
         let table_offset = u64_at(&header, 32);
         let table_size = usize::from(header_count) * PROGRAM_HEADER_SIZE;
         let table = read_block(file, table_offset, table_size, length, "the program headers")?;
         let entries: Vec<ProgramHeader> = table.chunks_exact(PROGRAM_HEADER_SIZE).map(ProgramHeader::read).collect();
 
-        let segments = load_segments(&entries, length, limit)?;
+        let position_independent = kind == ET_DYN;
+        let segments = load_segments(&entries, if position_independent { TASK_SIZE } else { limit })?;
         let interpreter = entries.iter().find(|entry| entry.kind == PT_INTERP);
         let interpreter = interpreter.map(|entry| interpreter_name(file, entry, length)).transpose()?;
-        Ok(Self {
+        let image = Self {
             arch,
-            position_independent: kind == ET_DYN,
+            position_independent,
             entry: GuestAddr::new(u64_at(&header, 24)),
             headers: GuestAddr::new(header_address(&entries, table_offset, table_size as u64)),
             header_count,
-            segments: segments.into_iter().map(|(_, segment)| segment).collect(),
+            segments,
             interpreter,
-        })
+        };
+        if image.span().len() > limit {
+            let highest = entries.iter().enumerate().filter(|(_, entry)| entry.kind == PT_LOAD);
+            let index = highest.max_by_key(|(_, entry)| entry.addr + entry.mem_len).map_or(0, |(index, _)| index);
+            return Err(ElfError::Overflow { index });
+        }
+        Ok(image)
     }
 
     /// The pages that all segments span together, before the load bias.
     #[must_use]
     pub fn span(&self) -> GuestRange {
-        let start = self.segments.first().map_or(GuestAddr::default(), |segment| segment.range.start());
-        let end = self.segments.last().map_or(GuestAddr::default(), |segment| segment.range.end());
+        let start = self.segments.iter().map(|segment| segment.range.start()).min().unwrap_or_default();
+        let end = self.segments.iter().map(|segment| segment.range.end()).max().unwrap_or_default();
         GuestRange::new(start, end.get().saturating_sub(start.get()))
             .map_or(GuestRange::everything(), |range| range.whole_pages())
     }
@@ -304,17 +333,15 @@ impl ProgramHeader {
     }
 }
 
-fn load_segments(entries: &[ProgramHeader], length: u64, limit: u64) -> Result<Vec<(usize, Segment)>, ElfError> {
-    let mut segments: Vec<(usize, Segment)> = Vec::new();
+/// The segments to load, which end at `limit` at most.
+fn load_segments(entries: &[ProgramHeader], limit: u64) -> Result<Vec<Segment>, ElfError> {
+    let mut segments = Vec::new();
     for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.kind == PT_LOAD) {
         if entry.file_len > entry.mem_len {
             return Err(ElfError::FileExceedsMemory { index });
         }
-        if entry.offset.checked_add(entry.file_len).is_none_or(|end| end > length) {
-            return Err(ElfError::Truncated { what: "a segment" });
-        }
-        let start = GuestAddr::new(entry.addr);
-        let range = GuestRange::new(start, entry.mem_len).map_err(|_| ElfError::Overflow { index })?;
+        let range = GuestRange::new(GuestAddr::new(entry.addr), entry.mem_len);
+        let range = range.map_err(|_| ElfError::Overflow { index })?;
         if range.end().page_end().is_none_or(|end| end.get() > limit) {
             return Err(ElfError::Overflow { index });
         }
@@ -324,12 +351,7 @@ fn load_segments(entries: &[ProgramHeader], length: u64, limit: u64) -> Result<V
         if entry.file_len > 0 && entry.offset % PAGE_SIZE != entry.addr % PAGE_SIZE {
             return Err(ElfError::Misaligned { index });
         }
-        if let Some((first, before)) = segments.last()
-            && before.range.end() > start
-        {
-            return Err(ElfError::Overlap { first: *first, second: index });
-        }
-        segments.push((index, Segment { range, offset: entry.offset, file_len: entry.file_len, perms: entry.perms() }));
+        segments.push(Segment { range, offset: entry.offset, file_len: entry.file_len, perms: entry.perms() });
     }
     if segments.is_empty() { Err(ElfError::NoSegments) } else { Ok(segments) }
 }

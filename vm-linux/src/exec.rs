@@ -28,6 +28,9 @@ pub(crate) trait Open {
     /// # Errors
     /// What the host's kernel says.
     fn open(&self, name: &CStr) -> io::Result<File>;
+
+    /// What usually helps if an interpreter is not there.
+    fn hint(&self) -> &'static str;
 }
 
 /// A program of the guest, with everything that is needed to load it.
@@ -125,7 +128,8 @@ fn target(
             let file = open_interpreter(opener, wanted, path)?;
             let at = PathBuf::from(OsString::from_vec(wanted.to_bytes().to_vec()));
             check(&file, &at)?;
-            let image = Image::parse(&file, LIMIT).map_err(|source| LoadError::Elf { path: at, source })?;
+            let bad = |source| LoadError::BadInterpreter { path: path.to_owned(), interpreter: at, source };
+            let image = Image::parse(&file, LIMIT).map_err(bad)?;
             Some(Executable::new(file, image))
         }
     };
@@ -137,6 +141,7 @@ fn open_interpreter(opener: &dyn Open, name: &CStr, path: &std::path::Path) -> R
         path: path.to_owned(),
         interpreter: OsString::from_vec(name.to_bytes().to_vec()).into(),
         source,
+        hint: opener.hint(),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::handover::Settings;
 use crate::host::{self, Arg, GuestPtr, HostCall};
 use crate::layout::Rlimit;
 use crate::load::Landmarks;
-use crate::paths::{At, CWD, Last, View};
+use crate::paths::{At, CWD, Last, View, directory};
 use crate::shape::Shape;
 use crate::signal::Actions;
 use crate::thread::Threads;
@@ -78,7 +78,8 @@ pub(crate) struct Kernel {
     pub(crate) barriers: AtomicU32,
     /// Limits that would hit the emulator rather than the guest, as the guest set them.
     pub(crate) limits: Mutex<Limits>,
-    /// Whether the process has looked for its own threads or descriptors in `/proc`.
+    /// Whether the process has looked for its own threads or descriptors in `/proc`, or at all of that in a root: then
+    /// what is listed has to be looked through.
     pub(crate) lists_itself: AtomicBool,
     /// Whether the process has made a file by which it reads signals that do nothing by default.
     pub(crate) reads_signals: AtomicBool,
@@ -210,7 +211,7 @@ impl Kernel {
     /// Hands a call to the host's kernel, its pointers and names translated as its shapes say.
     #[inline]
     pub(crate) fn pass(&self, call: &'static HostCall, args: &Args) -> SysResult {
-        if call.has_strings() {
+        if !call.is_plain() {
             return self.pass_names(call, args);
         }
         let user = self.user();
@@ -221,7 +222,7 @@ impl Kernel {
         Ok(host::wait_as(call, &args.0, pointer)?)
     }
 
-    /// The same for a call that is given names or other strings.
+    /// The same for a call that is given names or other strings, or changes a file.
     fn pass_names(&self, call: &'static HostCall, args: &Args) -> SysResult {
         let mut call = call;
         let shapes = call.shapes();
@@ -236,6 +237,15 @@ impl Kernel {
                     mistake = Some((index, errno));
                     break;
                 }
+            }
+        }
+        if call.changes_file() && mistake.is_none() {
+            let name = names.iter().position(Option::is_some);
+            let fd = name.and_then(|index| names[index].as_ref()?.descriptor()).unwrap_or(directory(args.raw(0)));
+            match (self.view.is_fixed(fd), name) {
+                (true, Some(index)) => mistake = Some((index, Errno::EROFS)),
+                (true, None) => return Err(Errno::EROFS.into()),
+                (false, _) => {}
             }
         }
         let mut list: [Arg<'_>; 6] = [const { Arg::Int(0) }; 6];

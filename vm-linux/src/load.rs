@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vm_core::{GuestAddr, GuestArch, PAGE_SIZE, Perms};
+use vm_core::{GuestAddr, GuestArch, GuestRange, PAGE_SIZE, Perms};
 use vm_mem::{AddressSpace, FileIdentity, Gap, MapRequest, MemError, Place, Placement};
 
 use crate::abi;
@@ -212,11 +212,14 @@ fn map_image(space: &AddressSpace, executable: &Executable, gap: Gap) -> Result<
     } else {
         0
     };
-    // Taken as a whole first, so that nothing foreign is between segments.
+    // An interpreter with addresses of its own goes over what is there (`load_elf_interp`).
     let start = span.start().offset(bias);
-    let hold = MapRequest { noreserve: true, ..MapRequest::anonymous(span.len(), Perms::NONE) };
-    space.map(hold.at(Place::FixedNoReplace(start)))?;
-    space.unmap(start, span.len())?;
+    if GuestRange::new(start, span.len()).is_ok_and(|pages| space.mapped_bytes(pages) == 0) {
+        // Taken as a whole first, so that nothing foreign is between segments.
+        let hold = MapRequest { noreserve: true, ..MapRequest::anonymous(span.len(), Perms::NONE) };
+        space.map(hold.at(Place::FixedNoReplace(start)))?;
+        space.unmap(start, span.len())?;
+    }
     for segment in &image.segments {
         map_segment(space, segment, bias, file, identity)?;
     }
@@ -248,9 +251,13 @@ fn map_segment(
         let end = segment.range.end().offset(bias).get();
         if end > file_end.get() {
             // The rest of the last page shows what follows in the file. Programs rely on all of it being cleared, beyond
-            // their own end too. A segment that cannot be written keeps it, as it does under a kernel.
+            // their own end too. A segment that cannot be written keeps it, as it does under a kernel; one that can has to
+            // have that page in the file.
             let tail = vec![0; (zeros_from.get() - file_end.get()) as usize];
-            let _ = User(space).put_bytes(file_end.get(), &tail);
+            let cleared = User(space).put_bytes(file_end.get(), &tail);
+            if cleared.is_err() && segment.perms.contains(Perms::WRITE) {
+                return Err(MemError::Unmapped { addr: file_end });
+            }
         }
     }
     let end = pages.end().offset(bias);

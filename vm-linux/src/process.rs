@@ -90,6 +90,16 @@ pub enum LoadError {
         /// Why.
         source: ElfError,
     },
+    /// The interpreter of a dynamically linked program is not one that can be loaded.
+    #[error("{}: its interpreter {}: {source}", path.display(), on_one_line(interpreter))]
+    BadInterpreter {
+        /// The file.
+        path: PathBuf,
+        /// The interpreter, as the guest names it.
+        interpreter: PathBuf,
+        /// Why.
+        source: ElfError,
+    },
     /// The file's first line names no interpreter.
     #[error("{}: the first line names no interpreter", path.display())]
     NotExecutable {
@@ -97,7 +107,7 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The interpreter of a script or of a dynamically linked program cannot be opened.
-    #[error("{}: its interpreter {} cannot be opened: {}{}", path.display(), on_one_line(interpreter), os_text(source), SYSROOT_HINT)]
+    #[error("{}: its interpreter {} cannot be opened: {} ({hint})", path.display(), on_one_line(interpreter), os_text(source))]
     Interpreter {
         /// The file.
         path: PathBuf,
@@ -105,6 +115,8 @@ pub enum LoadError {
         interpreter: PathBuf,
         /// Why.
         source: io::Error,
+        /// What usually helps.
+        hint: &'static str,
     },
     /// Interpreters of interpreters of interpreters.
     #[error("{}: its interpreter is a script, whose interpreter is a script, and so on", path.display())]
@@ -154,9 +166,6 @@ pub enum LoadError {
     Engine(#[from] EngineError),
 }
 
-/// What usually helps.
-const SYSROOT_HINT: &str = " (the directory that holds it can be given as sysroot: -L DIR)";
-
 /// The operating system's sentence for `error`, without its number.
 fn os_text(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::new(number).text())
@@ -180,6 +189,22 @@ impl LoadError {
             }
             _ => 126,
         }
+    }
+
+    /// The signal that ends a process that has executed the program, if a kernel finds this when the program before is
+    /// gone.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        let late = match self {
+            Self::Elf { source, .. } => source.is_found_late(),
+            // Its type is looked at last.
+            Self::BadInterpreter { source, .. } => {
+                source.is_found_late() || matches!(source, ElfError::WrongType { .. })
+            }
+            Self::Memory { .. } => true,
+            _ => false,
+        };
+        late.then_some(libc::SIGSEGV)
     }
 }
 
@@ -349,6 +374,10 @@ impl Open for Outside<'_> {
     fn open(&self, name: &CStr) -> io::Result<File> {
         let opened = self.0.open_before_start(name, paths::TO_EXECUTE);
         opened.map(host::file_of).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
+    }
+
+    fn hint(&self) -> &'static str {
+        self.0.hint()
     }
 }
 

@@ -11,12 +11,16 @@ use crate::args::RunArgs;
 use crate::complain;
 use crate::reports::Reports;
 
-/// Exit status for a program that was found and cannot be executed, as shells have it.
+/// Exit status for a program that was found and cannot be executed, as shells have it, or not as asked.
 const CANNOT_EXECUTE: u8 = 126;
 
 /// Runs the program, and ends as it ends.
 pub(crate) fn run(args: RunArgs) -> ExitCode {
     let reports = Reports::of(&args);
+    if let Err(reason) = reports.check() {
+        complain(&reason);
+        return ExitCode::from(CANNOT_EXECUTE);
+    }
     start(options(args, &reports), reports)
 }
 
@@ -27,12 +31,17 @@ pub(crate) fn resume(handover: Handover) -> ExitCode {
 }
 
 fn start(options: Options, reports: Reports) -> ExitCode {
+    let executed = options.inherited.is_some();
     let loaded = Process::load(&options);
     // The program's descriptor is not the program's.
     drop(options);
     let mut process = match loaded {
         Ok(process) => process,
         Err(error) => {
+            // The program that asked for this one is gone.
+            if let (true, Some(signal)) = (executed, error.signal()) {
+                vm_linux::die_by(signal);
+            }
             complain(&error);
             return ExitCode::from(error.exit_status());
         }

@@ -11,7 +11,7 @@ use crate::exec::{self, Open, Target};
 use crate::handover::{Inherited, covered};
 use crate::host::signal::{SYNCHRONOUS, bit, set_mask};
 use crate::host::{self, Arg};
-use crate::kernel::{Args, Kernel, SysResult, close, name_of_file};
+use crate::kernel::{Args, Kernel, Stop, SysResult, close, name_of_file};
 use crate::paths::{CWD, TO_EXECUTE, from_openat, open_on_host};
 use crate::process::LoadError;
 use crate::signal::SIG_IGN;
@@ -54,6 +54,10 @@ fn show(t: &Thread, name: &str, a: &Args) {
 impl Open for Kernel {
     fn open(&self, name: &CStr) -> io::Result<File> {
         open(self, libc::AT_FDCWD as u64, name, 0).map_err(|errno| io::Error::from_raw_os_error(errno.get()))
+    }
+
+    fn hint(&self) -> &'static str {
+        self.view.hint()
     }
 }
 
@@ -126,7 +130,7 @@ fn execute(
         (name, fd) => [format!("/dev/fd/{fd}/").as_bytes(), name].concat(),
     };
     let closing = name.starts_with(b"/dev/fd/") && closes_on_exec(dirfd);
-    let target = exec::find(&*t.kernel, file, name, args, closing).map_err(|error| errno(&error))?;
+    let target = exec::find(&*t.kernel, file, name, args, closing).map_err(|error| refusal(&error))?;
     let mut trace = None;
     let (program, fd, args, mask) = match target {
         Target::Guest(found) => {
@@ -183,6 +187,11 @@ fn ignored(t: &Thread) -> u64 {
     SYNCHRONOUS.into_iter().filter(|signal| table.get(*signal).handler == SIG_IGN).map(bit).sum()
 }
 
+/// What becomes of a process whose new program cannot be loaded.
+fn refusal(error: &LoadError) -> Stop {
+    error.signal().map_or_else(|| errno(error).into(), Stop::Kill)
+}
+
 /// What `execve` fails with when a program cannot be loaded.
 fn errno(error: &LoadError) -> Errno {
     let of = |source: &io::Error| source.raw_os_error().map_or(Errno::EIO, Errno::new);
@@ -193,6 +202,7 @@ fn errno(error: &LoadError) -> Errno {
         LoadError::TooManyArguments => Errno::E2BIG,
         LoadError::Memory { .. } => Errno::ENOMEM,
         LoadError::Host { errno, .. } => *errno,
+        LoadError::BadInterpreter { .. } => Errno::ELIBBAD,
         LoadError::NotExecutable { .. }
         | LoadError::Elf { .. }
         | LoadError::NulByte

@@ -37,6 +37,8 @@ pub(crate) struct HostCall {
     /// Which arguments are pointers, a bit each.
     pointers: u8,
     has_strings: bool,
+    /// Whether it changes a file that need not be open to be written.
+    changes: bool,
 }
 
 impl HostCall {
@@ -48,7 +50,12 @@ impl HostCall {
             has_strings |= shapes[index].is_string();
             index += 1;
         }
-        Self { number, shapes, pointers, has_strings }
+        Self { number, shapes, pointers, has_strings, changes: false }
+    }
+
+    /// A call that changes a file that need not be open to be written.
+    const fn changes(self) -> Self {
+        Self { changes: true, ..self }
     }
 
     /// What its arguments are.
@@ -56,9 +63,16 @@ impl HostCall {
         self.shapes
     }
 
-    /// Whether names or other strings are among them.
-    pub(crate) const fn has_strings(&self) -> bool {
-        self.has_strings
+    /// Whether it is made with numbers and memory of the guest as they are: there are no names or other strings, nor a
+    /// file that may not be changed.
+    pub(crate) const fn is_plain(&self) -> bool {
+        !(self.has_strings | self.changes)
+    }
+
+    /// Whether it changes the content of a named file or what is known about a file: a kernel asks then whether the file
+    /// system is mounted to be written.
+    pub(crate) const fn changes_file(&self) -> bool {
+        self.changes
     }
 }
 
@@ -118,10 +132,10 @@ pub(crate) enum Arg<'a> {
 use {Record::*, Shape::*};
 
 macro_rules! host_calls {
-    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt;)*) => { $(
+    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt $($mark:ident)?;)*) => { $(
         #[doc = concat!("`", stringify!($number), "`.")]
         $(#[$meta])*
-        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes);
+        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes)$(.$mark())?;
     )* };
     // A number that the C library has no name for yet; those from 424 on are one on all architectures.
     (@ $number:literal) => { $number };
@@ -155,7 +169,7 @@ host_calls! {
     SYNC = SYS_sync [];
     SYNCFS = SYS_syncfs [Fd];
     SYNC_FILE_RANGE = SYS_sync_file_range [Fd, Long, Long, Flags(&n::SYNC_RANGE)];
-    TRUNCATE = SYS_truncate [Path, Long];
+    TRUNCATE = SYS_truncate [Path, Long] changes;
     FTRUNCATE = SYS_ftruncate [Fd, Long];
     FALLOCATE = SYS_fallocate [Fd, Flags(&n::FALLOC), Long, Long];
     FADVISE64 = SYS_fadvise64 [Fd, Long, Long, One(&n::FADVISE)];
@@ -183,12 +197,12 @@ host_calls! {
     RENAMEAT2 = SYS_renameat2 [DirFd, Name, DirFd, Name, Flags(&n::RENAME)];
     LINKAT = SYS_linkat [DirFd, PathIf(4), DirFd, Name, Flags(&n::AT)];
     SYMLINKAT = SYS_symlinkat [Str, DirFd, Name];
-    FCHMOD = SYS_fchmod [Fd, Octal];
-    FCHMODAT = SYS_fchmodat [DirFd, Path, Octal];
-    FCHMODAT2 = SYS_fchmodat2 [DirFd, PathUnless(3), Octal, Flags(&n::AT)];
-    FCHOWN = SYS_fchown [Fd, Int, Int];
-    FCHOWNAT = SYS_fchownat [DirFd, PathUnless(4), Int, Int, Flags(&n::AT)];
-    UTIMENSAT = SYS_utimensat [DirFd, PathUnless(3), Get(Times), Flags(&n::AT)];
+    FCHMOD = SYS_fchmod [Fd, Octal] changes;
+    FCHMODAT = SYS_fchmodat [DirFd, Path, Octal] changes;
+    FCHMODAT2 = SYS_fchmodat2 [DirFd, PathUnless(3), Octal, Flags(&n::AT)] changes;
+    FCHOWN = SYS_fchown [Fd, Int, Int] changes;
+    FCHOWNAT = SYS_fchownat [DirFd, PathUnless(4), Int, Int, Flags(&n::AT)] changes;
+    UTIMENSAT = SYS_utimensat [DirFd, PathUnless(3), Get(Times), Flags(&n::AT)] changes;
     GETDENTS64 = SYS_getdents64 [Fd, Out(2), Size];
     GETCWD = SYS_getcwd [Out(1), Size];
     CHDIR = SYS_chdir [Path];
@@ -202,18 +216,18 @@ host_calls! {
     INOTIFY_RM_WATCH = SYS_inotify_rm_watch [Fd, Int];
     FANOTIFY_INIT = SYS_fanotify_init [Flags(&n::FAN_INIT), Flags(&n::OPEN)];
     FANOTIFY_MARK = SYS_fanotify_mark [Fd, Flags(&n::FAN_MARK), Hex, DirFd, Path];
-    SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Flags(&n::XATTR)];
-    LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Flags(&n::XATTR)];
-    FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Flags(&n::XATTR)];
+    SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Flags(&n::XATTR)] changes;
+    LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Flags(&n::XATTR)] changes;
+    FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Flags(&n::XATTR)] changes;
     GETXATTR = SYS_getxattr [Path, Str, Out(3), Size];
     LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size];
     FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size];
     LISTXATTR = SYS_listxattr [Path, Out(2), Size];
     LLISTXATTR = SYS_llistxattr [PathNoFollow, Out(2), Size];
     FLISTXATTR = SYS_flistxattr [Fd, Out(2), Size];
-    REMOVEXATTR = SYS_removexattr [Path, Str];
-    LREMOVEXATTR = SYS_lremovexattr [PathNoFollow, Str];
-    FREMOVEXATTR = SYS_fremovexattr [Fd, Str];
+    REMOVEXATTR = SYS_removexattr [Path, Str] changes;
+    LREMOVEXATTR = SYS_lremovexattr [PathNoFollow, Str] changes;
+    FREMOVEXATTR = SYS_fremovexattr [Fd, Str] changes;
 
     // Memory, whose mappings belong to the address space: only calls that change none of them.
     MSYNC = SYS_msync [Range(1), Size, Flags(&n::MS)];

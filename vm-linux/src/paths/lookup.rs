@@ -168,7 +168,7 @@ pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The directory that names without a leading slash are seen from, as the guest may give it: an `int`.
-pub(super) const fn directory(dirfd: u64) -> u64 {
+pub(crate) const fn directory(dirfd: u64) -> u64 {
     if dirfd as i32 == libc::AT_FDCWD { CWD } else { dirfd as i32 as u64 }
 }
 

@@ -26,7 +26,7 @@ use crate::layout::OpenHow;
 use crate::process::LoadError;
 
 pub(crate) use lookup::{IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS};
-pub(crate) use lookup::{from_openat, lowest, open_on_host, open_scoped, read_link};
+pub(crate) use lookup::{directory, from_openat, lowest, open_on_host, open_scoped, read_link};
 use overlay::Overlay;
 pub(crate) use overlay::is_proc;
 pub(crate) use tree::{Tree, raise};
@@ -69,6 +69,8 @@ pub(crate) struct At {
     pub(crate) name: CString,
     /// The file's own descriptor, if `name` leads to it: then a link at its end has been followed already, or not.
     file: Option<Held>,
+    /// The guest's own descriptor that `name` leads to.
+    descriptor: Option<u64>,
     /// The descriptor behind `dirfd`, if it was opened for this call.
     _directory: Option<Held>,
     /// Whether the name was found below a sysroot.
@@ -100,7 +102,7 @@ impl Drop for Held {
 impl At {
     /// What the host's kernel takes the guest's own words to mean.
     fn as_named(dirfd: u64, name: CString) -> Self {
-        Self { dirfd, name, file: None, _directory: None, in_sysroot: false }
+        Self { dirfd, name, file: None, descriptor: None, _directory: None, in_sysroot: false }
     }
 
     /// A file that is open for this call.
@@ -110,12 +112,19 @@ impl At {
 
     /// A name in a directory that is open for this call.
     fn within(directory: Held, name: CString) -> Self {
-        Self { dirfd: directory.0, name, file: None, _directory: Some(directory), in_sysroot: false }
+        let dirfd = directory.0;
+        Self { _directory: Some(directory), ..Self::as_named(dirfd, name) }
     }
 
     /// The descriptor of the file itself, good for queries, if the name was resolved to one.
     pub(crate) fn file(&self) -> Option<u64> {
         self.file.as_ref().map(|file| file.0)
+    }
+
+    /// A descriptor of the file, if it is not by a name that the call leads there.
+    pub(crate) fn descriptor(&self) -> Option<u64> {
+        let unnamed = self.name.is_empty().then_some(self.dirfd);
+        self.file().or(self.descriptor).or(unnamed)
     }
 }
 
@@ -153,6 +162,19 @@ impl View {
             })?),
             (None, None) => Self::Host,
         })
+    }
+
+    /// What usually helps if the interpreter of a program is not there.
+    pub(crate) const fn hint(&self) -> &'static str {
+        match self {
+            Self::Host | Self::Sysroot(_) => "the directory that holds it can be given as sysroot: -L DIR",
+            Self::Confined(..) => "it is looked up below the root: --root needs a directory that holds it too",
+        }
+    }
+
+    /// Whether an entry of the host's `/proc` is left out.
+    pub(crate) fn hides(&self, entry: &[u8]) -> bool {
+        matches!(self, Self::Confined(_, overlay) if overlay.covers(b"proc")) && Overlay::hides(entry)
     }
 
     /// Whether no name leads out of a directory.
@@ -197,6 +219,29 @@ impl View {
     /// As [`View::guest_name`] for a name that is only shown, such as a link's text or a mapping's name.
     pub(crate) fn shown_name(&self, name: &[u8]) -> Vec<u8> {
         self.guest_name(name).unwrap_or_else(|| name.to_vec())
+    }
+
+    /// Whether an open file, or the directory that the process is in, only shows in the root: the guest does not change
+    /// what is known about it.
+    pub(crate) fn is_fixed(&self, fd: u64) -> bool {
+        match self {
+            Self::Host | Self::Sysroot(_) => false,
+            Self::Confined(tree, overlay) => lookup::directory_name(fd).is_ok_and(|name| overlay.is_fixed(tree, &name)),
+        }
+    }
+
+    /// # Errors
+    /// `EROFS` if an open file only shows in the root and is to be opened again to be written.
+    fn may_open_again(&self, fd: u64, how: OpenHow) -> Result<(), Errno> {
+        match self {
+            Self::Confined(tree, overlay)
+                if walk::writes(how)
+                    && lookup::directory_name(fd).is_ok_and(|name| overlay.is_read_only(tree, &name)) =>
+            {
+                Err(Errno::EROFS)
+            }
+            Self::Host | Self::Sysroot(_) | Self::Confined(..) => Ok(()),
+        }
     }
 
     /// Opens a file for a process that does not exist yet.
@@ -291,10 +336,13 @@ impl Kernel {
                 View::Confined(tree, _) => open_scoped(tree.fd(), &self.program_name()?, how, tree::SCOPE),
                 View::Host | View::Sysroot(_) => open_on_host(CWD, &self.program_name()?, how, false),
             },
-            Entry::Descriptor(fd) => match links::behind(self, *fd) {
-                Some((entry, parts)) => self.open_entry(&entry, &parts, how),
-                None => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
-            },
+            Entry::Descriptor(fd) => {
+                self.view.may_open_again(*fd as u64, how)?;
+                match links::behind(self, *fd) {
+                    Some((entry, parts)) => self.open_entry(&entry, &parts, how),
+                    None => open_on_host(CWD, &descriptor_name(*fd as u64)?, how, false),
+                }
+            }
             Entry::Namespace => open_on_host(CWD, &name, how, false),
             Entry::Foreign => {
                 let name = other_program(parts).unwrap_or(name);
@@ -304,6 +352,7 @@ impl Kernel {
                 if self.view.guest_name(target.to_bytes()).is_none() {
                     return Err(Errno::EACCES);
                 }
+                self.view.may_open_again(held.0, how)?;
                 let fd = open_on_host(CWD, &descriptor_name(held.0)?, how, false)?;
                 drop(held);
                 lowest(fd, how.flags)
@@ -378,7 +427,8 @@ impl Kernel {
         let fd = match walk.find(dirfd, path, how)? {
             Found::File(fd) => fd,
             Found::Entry(Entry::Descriptor(fd), _) if last == Last::Follow => {
-                return Ok(At::as_named(CWD, descriptor_name(fd as u64)?));
+                let fd = fd as u64;
+                return Ok(At { descriptor: Some(fd), ..At::as_named(CWD, descriptor_name(fd)?) });
             }
             // Nothing but its content is refused.
             Found::Entry(Entry::Refused, parts) => open_on_host(CWD, &procfs::host_name(&parts)?, how, false)?,

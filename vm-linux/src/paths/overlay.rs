@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use crate::calls::dir;
+use crate::calls::{dir, procfs};
 use crate::host::{self, Arg};
 use crate::kernel::close;
 
@@ -12,6 +12,9 @@ use super::tree::Tree;
 /// Entries of the host's `/dev` that show where the root has none of its own.
 pub(super) const DEVICES: [&[u8]; 9] =
     [b"null", b"zero", b"full", b"random", b"urandom", b"tty", b"ptmx", b"pts", b"shm"];
+
+/// Those of them that are directories.
+pub(super) const DIRECTORIES: [&[u8]; 2] = [b"pts", b"shm"];
 
 /// Links that every `/dev` has, and where they lead.
 pub(super) const LINKS: [(&[u8], &[u8]); 4] = [
@@ -44,6 +47,8 @@ const SYSFS_MAGIC: u64 = 0x6265_6572;
 pub(crate) struct Overlay {
     proc: bool,
     sys: bool,
+    /// Whether one of them is mounted in the root itself.
+    mounted: bool,
     /// Device and inode of directories of the root that are covered.
     covered: Vec<(u32, u32, u64)>,
 }
@@ -51,12 +56,14 @@ pub(crate) struct Overlay {
 impl Overlay {
     /// What shows in `tree`: `/proc` and `/sys` where it has none, an empty one, or the real thing.
     pub(super) fn of(tree: &Tree) -> Self {
-        let mut covered = Vec::new();
+        let (mut covered, mut mounted) = (Vec::new(), false);
         let mut shows = |name: &str, magic: u64| {
             let how = from_openat((libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64, 0);
             let Ok(path) = CString::new(name) else { return false };
             let Ok(fd) = open_scoped(tree.fd(), &path, how, IN_ROOT | NO_MAGICLINKS) else { return true };
-            let shows = kind(fd) == Some(magic) || is_empty(fd);
+            let real = kind(fd) == Some(magic);
+            mounted |= real;
+            let shows = real || is_empty(fd);
             if shows && let Ok(status) = dir::status_of(fd) {
                 covered.push((status.dev_major, status.dev_minor, status.ino));
             }
@@ -64,7 +71,7 @@ impl Overlay {
             shows
         };
         let (proc, sys) = (shows("/proc", PROC_MAGIC), shows("/sys", SYSFS_MAGIC));
-        Self { proc, sys, covered }
+        Self { proc, sys, mounted, covered }
     }
 
     /// Whether the first part of a guest's absolute name leads to a directory of the host as a whole.
@@ -74,6 +81,26 @@ impl Overlay {
             b"sys" => self.sys,
             _ => false,
         }
+    }
+
+    /// Whether the root itself has one of the host's directories, so that the kernel finds it by names of the root.
+    pub(super) fn is_mounted(&self) -> bool {
+        self.mounted
+    }
+
+    /// Whether the file that the host calls `name` is in a `/proc` or `/sys` that shows, and not the guest's to change.
+    pub(super) fn is_read_only(&self, tree: &Tree, name: &[u8]) -> bool {
+        match tree.below(name) {
+            Some(name) => parts(name).next().is_some_and(|first| self.covers(first)) && is_read_only(parts(name)),
+            None => is_read_only(parts(name)),
+        }
+    }
+
+    /// Whether the file that the host calls `name` keeps its mode, its owner, its times and its attributes, as on a file
+    /// system that is mounted to be read: devices are such, and can be written all the same.
+    pub(super) fn is_fixed(&self, tree: &Tree, name: &[u8]) -> bool {
+        let device = name.strip_prefix(b"/dev/").is_some_and(|name| DEVICES.contains(&name));
+        device && tree.below(name).is_none() || self.is_read_only(tree, name)
     }
 
     /// Whether a file of this status is a directory of the root in whose place one of the host shows.
@@ -97,6 +124,25 @@ impl Overlay {
     pub(super) fn hides(part: &[u8]) -> bool {
         HIDDEN.contains(&part)
     }
+}
+
+/// Whether a name shows in `/dev` where the root has nothing of that name.
+pub(super) fn is_in_dev(name: &[u8]) -> bool {
+    DEVICES.contains(&name) || LINKS.iter().any(|(link, _)| *link == name)
+}
+
+/// Whether what has these parts from the host's root on is in its `/proc` or `/sys`, and of no file of the process's own.
+pub(super) fn is_read_only<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> bool {
+    match parts.next() {
+        Some(b"sys") => true,
+        Some(b"proc") => parts.next().is_none_or(|process| !procfs::is_own_process(process)),
+        Some(_) | None => false,
+    }
+}
+
+/// The parts of a name that are not empty.
+fn parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
 }
 
 /// Whether the first part of an absolute name is one of the host's directories that no sysroot replaces.
@@ -139,7 +185,7 @@ mod tests {
 
     #[test]
     fn names_of_the_host_that_show() {
-        let overlay = Overlay { proc: true, sys: false, covered: Vec::new() };
+        let overlay = Overlay { proc: true, ..Overlay::default() };
         for (name, shows) in [
             ("/proc", true),
             ("/proc/1/stat", true),

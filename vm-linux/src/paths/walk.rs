@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering;
 
 use crate::calls::dir;
 use crate::calls::procfs::links::{self, Opened};
@@ -19,7 +20,7 @@ use super::lookup::{
     BENEATH, IN_ROOT, NO_MAGICLINKS, NO_SYMLINKS, Place, directory, directory_name, directory_place, from_openat,
     is_kind, open_on_host, open_scoped, read_link, split,
 };
-use super::overlay::{self, DEVICES, LINKS, Overlay};
+use super::overlay::{self, DEVICES, DIRECTORIES, LINKS, Overlay};
 use super::tree::{SCOPE, Tree};
 use super::{At, CWD, Found, Held};
 
@@ -77,29 +78,26 @@ impl Walk<'_> {
         let own = has_own_name && !absolute && overlay::is_proc(dirfd);
         if how.resolve & (BENEATH | IN_ROOT) != 0 && !own {
             // The guest has asked for narrower limits itself.
-            let fd = open_scoped(dirfd, path, how, NO_MAGICLINKS)?;
+            let fd = self.open_guarded(dirfd, path, how, NO_MAGICLINKS)?;
             return Ok(match self.kernel.filter(|_| has_own_name).map(|kernel| links::looked_at(kernel, fd)) {
                 Some(Opened::Entry(entry, parts)) => Found::Entry(entry, parts),
                 Some(Opened::File(_)) | None => Found::File(fd),
             });
         }
         if let Some(device) = device(bytes) {
-            return match open_scoped(self.tree.fd(), path, how, SCOPE) {
-                Err(Errno::ENOENT) => open_on_host(CWD, &device, how, false).map(Found::File),
-                result => result.map(Found::File),
-            };
+            return self.find_device(path, &device, how).map(Found::File);
         }
-        if own || self.may_meet_overlay(bytes) {
+        if own || self.may_meet_overlay(bytes) || !absolute && self.may_name_device(dirfd, bytes) {
             return self.walk(self.base(dirfd, bytes)?, bytes, how);
         }
         if absolute {
             return self.find_in_tree(path, how);
         }
-        match open_scoped(dirfd, path, how, BELOW) {
-            Ok(fd) if writes(how) && is_read_only(dirfd) => {
-                close(fd);
-                Err(Errno::EROFS)
-            }
+        let opened = match writes(how) && self.is_read_only(dirfd) {
+            true => self.open_guarded(dirfd, path, how, BELOW),
+            false => self.open_or_make(dirfd, path, how, BELOW),
+        };
+        match opened {
             Ok(fd) => self.uncovered(fd, how, || self.walk(self.base(dirfd, bytes)?, bytes, how)),
             // It leads out of its directory, if only to come back.
             Err(Errno::EXDEV | Errno::ELOOP | Errno::EAGAIN) => {
@@ -118,10 +116,57 @@ impl Walk<'_> {
         }
     }
 
+    /// Opens a device by the name that it always has: the root's own file, else the host's `device`.
+    fn find_device(&self, path: &CStr, device: &CStr, how: OpenHow) -> Result<u64, Errno> {
+        // It is there in any case, so that the root's own is never made.
+        let (sought, exclusive) = if creates(how) { existing(how) } else { (how, false) };
+        match open_scoped(self.tree.fd(), path, sought, SCOPE) {
+            Err(Errno::ENOENT) => open_shown(device, how),
+            Ok(fd) if exclusive => {
+                close(fd);
+                Err(Errno::EEXIST)
+            }
+            result => result,
+        }
+    }
+
+    /// Opens a name as the kernel resolves it. One that would be made where a link leads gives `ENOENT` if one of the
+    /// host's files may show there.
+    fn open_or_make(&self, dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+        if !creates(how) {
+            return open_scoped(dirfd, path, how, scope);
+        }
+        match open_scoped(dirfd, path, how, scope | NO_SYMLINKS) {
+            Err(Errno::ELOOP) => {}
+            result => return result,
+        }
+        let missing = open_scoped(dirfd, path, to_look(how), scope).map(close) == Err(Errno::ENOENT);
+        if missing && self.may_cross(dirfd, path.to_bytes(), scope) {
+            return Err(Errno::ENOENT);
+        }
+        open_scoped(dirfd, path, how, scope)
+    }
+
+    /// Opens a name as the kernel resolves it, unless that is to write what only shows.
+    fn open_guarded(&self, dirfd: u64, path: &CStr, how: OpenHow, scope: u64) -> Result<u64, Errno> {
+        // Opening alone may change something there.
+        if writes(how)
+            && open_scoped(dirfd, path, to_look(how), scope).map(Held).is_ok_and(|file| self.is_read_only(file.fd()))
+        {
+            return Err(Errno::EROFS);
+        }
+        open_scoped(dirfd, path, how, scope)
+    }
+
+    /// Whether an open file, or the directory that the process is in, is not the guest's to change.
+    fn is_read_only(&self, fd: u64) -> bool {
+        directory_name(fd).is_ok_and(|name| self.overlay.is_read_only(self.tree, &name))
+    }
+
     /// Opens an absolute name that the kernel can resolve alone.
     fn find_in_tree(&self, path: &CStr, how: OpenHow) -> Result<Found, Errno> {
         let bytes = path.to_bytes();
-        match open_scoped(self.tree.fd(), path, how, SCOPE) {
+        match self.open_or_make(self.tree.fd(), path, how, SCOPE) {
             Ok(fd) => self.uncovered(fd, how, || self.walk(Parts::new(), bytes, how)),
             // Without `..` in its way a rename elsewhere is no matter.
             Err(Errno::EAGAIN) => self.walk(Parts::new(), bytes, how),
@@ -130,11 +175,16 @@ impl Walk<'_> {
         }
     }
 
-    /// The file that was opened, unless a link has led to a directory in whose place one of the host shows.
+    /// The file that was opened, unless a link has led to a directory in whose place one of the host shows, or into one
+    /// that is mounted there.
     fn uncovered(&self, fd: u64, how: OpenHow, again: impl FnOnce() -> Result<Found, Errno>) -> Result<Found, Errno> {
         if how.flags & libc::O_DIRECTORY as u64 != 0 && self.overlay.is_covered(fd) {
             close(fd);
             return again();
+        }
+        if writes(how) && self.overlay.is_mounted() && self.is_read_only(fd) {
+            close(fd);
+            return Err(Errno::EROFS);
         }
         Ok(Found::File(fd))
     }
@@ -147,7 +197,7 @@ impl Walk<'_> {
         let dirfd = directory(dirfd);
         let Some((parent, last)) = split(path.to_bytes()) else { return Ok(At::as_named(CWD, path)) };
         if parent.is_empty() {
-            return if is_read_only(dirfd) { Err(Errno::EROFS) } else { Ok(At::as_named(dirfd, path)) };
+            return if self.is_read_only(dirfd) { Err(Errno::EROFS) } else { Ok(At::as_named(dirfd, path)) };
         }
         let last = c_string(last)?;
         if parent.iter().all(|byte| *byte == b'/') {
@@ -157,7 +207,7 @@ impl Walk<'_> {
         match self.find(dirfd, &c_string(parent)?, how)? {
             Found::File(fd) => {
                 let held = Held(fd);
-                if is_read_only(fd) { Err(Errno::EROFS) } else { Ok(At::within(held, last)) }
+                if self.is_read_only(fd) { Err(Errno::EROFS) } else { Ok(At::within(held, last)) }
             }
             Found::Entry(Entry::Descriptor(fd), _) => Ok(At::as_named(fd as u64, last)),
             Found::Entry(Entry::Hidden, _) => Err(Errno::ENOENT),
@@ -171,6 +221,12 @@ impl Walk<'_> {
         let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
         let climbs = parts.clone().any(|part| part == b"..");
         if climbs { parts.any(meets) } else { parts.next().is_some_and(meets) }
+    }
+
+    /// Whether a name may lead to one of the host's devices from a `/dev` that the root has.
+    fn may_name_device(&self, dirfd: u64, path: &[u8]) -> bool {
+        path.split(|byte| *byte == b'/').any(overlay::is_in_dev)
+            && self.place(dirfd).is_ok_and(|(directory, _)| directory == [b"dev"])
     }
 
     /// Whether a name of which the kernel found nothing may lead through a link to one of the host's directories.
@@ -188,7 +244,8 @@ impl Walk<'_> {
         let parent = if parent.is_empty() { b"." } else { parent };
         let Ok(parent) = open(parent, libc::O_DIRECTORY, scope) else { return true };
         let end = last.iter().rposition(|byte| *byte != b'/').map_or(0, |at| at + 1);
-        self.overlay.is_covered(parent.fd())
+        overlay::is_in_dev(&last[..end])
+            || self.overlay.is_covered(parent.fd())
             || c_string(&last[..end]).and_then(|last| read_link(parent.fd(), &last)).is_ok()
     }
 
@@ -289,7 +346,7 @@ impl Walk<'_> {
             Spot::Link(target) => return Ok(Kind::Link(target.to_vec())),
             Spot::Nowhere => return Ok(Kind::Missing),
             Spot::Host(_, taken) if taken == at.len() => {
-                let device = taken == 2 && !matches!(at[1].as_slice(), b"pts" | b"shm");
+                let device = taken == 2 && !DIRECTORIES.contains(&at[1].as_slice());
                 return Ok(if device { Kind::Other } else { Kind::Directory });
             }
             Spot::Host(..) if at[0] == b"proc" => {
@@ -355,12 +412,16 @@ impl Walk<'_> {
             // The host has the same link, whose text is that which was followed.
             Spot::Link(_) => {
                 let flags = how.flags | libc::O_NOFOLLOW as u64;
-                open_on_host(CWD, &joined(at)?, OpenHow { flags, ..how }, false)
+                open_shown(&joined(at)?, OpenHow { flags, ..how })
             }
             Spot::Tree => open_scoped(self.tree.fd(), &c_string([b"/", below(at)?.as_bytes()].concat())?, how, SCOPE),
-            Spot::Host(..) if writes(how) && is_read_only_name(at) => Err(Errno::EROFS),
+            Spot::Host(..) if writes(how) && overlay::is_read_only(at.iter().map(Vec::as_slice)) => Err(Errno::EROFS),
             Spot::Host(name, taken) if taken == at.len() => {
-                open_on_host(CWD, &c_string([name.as_bytes(), end].concat())?, how, false)
+                if let (Some(kernel), true) = (self.kernel, name.as_c_str() == c"/proc") {
+                    // Whoever opens it may list it.
+                    kernel.lists_itself.store(true, Ordering::Relaxed);
+                }
+                open_shown(&c_string([name.as_bytes(), end].concat())?, how)
             }
             // Nothing on the way is a link, or this is not the file that was found.
             Spot::Host(name, taken) => {
@@ -377,24 +438,51 @@ fn device(path: &[u8]) -> Option<CString> {
     if DEVICES.contains(&name) { CString::new(path).ok() } else { None }
 }
 
+/// Opens what the host has under a name that always shows: it is nothing that the guest could make.
+fn open_shown(name: &CStr, how: OpenHow) -> Result<u64, Errno> {
+    if !creates(how) {
+        return open_on_host(CWD, name, how, false);
+    }
+    let (sought, exclusive) = existing(how);
+    let part = name.to_bytes().split(|byte| *byte == b'/').nth(2);
+    if !exclusive && part.is_some_and(|part| DIRECTORIES.contains(&part)) {
+        return Err(Errno::EISDIR);
+    }
+    let fd = open_on_host(CWD, name, sought, false)?;
+    if !exclusive {
+        return Ok(fd);
+    }
+    close(fd);
+    Err(Errno::EEXIST)
+}
+
+/// Whether a file is made if it is not there.
+fn creates(how: OpenHow) -> bool {
+    how.flags & libc::O_PATH as u64 == 0 && how.flags & libc::O_CREAT as u64 != 0
+}
+
+/// How a file that is there is opened in place of one that would be made; or looked at, and whether that it is there is
+/// the mistake.
+fn existing(how: OpenHow) -> (OpenHow, bool) {
+    let exclusive = how.flags & libc::O_EXCL as u64 != 0;
+    if exclusive {
+        (to_look(how), true)
+    } else {
+        (OpenHow { flags: how.flags & !(libc::O_CREAT as u64), mode: 0, ..how }, false)
+    }
+}
+
+/// How the file is found that would be opened so, without opening it.
+fn to_look(how: OpenHow) -> OpenHow {
+    let exclusive = creates(how) && how.flags & libc::O_EXCL as u64 != 0;
+    let stays = if exclusive { libc::O_NOFOLLOW as u64 } else { how.flags & libc::O_NOFOLLOW as u64 };
+    OpenHow { flags: (libc::O_PATH | libc::O_CLOEXEC) as u64 | stays, mode: 0, ..how }
+}
+
 /// Whether opening a file so could change it.
-fn writes(how: OpenHow) -> bool {
+pub(super) fn writes(how: OpenHow) -> bool {
     how.flags & libc::O_PATH as u64 == 0
         && how.flags & (libc::O_ACCMODE | libc::O_TRUNC | libc::O_CREAT) as u64 != libc::O_RDONLY as u64
-}
-
-/// Whether what is in a directory of the host's `/proc` or `/sys` is not the guest's to change.
-fn is_read_only(directory: u64) -> bool {
-    directory_name(directory).is_ok_and(|name| is_read_only_name(&parts(&name).collect()))
-}
-
-/// As [`is_read_only`], of a name of which it is known that it is one of the host.
-fn is_read_only_name(at: &Parts) -> bool {
-    match at.first().map(Vec::as_slice) {
-        Some(b"sys") => true,
-        Some(b"proc") => at.get(1).is_none_or(|process| !procfs::is_own_process(process)),
-        Some(_) | None => false,
-    }
 }
 
 /// The parts of a name that are not empty.

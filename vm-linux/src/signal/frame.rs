@@ -5,6 +5,7 @@ use vm_core::{CpuState, GuestAddr, Mode};
 use vm_cross_arch_support::riscv64::{RESERVATION_ADDRESS, f, x};
 use vm_mem::AddressSpace;
 
+use crate::abi;
 use crate::errno::Errno;
 use crate::host::signal::SigInfo;
 use crate::layout::Layout;
@@ -74,7 +75,7 @@ pub(crate) fn push(
     state.set(x(FIRST_ARGUMENT), handler.signal as i64 as u64);
     state.set(x(FIRST_ARGUMENT + 1), frame);
     state.set(x(FIRST_ARGUMENT + 2), frame + INFO);
-    state.set_pc(GuestAddr::new(handler.address));
+    abi::go_on_at(state, GuestAddr::new(handler.address));
     Ok(())
 }
 
@@ -83,13 +84,13 @@ pub(crate) fn push(
 /// # Errors
 /// `EFAULT`.
 pub(crate) fn read(state: &CpuState, space: &AddressSpace) -> Result<UContext, Errno> {
-    User(space).get(crate::abi::stack_pointer(state).wrapping_add(INFO))
+    User(space).get(abi::stack_pointer(state).wrapping_add(INFO))
 }
 
 /// Takes the registers back from a frame.
 pub(crate) fn restore(state: &mut CpuState, frame: &UContext) {
     let registers = &frame.registers;
-    state.set_pc(GuestAddr::new(registers.pc));
+    abi::go_on_at(state, GuestAddr::new(registers.pc));
     for (index, value) in registers.x.iter().enumerate() {
         state.set(x(index as u8 + 1), *value);
     }

@@ -41,7 +41,11 @@ fn devices_and_processes_of_the_host_show() {
     }
     assert!(!g.read(CWD, "/etc/mtab").unwrap().is_empty());
     let fd = g.open(CWD, "/usr/processes", libc::O_DIRECTORY).unwrap();
-    assert!(g.names(fd).contains(&"meminfo".to_owned()));
+    let listed = g.names(fd);
+    assert!(listed.contains(&"meminfo".to_owned()));
+    for hidden in ["kcore", "kmsg", "keys", "kpageflags", "timer_list", "acpi"] {
+        assert!(!listed.contains(&hidden.to_owned()), "{hidden}");
+    }
     g.clear();
     assert_eq!(g.open(CWD, "/proc/kcore", 0), Err(Errno::ENOENT));
     assert_eq!(g.open(CWD, "/proc/sys/kernel/hostname", libc::O_WRONLY), Err(Errno::EROFS));
@@ -52,6 +56,56 @@ fn devices_and_processes_of_the_host_show() {
     std::fs::write(root.join("dev/zero"), "mine").unwrap();
     assert_eq!(g.read(CWD, "/dev/zero").unwrap(), b"mine");
     assert_eq!(g.status(CWD, "/dev/null", 0).unwrap().1, std::fs::metadata("/dev/null").unwrap().ino());
+    std::env::set_current_dir("/").unwrap();
+}
+
+/// They show in a `/dev` that the root has as well, and nobody makes files in their place.
+#[test]
+fn devices_are_not_made_in_the_roots_own_directory() {
+    let _alone = crate::alone();
+    let root = root();
+    std::fs::create_dir(root.join("dev")).unwrap();
+    std::fs::write(root.join("dev/urandom"), "mine").unwrap();
+    symlink("dev", root.join("devices")).unwrap();
+    let mut g = Guest::in_root(&root);
+    let path = g.text("/dev");
+    g.call("chdir", &[path]).unwrap();
+    let dev = g.open(CWD, "/dev", libc::O_PATH).unwrap();
+    let create = libc::O_WRONLY | libc::O_CREAT;
+    for (from, name, of_host) in [
+        (CWD, "/dev/zero", "zero"),
+        (CWD, "//dev/zero", "zero"),
+        (CWD, "/dev/../dev/full", "full"),
+        (CWD, "/devices/zero", "zero"),
+        (CWD, "/zeros", "zero"),
+        (CWD, "zero", "zero"),
+        (CWD, "./full", "full"),
+        (CWD, "../devices/full", "full"),
+        (dev, "zero", "zero"),
+    ] {
+        let inode = std::fs::metadata(format!("/dev/{of_host}")).unwrap().ino();
+        for flags in [create, create | libc::O_TRUNC, libc::O_WRONLY, libc::O_PATH] {
+            let fd = g.open(from, name, flags).unwrap_or_else(|errno| panic!("{name} {flags:#o}: {errno}"));
+            assert_eq!(g.status(fd, "", libc::AT_EMPTY_PATH).unwrap().1, inode, "{name} {flags:#o}");
+            g.call("close", &[fd]).unwrap();
+            g.clear();
+        }
+        assert_eq!(g.open(from, name, create | libc::O_EXCL), Err(Errno::EEXIST), "{name}");
+        assert_eq!(g.status(from, name, 0).unwrap().1, inode, "{name}");
+        g.clear();
+    }
+    assert_eq!(g.open(CWD, "/dev/shm", create), Err(Errno::EISDIR));
+    assert_eq!(g.open(CWD, "stdin", create | libc::O_EXCL), Err(Errno::EEXIST));
+    // What the root has is its own, and so is what the host does not show.
+    assert_eq!(g.read(CWD, "urandom").unwrap(), b"mine");
+    assert_eq!(g.open(CWD, "/dev/urandom", create | libc::O_EXCL), Err(Errno::EEXIST));
+    for name in ["/dev/new", "other"] {
+        g.open(CWD, name, create | libc::O_EXCL).unwrap();
+    }
+    let mut made: Vec<_> =
+        std::fs::read_dir(root.join("dev")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    made.sort();
+    assert_eq!(made, ["new", "other", "urandom"]);
     std::env::set_current_dir("/").unwrap();
 }
 
@@ -129,6 +183,106 @@ fn links_of_processes_lead_into_the_root() {
     assert_eq!(g.status(exe, "", libc::AT_EMPTY_PATH).unwrap().1, program);
     let maps = String::from_utf8(g.read(CWD, "/proc/self/maps").unwrap()).unwrap();
     assert!(maps.contains(" /hello\n") && !maps.contains(root.to_str().unwrap()), "{maps}");
+    std::env::set_current_dir("/").unwrap();
+}
+
+/// `/proc` and `/sys` are read, whatever way leads there, and what is known about a file that shows is the host's.
+///
+/// Whatever gets through would write nothing, and set what is set.
+#[test]
+fn what_shows_cannot_be_changed() {
+    let _alone = crate::alone();
+    let root = root();
+    let mut g = Guest::in_root(&root);
+    let write = libc::O_WRONLY as u64;
+    let [beneath, in_root] = [8, 16];
+    let file = g.open(CWD, "/proc/sys/kernel/hostname", libc::O_RDONLY).unwrap();
+    let named = g.open(CWD, "/proc/sys/kernel/hostname", libc::O_PATH).unwrap();
+    for name in ["/proc/self/fd", "/dev/fd", "/proc/thread-self/fd"] {
+        for fd in [file, named] {
+            assert!(g.open(CWD, &format!("{name}/{fd}"), libc::O_RDONLY).is_ok(), "{name}");
+            assert_eq!(g.open(CWD, &format!("{name}/{fd}"), libc::O_WRONLY), Err(Errno::EROFS), "{name}");
+            assert_eq!(g.open(CWD, &format!("{name}/{fd}"), libc::O_TRUNC), Err(Errno::EROFS), "{name}");
+            g.clear();
+        }
+    }
+    let (proc, sys) = (g.open(CWD, "/proc", libc::O_PATH).unwrap(), g.open(CWD, "/proc/sys", libc::O_PATH).unwrap());
+    let own = format!("{}/comm", std::process::id());
+    let how = g.room(24);
+    for (dirfd, name, flags, resolve, writable) in [
+        (sys, "kernel/hostname", write, beneath, false),
+        (sys, "kernel/hostname", write, in_root, false),
+        (sys, "/kernel/hostname", write, in_root, false),
+        (sys, "kernel/hostname", 0, beneath, true),
+        (proc, "sys/kernel/hostname", 2, beneath, false),
+        (proc, "sys/kernel/hostname", 2, 0, false),
+        (proc, &own, write, beneath, true),
+        (proc, &own, write, 0, true),
+    ] {
+        let path = g.text(name);
+        g.put(how, &[flags, 0, resolve].map(u64::to_le_bytes).concat());
+        let opened = g.call("openat2", &[dirfd, path, how, 24]);
+        assert_eq!(opened.err(), (!writable).then_some(Errno::EROFS), "{name} {flags} {resolve}");
+    }
+    g.clear();
+    let (text, value) = (g.text("user.none"), g.room(8));
+    let keep = u64::from(u32::MAX);
+    for (name, errno) in [
+        ("/proc/sys/kernel/hostname", Some(Errno::EROFS)),
+        ("/proc/1/stat", Some(Errno::EROFS)),
+        ("/sys/kernel", Some(Errno::EROFS)),
+        ("/dev/full", Some(Errno::EROFS)),
+        ("/dev/shm", Some(Errno::EROFS)),
+        ("/zeros", Some(Errno::EROFS)),
+        ("/etc/issue", None),
+    ] {
+        let host = if errno.is_none() { root.join(&name[1..]) } else { PathBuf::from(name) };
+        let host = if name == "/zeros" { PathBuf::from("/dev/zero") } else { host };
+        let known = std::fs::metadata(host).unwrap();
+        let mode = u64::from(known.mode() & 0o7777);
+        let times = g.room(32);
+        // UTIME_OMIT.
+        let words = [0, (1 << 30) - 2, known.mtime() as u64, known.mtime_nsec() as u64];
+        g.put(times, &words.map(u64::to_le_bytes).concat());
+        let (path, empty) = (g.text(name), g.text(""));
+        let flags = if known.is_dir() { libc::O_DIRECTORY } else { libc::O_RDONLY };
+        let fd = g.open(CWD, name, flags).unwrap();
+        let link = g.text(&format!("/proc/self/fd/{fd}"));
+        let itself = libc::AT_EMPTY_PATH as u64;
+        for (call, args) in [
+            ("fchmodat", vec![CWD, path, mode]),
+            ("fchmodat", vec![CWD, link, mode]),
+            ("fchmod", vec![fd, mode]),
+            ("fchownat", vec![CWD, path, keep, keep, 0]),
+            ("fchownat", vec![CWD, link, keep, keep, 0]),
+            ("fchownat", vec![fd, empty, keep, keep, itself]),
+            ("fchown", vec![fd, keep, keep]),
+            ("utimensat", vec![CWD, path, times, 0]),
+            ("utimensat", vec![CWD, link, times, 0]),
+            ("utimensat", vec![fd, 0, times, 0]),
+        ] {
+            assert_eq!(g.call(call, &args).err(), errno, "{call} {name}");
+        }
+        for (call, args) in [
+            ("setxattr", vec![path, text, value, 1, 0]),
+            ("fsetxattr", vec![fd, text, value, 1, 0]),
+            ("removexattr", vec![path, text]),
+            ("fremovexattr", vec![fd, text]),
+        ] {
+            let refused = g.call(call, &args) == Err(Errno::EROFS);
+            assert_eq!(refused, errno.is_some(), "{call} {name}");
+        }
+        // Mistakes that a kernel finds before it looks at the file.
+        assert_eq!(g.call("fchownat", &[CWD, path, keep, keep, 1]), Err(Errno::EINVAL));
+        assert_eq!(g.call("truncate", &[path, u64::MAX]), Err(Errno::EINVAL));
+    }
+    let path = g.text("/proc/version");
+    assert_eq!(g.call("truncate", &[path, 0]), Err(Errno::EROFS));
+    let path = g.text("/zeros");
+    let here = g.text("/etc/issue");
+    assert_eq!(g.call("truncate", &[here, 0]), Ok(0));
+    // The link is the root's own.
+    assert_eq!(g.call("fchownat", &[CWD, path, keep, keep, libc::AT_SYMLINK_NOFOLLOW as u64]), Ok(0));
     std::env::set_current_dir("/").unwrap();
 }
 

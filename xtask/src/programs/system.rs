@@ -81,6 +81,7 @@ system! {
     "exec_self", not_qemu: NO_EXEC;
     "exec_script", not_qemu: NO_EXEC;
     "exec_errors", not_qemu: NO_EXEC;
+    "exec_files", not_qemu: NO_EXEC;
     "exec_at", not_qemu: NO_EXEC;
     "exec_keeps", not_qemu: NO_EXEC;
     "exec_thread", not_qemu: NO_EXEC;

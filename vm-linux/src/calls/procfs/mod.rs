@@ -448,16 +448,19 @@ fn device(status: &Statx) -> u64 {
 pub(crate) fn filter(k: &Kernel, fd: u64, entries: Vec<u8>) -> Vec<u8> {
     let Some(name) = name_of(fd) else { return entries };
     let Some(parts) = below_proc(name.to_bytes()) else { return entries };
-    let Some((process, rest)) = parts.split_first() else { return entries };
-    let Some(pid) = number(process) else { return entries };
-    let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
-    let own = is_own(k, pid);
-    let guest = if own { None } else { Guest::of(k, pid) };
-    let is_shown = |name: &[u8]| match (rest.as_slice(), number(name)) {
-        ([] | [b"task", _], _) => entry_of_any(&[name]) != Entry::Hidden,
-        ([b"task"], Some(tid)) if own => k.is_guest_thread(tid),
-        ([.., b"fd" | b"fdinfo"], Some(fd)) if own => k.own_descriptors().all(|own| own != fd),
-        (rest, _) => guest.as_ref().is_none_or(|guest| guest.shows(k, rest, name)),
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let pid = match parts.first().map(|process| number(process)) {
+        Some(None) => return entries,
+        pid => pid.flatten(),
+    };
+    let own = pid.is_some_and(|pid| is_own(k, pid));
+    let guest = pid.filter(|_| !own).and_then(|pid| Guest::of(k, pid));
+    let is_shown = |name: &[u8]| match (parts.as_slice(), number(name)) {
+        ([], _) => !k.view.hides(name),
+        ([_] | [_, b"task", _], _) => entry_of_any(&[name]) != Entry::Hidden,
+        ([_, b"task"], Some(tid)) if own => k.is_guest_thread(tid),
+        ([_, .., b"fd" | b"fdinfo"], Some(fd)) if own => k.own_descriptors().all(|own| own != fd),
+        ([_, rest @ ..], _) => guest.as_ref().is_none_or(|guest| guest.shows(k, rest, name)),
     };
     let mut out = Vec::with_capacity(entries.len());
     let mut left = entries.as_slice();
