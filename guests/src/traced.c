@@ -204,6 +204,51 @@ static void processes(void) {
     syscall(4000, 1L, 2L, 3L, 4L, 5L, 6L);
 }
 
+/* Calls of which one argument says what the others are, and those with fewer arguments than registers. */
+static void variants(void) {
+    struct iovec iov[2] = {{"one", 3}, {"three", 5}};
+    CALL(preadv, -1, iov, 2, 5L, 0L);
+    CALL(pwritev, -1, iov, 2, 5L, 0L);
+    CALL(pwritev2, -1, iov, 1, -1L, -1L, RWF_NOWAIT);
+    struct mmsghdr messages[2] = {{{.msg_iov = iov, .msg_iovlen = 1}, 0}, {{.msg_iov = iov + 1, .msg_iovlen = 1}, 0}};
+    CALL(sendmmsg, -1, messages, 2, 0);
+    CALL(prctl, 1 /* PR_SET_PDEATHSIG */, SIGTERM, 1, 2, 3);
+    int word = 0;
+    CALL(prctl, 2 /* PR_GET_PDEATHSIG */, &word, 1, 2, 3);
+    CALL(prctl, 4 /* PR_SET_DUMPABLE */, 77, 1, 2, 3);
+    CALL(prctl, 3 /* PR_GET_DUMPABLE */, 1, 2, 3, 4);
+    CALL(prctl, 23 /* PR_CAPBSET_READ */, 99, 1, 2, 3);
+    CALL(prctl, 9999, 1, 2, 3, 4);
+    CALL(ioctl, -1, 0x5451 /* FIOCLEX */, 5);
+    CALL(ioctl, -1, 0x540b /* TCFLSH */, 2);
+    CALL(ioctl, -1, 0x540a /* TCXONC */, 77);
+    CALL(ioctl, -1, 0x5420 /* TIOCPKT */, &word);
+    char interface[40] = "lo";
+    CALL(ioctl, -1, 0x8921 /* SIOCGIFMTU */, interface);
+    CALL(ioctl, -1, 0x8922 /* SIOCSIFMTU */, interface);
+    CALL(fcntl, -1, F_GETLK, buffer);
+    CALL(fcntl, -1, F_GETLEASE, 5);
+    CALL(fcntl, -1, F_NOTIFY, DN_ACCESS | DN_MULTISHOT);
+    CALL(openat, -5, "x", O_ACCMODE);
+    CALL(openat, -5, "x", 0x20000000);
+    CALL(mq_open, NULL, O_RDONLY, 0600, buffer);
+    CALL(memfd_create, NULL, 4u | 21u << 26);
+    CALL(sched_setattr, 0, NULL, 0);
+    CALL(ioprio_set, 1, 0, 5 << 13 | 7);
+    CALL(clone3, NULL, 88L);
+    CALL(futex, &word, FUTEX_CMP_REQUEUE, 1, 2L, &word, 3);
+    CALL(futex, &word, FUTEX_WAKE_BITSET, 1, NULL, NULL, 5);
+    CALL(futex, &word, FUTEX_TRYLOCK_PI, 5, NULL);
+    CALL(futex, &word, FUTEX_UNLOCK_PI, 5, NULL);
+    CALL(futex, &word, FUTEX_WAKE_OP, 1, 1L, &word, 0x3005001);
+    int linger[2] = {1, 5};
+    CALL(setsockopt, -1, SOL_SOCKET, SO_LINGER, linger, sizeof linger);
+    CALL(setsockopt, -1, SOL_SOCKET, SO_REUSEADDR, &word, -1);
+    struct pollfd none = {-1, 0, 0};
+    struct timespec zero = {0, 0};
+    CALL(ppoll, &none, 1, &zero, NULL, 8);
+}
+
 int main(void) {
     /* Descriptors that this process inherited would change the numbers of its own. */
     CALL(close_range, 3, -1, 0);
@@ -215,5 +260,6 @@ int main(void) {
     memory();
     signals();
     processes();
+    variants();
     CALL(exit_group, 3);
 }

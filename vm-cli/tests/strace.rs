@@ -121,6 +121,36 @@ fn signals_and_ends_are_shown() {
     assert_eq!(lines, ["exit_group(300)                   = ?", "+++ exited with 44 +++"]);
 }
 
+/// A call that a handler interrupts says how it goes on, and the return from the handler what it goes back to.
+#[test]
+fn interruptions_are_shown() {
+    let filter = "--strace=rt_sigreturn,clock_nanosleep,epoll_pwait";
+    let Some((output, trace)) = traced("sys-sig_interrupts", &[], &[filter]) else { return };
+    assert!(output.status.success(), "{trace}");
+    let calls = |start: &str| {
+        let lines = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start());
+        lines.filter(|line| line.starts_with(start)).collect::<Vec<_>>()
+    };
+    let returns = calls("rt_sigreturn(");
+    assert!(!returns.is_empty() && returns.len() == calls("rt_sigreturn({mask=[").len(), "{trace}");
+    assert!(returns.iter().any(|line| line.ends_with(" = -1 EINTR (Interrupted system call)")), "{trace}");
+    let interrupted = " = ? ERESTART_RESTARTBLOCK (Interrupted by signal)";
+    assert!(calls("clock_nanosleep(").iter().any(|line| line.ends_with(interrupted)), "{trace}");
+    let plain = |line: &&str| line.ends_with(" = -1 EINTR (Interrupted system call)");
+    assert!(calls("epoll_pwait").iter().any(plain), "{trace}");
+}
+
+/// A program that kills itself comes back from no call and has an end.
+#[test]
+fn a_kill_of_oneself_is_shown() {
+    let Some((output, trace)) = traced("leave", &["kill", "9"], &[]) else { return };
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9));
+    let lines: Vec<&str> = trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start()).collect();
+    let [.., call, end] = lines[..] else { panic!("{trace}") };
+    assert!(call.starts_with("kill(") && call.contains(", SIGKILL) ") && call.ends_with(" = ?"), "{trace}");
+    assert_eq!(end, "+++ killed by SIGKILL +++");
+}
+
 /// With several processes every line says whose it is, and programs that they execute are traced on.
 #[test]
 fn lines_name_their_process() {

@@ -3,6 +3,7 @@
 use vm_core::{CpuState, GuestAddr};
 use vm_cross_arch_support::riscv64::{RESERVATION_ADDRESS, x};
 
+use crate::errno::Errno;
 use crate::thread::ChildRegisters;
 
 /// Registers of the riscv64 system-call convention: number in a7, arguments in a0 to a5, result in a0.
@@ -42,6 +43,20 @@ pub(crate) fn stack_pointer(state: &CpuState) -> u64 {
 /// Answers the system call.
 pub(crate) fn set_result(state: &mut CpuState, value: u64) {
     state.set(x(FIRST_ARGUMENT), value);
+}
+
+/// What the guest finds as the result of its last system call.
+///
+/// # Errors
+/// The error number that it finds.
+pub(crate) fn result(state: &CpuState) -> Result<u64, Errno> {
+    /// `MAX_ERRNO` (`linux/err.h`).
+    const GREATEST: i64 = 4095;
+    let value = state.get(x(FIRST_ARGUMENT));
+    match value.cast_signed() {
+        errno if (-GREATEST..0).contains(&errno) => Err(Errno::new(-errno as i32)),
+        _ => Ok(value),
+    }
 }
 
 /// Sets what a new process starts with: every register zero but program counter and stack pointer, no reservation.

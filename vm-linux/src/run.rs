@@ -123,7 +123,7 @@ impl Thread {
         match &row.action {
             Action::Own(handler, _) => handler(self, args),
             Action::Pass(call) => self.pass(call, args),
-            Action::Refuse(errno) => Err((*errno).into()),
+            Action::Refuse(errno, _) => Err((*errno).into()),
         }
     }
 
@@ -131,7 +131,8 @@ impl Thread {
     #[cold]
     fn traced(&mut self, row: Option<&'static Row>, number: u64, args: &Args) -> SysResult {
         self.show_held_back();
-        let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &args.0, self.user()));
+        let shown = self.shown_arguments(row, args);
+        let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &shown, self.user()));
         let own = row.and_then(|row| row.sends.as_ref()).and_then(|sends| {
             let signal = args.int(sends.signal);
             calls::signal::sent_to_self(self, sends, args).map(|info| (signal, info))
@@ -143,14 +144,31 @@ impl Thread {
             tracer.stopped(*signal, info);
             return self.answer(row, args);
         }
+        // Nothing can be said after this one; the first process of a namespace does not kill itself.
+        if let (Some(tracer), Some(entered), Some((libc::SIGKILL, _)), 2..) = (&self.tracer, &entered, &own, self.pid) {
+            tracer.leave(entered, row, number, &shown, Err(Stop::Exit(0)), self.user());
+            tracer.end(Status::Killed(libc::SIGKILL));
+            return self.answer(row, args);
+        }
         let result = self.answer(row, args);
-        if let (Some(tracer), Some(entered)) = (&self.tracer, entered) {
-            tracer.leave(&entered, row, number, &args.0, result, self.user());
+        if let (Some(tracer), Some(mut entered)) = (&self.tracer, entered) {
+            entered.note_restart(self.restarts_calls());
+            tracer.leave(&entered, row, number, &shown, self.shown_result(result), self.user());
             if let (Err(Stop::Kill(_)), Some((signal, info))) = (result, own) {
                 tracer.signal(signal, &info);
             }
         }
         self.show_held_back();
         result
+    }
+
+    /// The arguments as the trace has them: a return from a handler is shown with the mask that it goes back to.
+    fn shown_arguments(&self, row: Option<&'static Row>, args: &Args) -> [u64; 6] {
+        if row.is_some_and(|row| row.name == "rt_sigreturn") { [self.returning_mask(), 0, 0, 0, 0, 0] } else { args.0 }
+    }
+
+    /// The result as the trace has it: a return from a handler is shown with what the code finds that goes on.
+    fn shown_result(&self, result: SysResult) -> SysResult {
+        if result == Err(Stop::Resume) { abi::result(self.vcpu.state()).map_err(Stop::Error) } else { result }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) enum Shape {
     Name,
     /// Another string.
     Str,
+    /// Nothing: the call does not look at the argument.
+    Unused,
 }
 
 impl Shape {
@@ -94,7 +96,8 @@ impl Shape {
             | Self::Fd
             | Self::DirFd
             | Self::Signal
-            | Self::Addr => false,
+            | Self::Addr
+            | Self::Unused => false,
             Self::In(_)
             | Self::Out(_)
             | Self::Framed(..)
@@ -149,7 +152,8 @@ impl Shape {
             | Self::Fd
             | Self::DirFd
             | Self::Signal
-            | Self::Addr => 0,
+            | Self::Addr
+            | Self::Unused => 0,
             // The kernel bounds an address by the length that it reads itself.
             Self::SockAddrOut(_)
             | Self::Path

@@ -319,6 +319,11 @@ pub(crate) fn name(request: u32) -> Option<&'static str> {
     REQUESTS.iter().find(|(known, ..)| *known == request).map(|(_, name, _)| *name)
 }
 
+/// Whether the argument of a request is a pointer.
+pub(crate) fn has_pointer(request: u32) -> bool {
+    operand(request).is_some_and(|operand| operand != Number)
+}
+
 /// What the argument of a request is; `None` for a request that does not exist.
 fn operand(request: u32) -> Option<Operand> {
     if let Some((.., operand)) = REQUESTS.iter().find(|(known, ..)| *known == request) {

@@ -237,7 +237,7 @@ host_calls! {
     MUNLOCK = SYS_munlock [Range(1), Size];
     MBIND = SYS_mbind [Range(1), Size, Flags(&n::MPOL), Bits(4), Size, Flags(&n::MPOL_MOVE)];
     SET_MEMPOLICY = SYS_set_mempolicy [Flags(&n::MPOL), Bits(2), Size];
-    GET_MEMPOLICY = SYS_get_mempolicy [Put(Number), Bits(2), Size, Ptr(1), Flags(&n::MPOL_GET)];
+    GET_MEMPOLICY = SYS_get_mempolicy [Put(MemoryPolicy), Bits(2), Size, Ptr(1), Flags(&n::MPOL_GET)];
     MIGRATE_PAGES = SYS_migrate_pages [Int, Size, Bits(1), Bits(1)];
     MOVE_PAGES = SYS_move_pages [Int, Size, Array(8, 1), Array(4, 1), Array(4, 1), Flags(&n::MPOL_MOVE)];
     PROCESS_VM_READV = SYS_process_vm_readv [Int, PutMany(IoVec, 2), Size, GetMany(IoVec, 4), Size, Hex];
@@ -298,8 +298,8 @@ host_calls! {
     SETRESGID = SYS_setresgid [Int, Int, Int];
     SETFSUID = SYS_setfsuid [Int];
     SETFSGID = SYS_setfsgid [Int];
-    GETGROUPS = SYS_getgroups [Int, Array(4, 0)];
-    SETGROUPS = SYS_setgroups [Int, Array(4, 0)];
+    GETGROUPS = SYS_getgroups [Int, PutMany(Group, 0)];
+    SETGROUPS = SYS_setgroups [Int, GetMany(Group, 0)];
     CAPGET = SYS_capget [Get(CapHeader), Ptr(24)];
     CAPSET = SYS_capset [Get(CapHeader), Ptr(24)];
     GETPGID = SYS_getpgid [Int];
@@ -322,7 +322,7 @@ host_calls! {
     SCHED_GET_PRIORITY_MAX = SYS_sched_get_priority_max [Flags(&n::SCHED)];
     SCHED_GET_PRIORITY_MIN = SYS_sched_get_priority_min [Flags(&n::SCHED)];
     SCHED_RR_GET_INTERVAL = SYS_sched_rr_get_interval [Int, Put(Timespec)];
-    SCHED_GETATTR = SYS_sched_getattr [Int, Out(2), Size, Hex];
+    SCHED_GETATTR = SYS_sched_getattr [Int, Out(2), Uint, Uint];
     /// Its structure says its own length: the handler gives memory of the greatest.
     SCHED_SETATTR = SYS_sched_setattr [Int, Ptr(4096), Hex];
     GETCPU = SYS_getcpu [Put(Number), Put(Number), Ptr(8)];

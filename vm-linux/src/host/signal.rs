@@ -112,6 +112,12 @@ impl Mailbox {
         self.stop.load(Ordering::Acquire) & ARRIVED != 0
     }
 
+    /// The number of the signal that has arrived.
+    pub(crate) fn arrived(&self) -> Option<i32> {
+        let [a, b, c, d, ..] = self.info.load();
+        self.has_signal().then_some(i32::from_le_bytes([a, b, c, d]))
+    }
+
     /// Takes the signal that has arrived. All signals stay blocked until the thread sets its mask again.
     pub(crate) fn take_signal(&self) -> Option<SigInfo> {
         self.has_signal().then(|| {

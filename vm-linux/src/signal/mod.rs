@@ -21,6 +21,7 @@ use crate::thread::Thread;
 pub(crate) const SIG_DFL: u64 = libc::SIG_DFL as u64;
 pub(crate) const SIG_IGN: u64 = libc::SIG_IGN as u64;
 const SA_ONSTACK: u64 = 0x0800_0000;
+const SA_RESTART: u64 = 0x1000_0000;
 const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
 const SS_ONSTACK: i32 = 1;
@@ -428,6 +429,17 @@ impl Thread {
         let own = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
         self.note_mask(base | action.mask | own);
         Ok(())
+    }
+
+    /// Whether a signal has arrived on which calls shall be made again where that is possible.
+    pub(crate) fn restarts_calls(&self) -> bool {
+        let arrived = self.mailbox.arrived().filter(|signal| (1..=SIGNALS).contains(signal));
+        arrived.is_some_and(|signal| self.kernel.actions.table().get(signal).flags & SA_RESTART != 0)
+    }
+
+    /// The mask in the frame on the guest's stack; none blocked if there is no frame.
+    pub(crate) fn returning_mask(&self) -> u64 {
+        frame::read(self.vcpu.state(), &self.kernel.space).map_or(0, |frame| frame.mask)
     }
 
     /// Takes the registers and the mask back from the frame on the guest's stack.

@@ -2,9 +2,9 @@
 
 use super::names as n;
 use super::record::{Record, buffer, device, i32_at, u32_at};
-use super::socket;
-use super::special;
+use super::special::{self, Saying};
 use super::text::{Line, SHOWN, put};
+use super::{result, socket, variant};
 use crate::kernel::SysResult;
 use crate::shape::Shape;
 use crate::table::Row;
@@ -25,6 +25,8 @@ pub(crate) struct Entered {
     args: Option<Vec<(usize, Part)>>,
     /// What has been shown of the call, if its beginning has.
     pub(super) begun: Option<String>,
+    /// Whether a signal has come since on which calls are made again that can be.
+    pub(super) restarts: bool,
 }
 
 /// An argument when its call began.
@@ -32,9 +34,14 @@ pub(crate) struct Entered {
 pub(super) enum Part {
     /// Said already.
     Said(String),
+    /// Begun: the rest is said when the call has ended.
+    Begun(String),
     /// The call will write to it; what was there, if that is of interest.
     Later(Vec<u8>),
 }
+
+/// Bytes that are noted of what a call will write to, where more than a structure's own are not asked for.
+const NOTED: usize = 16;
 
 /// Where in its course a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +67,12 @@ impl Moment<'_> {
 impl Entered {
     /// Of a call that is not shown.
     pub(super) const fn hidden() -> Self {
-        Self { args: None, begun: None }
+        Self { args: None, begun: None, restarts: false }
+    }
+
+    /// Takes down whether a signal has come meanwhile on which calls are made again that can be.
+    pub(crate) fn note_restart(&mut self, restarts: bool) {
+        self.restarts = restarts;
     }
 
     /// Whether the call is not shown.
@@ -74,32 +86,39 @@ impl Call {
         self.row.map_or("", |row| row.name)
     }
 
+    /// What an argument is.
     fn shape(&self, index: usize) -> Shape {
-        self.row.and_then(|row| row.shapes().get(index).copied()).unwrap_or(Shape::Hex)
+        let Some(row) = self.row else { return Shape::Hex };
+        let shape = match variant::of(row.name, &self.args) {
+            Some(variant) if index >= variant.from => variant.operands.get(index - variant.from),
+            _ => row.shapes().get(index),
+        };
+        shape.copied().unwrap_or(Shape::Hex)
     }
 
-    /// Number of arguments that are shown.
+    /// Number of arguments that may mean something.
     fn count(&self) -> usize {
-        match self.row {
-            None => 6,
-            Some(row) => special::count(row.name, &self.args).unwrap_or_else(|| {
-                let shapes = row.shapes();
-                match shapes.last() {
-                    Some(Shape::OctalIf(flags)) if !creates(self.args[usize::from(*flags)]) => shapes.len() - 1,
-                    _ => shapes.len(),
-                }
-            }),
+        let Some(row) = self.row else { return self.args.len() };
+        if let Some(variant) = variant::of(row.name, &self.args) {
+            return variant.from + variant.operands.len();
         }
+        let shapes = row.shapes();
+        let unneeded =
+            |shape: &Shape| matches!(shape, Shape::OctalIf(flags) if !creates(self.args[usize::from(*flags)]));
+        shapes.iter().position(unneeded).unwrap_or(shapes.len())
     }
 
     /// Takes down the arguments.
     pub(super) fn enter(&self, user: User<'_>) -> Entered {
-        let shown = (0..self.count()).filter(|index| !special::skips(self.name(), &self.args, *index));
+        let shown = (0..self.count()).filter(|index| self.shape(*index) != Shape::Unused);
         let part = |index| {
             let shape = self.shape(index);
             let mut line = Line::default();
-            if let Some(said) = special::argument(self, index, Moment::Entry, user, &mut line) {
-                return if said { Part::Said(line.into_string()) } else { Part::Later(Vec::new()) };
+            match special::argument(self, index, Moment::Entry, user, &mut line) {
+                Some(Saying::Whole) => return Part::Said(line.into_string()),
+                Some(Saying::Begun) => return Part::Begun(line.into_string()),
+                Some(Saying::Later) => return Part::Later(user.some_bytes(self.args[index], NOTED)),
+                None => {}
             }
             match shape {
                 Shape::Out(_) | Shape::Put(_) | Shape::PutMany(..) => Part::Later(Vec::new()),
@@ -114,7 +133,7 @@ impl Call {
                 }
             }
         };
-        Entered { args: Some(shown.map(|index| (index, part(index))).collect()), begun: None }
+        Entered { args: Some(shown.map(|index| (index, part(index))).collect()), begun: None, restarts: false }
     }
 
     /// The name under which it is shown.
@@ -131,6 +150,7 @@ impl Call {
             }
             match part {
                 Part::Said(said) => text += said,
+                Part::Begun(said) => return text + said,
                 Part::Later(_) => break,
             }
         }
@@ -146,10 +166,15 @@ impl Call {
             if position > 0 {
                 line.push(", ");
             }
+            let moment = |before| result.map_or(Moment::Gone, |result| Moment::Done(result, before));
             match part {
                 Part::Said(text) => line.push(text),
+                Part::Begun(text) => {
+                    line.push(text);
+                    special::argument(self, index, moment(&[]), user, &mut line);
+                }
                 Part::Later(before) => {
-                    let moment = result.map_or(Moment::Gone, |result| Moment::Done(result, before));
+                    let moment = moment(before);
                     if special::argument(self, index, moment, user, &mut line).is_none() {
                         self.argument(index, moment, user, &mut line);
                     }
@@ -181,6 +206,7 @@ impl Call {
             }
             Shape::Device => device(value, line),
             _ if value == 0 => line.push("NULL"),
+            Shape::Unused => {}
             Shape::Addr | Shape::Range(_) | Shape::Ptr(_) | Shape::Array(..) => line.address(value),
             Shape::Path | Shape::PathNoFollow | Shape::PathUnless(_) | Shape::PathIf(_) | Shape::Name | Shape::Str => {
                 match user.string(value, PATH_MAX) {
@@ -193,6 +219,7 @@ impl Call {
                 Some(len) => buffer(value, len, user, line),
                 None => line.address(value),
             },
+            Shape::Framed(..) if matches!(moment, Moment::Done(Err(_), _)) => line.address(value),
             Shape::Framed(header, len) => {
                 put!(
                     line,
@@ -203,21 +230,18 @@ impl Call {
                 buffer(value.wrapping_add(header.into()), len, user, line);
                 line.push("}");
             }
-            Shape::Bits(len) => bits(value, length(len), user, line),
+            Shape::Bits(len) => words(value, length(len), user, line),
             Shape::Get(record) => record_at(record, value, user, line),
             Shape::Put(record) => match moment.value() {
                 Some(_) => record_at(record, value, user, line),
                 None => line.address(value),
             },
             Shape::Update(record) => self.updated(record, value, moment, user, line),
-            Shape::GetMany(Record::IoVec, len) => socket::vectors(value, length(len), u64::MAX, user, line),
-            Shape::PutMany(Record::IoVec, len) => match moment.value() {
-                Some(filled) => socket::vectors(value, length(len), filled, user, line),
-                None => line.address(value),
-            },
+            Shape::GetMany(Record::IoVec, len) => socket::vectors(value, length(len), Some(u64::MAX), user, line),
+            Shape::PutMany(Record::IoVec, len) => socket::vectors(value, length(len), moment.value(), user, line),
             Shape::GetMany(record, len) => records_at(record, value, u64::from(length(len) as u32), user, line),
-            Shape::PutMany(record, _) => match moment.value() {
-                Some(count) => records_at(record, value, count, user, line),
+            Shape::PutMany(record, len) => match moment.value() {
+                Some(count) => records_at(record, value, count.min(length(len)), user, line),
                 None => line.address(value),
             },
             Shape::SockAddr(len) => socket::address(value, u64::from(length(len) as u32), user, line),
@@ -263,7 +287,7 @@ impl Call {
 
     /// The result of a call that has worked.
     pub(super) fn outcome(&self, value: u64, user: User<'_>) -> String {
-        special::outcome(self, value, user)
+        result::outcome(self, value, user)
     }
 }
 
@@ -294,6 +318,19 @@ pub(super) fn records_at(record: Record, addr: u64, count: u64, user: User<'_>, 
             }
             line.push(if count > shown { ", ...]" } else { "]" });
         }
+        _ => line.address(addr),
+    }
+}
+
+/// The 64-bit words of a set of `count` bits.
+pub(super) fn words(addr: u64, count: u64, user: User<'_>, line: &mut Line) {
+    /// Bits that are shown.
+    const MOST: u64 = 1024;
+    match user.bytes(addr, count.min(MOST).div_ceil(64) as usize * 8) {
+        Ok(bytes) if addr != 0 => line.list(bytes.chunks_exact(8), |line, word| match super::record::u64_at(word, 0) {
+            0 => line.push("0000000000000000"),
+            word => put!(line, "{word:#016x}"),
+        }),
         _ => line.address(addr),
     }
 }

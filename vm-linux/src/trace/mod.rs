@@ -1,18 +1,24 @@
 //! [`Tracer`]: a line a system call, in the manner of strace.
 //!
-//! What an argument is says its [`Shape`](crate::shape::Shape); arguments that depend on others are in `special.rs`. While
-//! there is one thread, a line is written when its call has ended, whole. With several threads or processes the beginning
-//! of a call is written when it begins, as strace does: if another one's line comes before its result, it stays
-//! `<unfinished ...>` and is `resumed` later.
+//! What an argument is says its [`Shape`](crate::shape::Shape), which an earlier argument may decide (`variant.rs`); those
+//! of which that is not all are in `special.rs`. While there is one thread, a line is written when its call has ended,
+//! whole. With several threads or processes the beginning of a call is written when it begins, as strace does: if another
+//! one's line comes before its result, it stays `<unfinished ...>` and is `resumed` later.
 
 mod call;
+mod clone;
 mod filter;
+mod ioctl;
 pub(crate) mod names;
 pub(crate) mod record;
+mod result;
 mod socket;
 mod special;
+mod status;
+mod termios;
 mod text;
 mod turn;
+mod variant;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -179,9 +185,15 @@ impl Tracer {
         let call = Call { row, number, args: *args };
         let outcome = match result {
             Ok(value) => call.outcome(value, user),
-            Err(Stop::Error(Errno::NOT_MADE)) => "? ERESTARTSYS (To be restarted if SA_RESTART is set)".to_owned(),
-            Err(Stop::Error(errno)) => format!("-1 {errno} ({})", errno.text()),
-            Err(Stop::Resume) => "? ERESTARTNOINTR (To be restarted)".to_owned(),
+            Err(Stop::Error(Errno::NOT_MADE)) => result::repeated(&call).to_owned(),
+            Err(Stop::Error(errno)) => {
+                match result::interrupted(&call, entered.restarts).filter(|_| errno == Errno::EINTR) {
+                    Some(text) => text.to_owned(),
+                    None => format!("-1 {errno} ({})", errno.text()),
+                }
+            }
+            // Whoever goes on elsewhere finds no result of this call.
+            Err(Stop::Resume) => "?".to_owned(),
             Err(Stop::Kill(_)) => "0".to_owned(),
             Err(Stop::Exit(_) | Stop::ThreadExit(_)) => "?".to_owned(),
         };
@@ -300,3 +312,6 @@ impl Tracer {
         let _ = host::call(&host::WRITE, &mut [Arg::Int(self.fd), Arg::Bytes(&mut bytes), Arg::Int(size)]);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,18 +14,18 @@ pub(crate) struct Names {
     pub(crate) base: &'static [(u64, &'static str)],
     /// Names of single flags.
     pub(crate) flags: &'static [(u64, &'static str)],
-    /// What is said of a number without a name.
+    /// What is said of a number without a name; nothing if it is empty.
     pub(crate) unknown: &'static str,
 }
 
 impl Names {
     /// Flags, of which each has its name.
-    const fn flags(flags: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
+    pub(super) const fn flags(flags: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
         Self { mask: 0, base: &[], flags, unknown }
     }
 
     /// Numbers, each with its name.
-    const fn one(base: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
+    pub(super) const fn one(base: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
         Self { mask: u64::MAX, base, flags: &[], unknown }
     }
 
@@ -37,38 +37,35 @@ impl Names {
     /// Appends `value` by its names.
     pub(crate) fn write(&self, value: u64, line: &mut Line) {
         let mut rest = value;
-        let mut first = true;
-        let mut part = |line: &mut Line, text: &str| {
-            if !first {
-                line.push("|");
-            }
-            first = false;
+        let mut named = false;
+        let part = |line: &mut Line, named: bool, text: &str| {
+            line.push(if named { "|" } else { "" });
             line.push(text);
         };
         if (self.mask != 0 || value == 0)
             && let Some((number, name)) = self.base.iter().find(|(number, _)| *number == value & self.mask)
         {
-            part(line, name);
+            part(line, false, name);
             rest &= !number;
+            named = true;
             if value == 0 {
                 return;
             }
         }
-        let mut named = rest != value;
         for (number, name) in self.flags {
             if rest & number == *number && *number != 0 {
-                part(line, name);
+                part(line, named, name);
                 rest &= !number;
                 named = true;
             }
         }
         if rest != 0 || !named {
             if rest == 0 && (self.flags.len() + self.base.len() == 0 || self.mask != u64::MAX) {
-                part(line, "0");
+                part(line, named, "0");
             } else {
-                part(line, &format!("{rest:#x}"));
+                part(line, named, &format!("{rest:#x}"));
             }
-            if !named && value != 0 || self.mask == u64::MAX {
+            if (!named && value != 0 || self.mask == u64::MAX) && !self.unknown.is_empty() {
                 line.push(&format!(" /* {} */", self.unknown));
             }
         }
@@ -82,9 +79,15 @@ macro_rules! list {
     (@ $name:ident $value:expr) => { $value };
 }
 
+pub(super) use list;
+
+mod control;
+
+pub(crate) use control::*;
+
 pub(crate) static OPEN: Names = Names {
     mask: 3,
-    base: list![O_RDONLY O_WRONLY O_RDWR],
+    base: list![O_RDONLY O_WRONLY O_RDWR O_ACCMODE],
     flags: list![
         O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC O_DSYNC O_ASYNC O_CLOEXEC O_DIRECT = 0o40000
         O_LARGEFILE = 0o100_000 O_NOFOLLOW = 0o400_000 O_NOATIME O_PATH O_TMPFILE = 0o20_200_000 O_DIRECTORY = 0o200_000
@@ -180,6 +183,12 @@ pub(crate) static FCNTL: Names = Names::one(
         F_GET_SEALS F_GET_RW_HINT = 1036 F_SET_RW_HINT = 1037 F_GET_FILE_RW_HINT = 1038 F_SET_FILE_RW_HINT = 1039],
     "F_???",
 );
+/// Of `F_NOTIFY`.
+pub(crate) static DN: Names = Names::flags(
+    list![DN_ACCESS = 1 DN_MODIFY = 2 DN_CREATE = 4 DN_DELETE = 8 DN_RENAME = 0x10 DN_ATTRIB = 0x20
+        DN_MULTISHOT = 0x8000_0000],
+    "DN_???",
+);
 pub(crate) static FD_FLAGS: Names = Names::flags(list![FD_CLOEXEC], "FD_???");
 pub(crate) static SEALS: Names = Names::flags(
     list![F_SEAL_SEAL F_SEAL_SHRINK F_SEAL_GROW F_SEAL_WRITE F_SEAL_FUTURE_WRITE F_SEAL_EXEC = 0x20],
@@ -209,6 +218,16 @@ pub(crate) static MADV: Names = Names::one(
         MADV_DONTNEED_LOCKED = 24 MADV_COLLAPSE = 25],
     "MADV_???",
 );
+/// The commands that a kernel knows.
+pub(crate) static MEMBARRIER_SET: Names = Names::flags(
+    list![MEMBARRIER_CMD_GLOBAL MEMBARRIER_CMD_GLOBAL_EXPEDITED MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ
+        MEMBARRIER_CMD_GET_REGISTRATIONS = 512],
+    "MEMBARRIER_CMD_???",
+);
+pub(crate) static MEMBARRIER_FLAGS: Names = Names::flags(list![MEMBARRIER_CMD_FLAG_CPU = 1], "MEMBARRIER_CMD_FLAG_???");
 pub(crate) static MCL: Names = Names::flags(list![MCL_CURRENT MCL_FUTURE MCL_ONFAULT], "MCL_???");
 pub(crate) static MLOCK: Names = Names::flags(list![MLOCK_ONFAULT = 1], "MLOCK_???");
 pub(crate) static MPOL: Names = Names {
@@ -256,6 +275,17 @@ pub(crate) static FUTEX2: Names = Names {
     flags: list![FUTEX2_NUMA = 4 FUTEX2_PRIVATE = 128],
     unknown: "FUTEX2_???",
 };
+/// Operations of `FUTEX_WAKE_OP`.
+pub(crate) static FUTEX_OP: Names = Names::one(
+    list![FUTEX_OP_SET = 0 FUTEX_OP_ADD = 1 FUTEX_OP_OR = 2 FUTEX_OP_ANDN = 3 FUTEX_OP_XOR = 4],
+    "FUTEX_OP_???",
+);
+/// Its comparisons.
+pub(crate) static FUTEX_CMP: Names = Names::one(
+    list![FUTEX_OP_CMP_EQ = 0 FUTEX_OP_CMP_NE = 1 FUTEX_OP_CMP_LT = 2 FUTEX_OP_CMP_LE = 3 FUTEX_OP_CMP_GT = 4
+        FUTEX_OP_CMP_GE = 5],
+    "FUTEX_OP_CMP_???",
+);
 pub(crate) static CLONE: Names = Names::flags(
     list![CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PIDFD CLONE_PTRACE CLONE_VFORK CLONE_PARENT CLONE_THREAD
         CLONE_NEWNS CLONE_SYSVSEM CLONE_SETTLS CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID CLONE_DETACHED CLONE_UNTRACED
@@ -275,6 +305,15 @@ pub(crate) static SCHED: Names = Names {
     flags: list![SCHED_RESET_ON_FORK],
     unknown: "SCHED_???",
 };
+pub(crate) static SCHED_FLAG: Names = Names::flags(
+    list![SCHED_FLAG_RESET_ON_FORK = 1 SCHED_FLAG_RECLAIM = 2 SCHED_FLAG_DL_OVERRUN = 4 SCHED_FLAG_KEEP_POLICY = 8
+        SCHED_FLAG_KEEP_PARAMS = 0x10 SCHED_FLAG_UTIL_CLAMP_MIN = 0x20 SCHED_FLAG_UTIL_CLAMP_MAX = 0x40],
+    "SCHED_FLAG_???",
+);
+pub(crate) static IOPRIO_CLASS: Names = Names::one(
+    list![IOPRIO_CLASS_NONE = 0 IOPRIO_CLASS_RT = 1 IOPRIO_CLASS_BE = 2 IOPRIO_CLASS_IDLE = 3],
+    "IOPRIO_CLASS_???",
+);
 pub(crate) static RLIMIT: Names = Names::one(
     list![RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE
         RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO
@@ -346,6 +385,28 @@ pub(crate) static NETLINK: Names = Names::one(
         NETLINK_NETFILTER NETLINK_KOBJECT_UEVENT NETLINK_GENERIC NETLINK_CRYPTO],
     "NETLINK_???",
 );
+/// Protocols of packets, as `AF_PACKET` has them.
+pub(crate) static ETH_P: Names = Names::one(
+    list![ETH_P_802_3 = 1 ETH_P_AX25 = 2 ETH_P_ALL = 3 ETH_P_802_2 = 4 ETH_P_LOOP = 0x60 ETH_P_IP = 0x800
+        ETH_P_ARP = 0x806 ETH_P_8021Q = 0x8100 ETH_P_IPV6 = 0x86dd ETH_P_MPLS_UC = 0x8847 ETH_P_PPP_DISC = 0x8863
+        ETH_P_PPP_SES = 0x8864 ETH_P_PAE = 0x888e ETH_P_LLDP = 0x88cc],
+    "ETH_P_???",
+);
+/// Types of interfaces.
+pub(crate) static ARPHRD: Names = Names::one(
+    list![ARPHRD_ETHER = 1 ARPHRD_PPP = 512 ARPHRD_TUNNEL = 768 ARPHRD_LOOPBACK = 772 ARPHRD_SIT = 776
+        ARPHRD_IPGRE = 778 ARPHRD_IEEE80211 = 801 ARPHRD_NONE = 0xfffe],
+    "ARPHRD_???",
+);
+pub(crate) static PACKET_TYPE: Names = Names::one(
+    list![PACKET_HOST = 0 PACKET_BROADCAST = 1 PACKET_MULTICAST = 2 PACKET_OTHERHOST = 3 PACKET_OUTGOING = 4],
+    "PACKET_???",
+);
+pub(crate) static IFF: Names = Names::flags(
+    list![IFF_UP IFF_BROADCAST IFF_DEBUG IFF_LOOPBACK IFF_POINTOPOINT IFF_NOTRAILERS IFF_RUNNING IFF_NOARP IFF_PROMISC
+        IFF_ALLMULTI IFF_MASTER IFF_SLAVE IFF_MULTICAST IFF_PORTSEL IFF_AUTOMEDIA IFF_DYNAMIC],
+    "IFF_???",
+);
 pub(crate) static MSG: Names = Names::flags(
     list![MSG_OOB MSG_PEEK MSG_DONTROUTE MSG_CTRUNC MSG_TRUNC MSG_DONTWAIT MSG_EOR MSG_WAITALL MSG_FIN MSG_SYN
         MSG_CONFIRM MSG_RST MSG_ERRQUEUE MSG_NOSIGNAL MSG_MORE MSG_WAITFORONE MSG_ZEROCOPY = 0x400_0000 MSG_FASTOPEN
@@ -389,6 +450,13 @@ pub(crate) static SCM: Names = Names::one(
     list![SCM_RIGHTS SCM_CREDENTIALS SCM_SECURITY = 3 SCM_PIDFD = 4 SO_TIMESTAMP_OLD = 29 SO_TIMESTAMPNS_OLD = 35
         SO_TIMESTAMPING_OLD = 37],
     "SCM_???",
+);
+pub(crate) static TCFLSH: Names = Names::one(list![TCIFLUSH TCOFLUSH TCIOFLUSH], "TC???");
+pub(crate) static TCXONC: Names = Names::one(list![TCOOFF TCOON TCIOFF TCION], "TC???");
+pub(crate) static TIOCM: Names = Names::flags(
+    list![TIOCM_LE = 1 TIOCM_DTR = 2 TIOCM_RTS = 4 TIOCM_ST = 8 TIOCM_SR = 0x10 TIOCM_CTS = 0x20 TIOCM_CAR = 0x40
+        TIOCM_RNG = 0x80 TIOCM_DSR = 0x100],
+    "TIOCM_???",
 );
 pub(crate) static IPC_GET: Names = Names::flags(list![IPC_CREAT IPC_EXCL IPC_NOWAIT], "IPC_???");
 pub(crate) static SHM_GET: Names =

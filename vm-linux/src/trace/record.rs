@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use super::names::{self as n, Names, short_signal, signal};
 use super::socket;
+use super::status;
+use super::termios;
 use super::text::{Line, SHOWN, put};
 use crate::layout::riscv64::{CloneArgs, SigAction, StackT, Stat};
 use crate::layout::{IoVec, Layout, OpenHow, Rlimit, Statx};
@@ -35,6 +37,31 @@ records! {
     Number = 4, number;
     /// `uid_t` or `gid_t`.
     Id = 4, number;
+    /// One of several of them.
+    Group = 4, |b, _, l| put!(l, "{}", i32_at(b, 0));
+    /// `int` that is the number of a signal.
+    SignalNumber = 4, |b, _, l| match u32_at(b, 0) {
+        0 => l.push("[0]"),
+        number => put!(l, "[{}]", signal(number.into())),
+    };
+    /// `int` that is a policy of memory.
+    MemoryPolicy = 4, |b, _, l| {
+        l.push("[");
+        n::MPOL.write(u32_at(b, 0).into(), l);
+        l.push("]");
+    };
+    /// `int` with the lines of a modem.
+    ModemBits = 4, |b, _, l| termios::modem_bits(b, l);
+    /// One character.
+    Character = 1, |b, _, l| l.quoted(b, SHOWN);
+    /// A thread's name.
+    CommandName = 16, |b, _, l| c_string(b, l);
+    /// An address.
+    Pointer = 8, |b, _, l| {
+        l.push("[");
+        l.address(u64_at(b, 0));
+        l.push("]");
+    };
     /// `timer_t`.
     TimerId = 4, number;
     /// A 64-bit number.
@@ -58,19 +85,27 @@ records! {
     /// `struct tms`.
     Tms = 32, |b, _, l| fields(l, "{", &["tms_utime", "tms_stime", "tms_cutime", "tms_cstime"], words(b, 0), "}");
     /// `struct timex`.
-    Timex = 208, timex;
+    Timex = 208, |b, _, l| status::timex(b, l);
     /// `struct stat`.
     Stat = Stat::SIZE, stat;
     /// `struct statx`.
     Statx = Statx::SIZE, statx;
     /// `struct statfs`.
-    Statfs = 120, statfs;
+    Statfs = 120, |b, _, l| status::statfs(b, l);
     /// `struct open_how`.
     OpenHow = OpenHow::SIZE, open_how;
     /// `struct iovec`.
-    IoVec = IoVec::SIZE, |b, u, l| iovec(b, u, u64::MAX, l);
+    IoVec = IoVec::SIZE, |b, u, l| iovec(b, u, Some(u64::MAX), l);
     /// `struct flock`.
-    Flock = 32, flock;
+    Flock = 32, |b, _, l| {
+        flock(b, l);
+        l.push("}");
+    };
+    /// The same with whom a lock belongs to.
+    FlockFound = 32, |b, _, l| {
+        flock(b, l);
+        put!(l, ", l_pid={}}}", i32_at(b, 24));
+    };
     /// `struct f_owner_ex`.
     OwnerEx = 8, |b, _, l| {
         let kind = ["F_OWNER_TID", "F_OWNER_PID", "F_OWNER_PGRP"].get(i32_at(b, 0) as usize);
@@ -78,8 +113,11 @@ records! {
     };
     /// `struct pollfd`.
     PollFd = 8, |b, _, l| {
-        put!(l, "{{fd={}, events=", i32_at(b, 0));
-        n::POLL.write(u16_at(b, 4).into(), l);
+        put!(l, "{{fd={}", i32_at(b, 0));
+        if i32_at(b, 0) >= 0 {
+            l.push(", events=");
+            n::POLL.write(u16_at(b, 4).into(), l);
+        }
         l.push("}");
     };
     /// `struct epoll_event`, as the guest pads it.
@@ -159,7 +197,7 @@ records! {
     /// `struct mq_attr`.
     MqAttr = 64, |b, _, l| {
         l.push("{mq_flags=");
-        n::OPEN.write(u64_at(b, 0), l);
+        n::FD_OPEN.write(u64_at(b, 0), l);
         fields(l, ", ", &["mq_maxmsg", "mq_msgsize", "mq_curmsgs"], words(b, 8).map(|word| word as i64), "}");
     };
     /// `struct __user_cap_header_struct`.
@@ -168,9 +206,17 @@ records! {
             0x1998_0330 => "_LINUX_CAPABILITY_VERSION_1",
             0x2007_1026 => "_LINUX_CAPABILITY_VERSION_2",
             0x2008_0522 => "_LINUX_CAPABILITY_VERSION_3",
-            _ => "_LINUX_CAPABILITY_VERSION_???",
+            _ => "",
         };
-        put!(l, "{{version={version}, pid={}}}", i32_at(b, 4));
+        l.push("{version=");
+        match version {
+            "" => {
+                hex(u32_at(b, 0).into(), l);
+                l.push(" /* _LINUX_CAPABILITY_VERSION_??? */");
+            }
+            _ => l.push(version),
+        }
+        put!(l, ", pid={}}}", i32_at(b, 4));
     };
     /// `struct winsize`.
     Winsize = 8, |b, _, l| {
@@ -178,10 +224,15 @@ records! {
         fields(l, "{", &["ws_row", "ws_col", "ws_xpixel", "ws_ypixel"], sizes, "}");
     };
     /// `struct termios`.
-    Termios = 36, |b, _, l| put!(
-        l, "{{c_iflag={:#x}, c_oflag={:#x}, c_cflag={:#x}, c_lflag={:#x}, ...}}",
-        u32_at(b, 0), u32_at(b, 4), u32_at(b, 8), u32_at(b, 12)
-    );
+    Termios = 36, |b, _, l| termios::termios(b, l);
+    /// `struct termios2`.
+    Termios2 = 44, |b, _, l| termios::termios(b, l);
+    /// `struct msqid64_ds`.
+    MessageQueue = 120, |b, _, l| status::message_queue(b, l);
+    /// `struct semid64_ds`.
+    Semaphores = 88, |b, _, l| status::semaphores(b, l);
+    /// `struct shmid64_ds`.
+    Segment = 112, |b, _, l| status::segment(b, l);
 }
 
 /// An `int` behind a pointer.
@@ -190,12 +241,18 @@ fn number(b: &[u8], _: User<'_>, l: &mut Line) {
 }
 
 /// The 64-bit words of a structure from byte `from` on.
-fn words(b: &[u8], from: usize) -> impl Iterator<Item = u64> {
+pub(super) fn words(b: &[u8], from: usize) -> impl Iterator<Item = u64> {
     b[from..].chunks_exact(8).map(|word| u64_at(word, 0))
 }
 
 /// A run of members, with what stands before and after it.
-fn fields(l: &mut Line, before: &str, names: &[&str], values: impl Iterator<Item = impl Display>, after: &str) {
+pub(super) fn fields(
+    l: &mut Line,
+    before: &str,
+    names: &[&str],
+    values: impl Iterator<Item = impl Display>,
+    after: &str,
+) {
     l.push(before);
     for (index, (name, value)) in names.iter().zip(values).enumerate() {
         put!(l, "{}{name}={value}", if index > 0 { ", " } else { "" });
@@ -223,7 +280,7 @@ fn timespec(b: &[u8], l: &mut Line) {
     put!(l, "{{tv_sec={}, tv_nsec={}}}", u64_at(b, 0) as i64, u64_at(b, 8) as i64);
 }
 
-fn timeval(b: &[u8], l: &mut Line) {
+pub(super) fn timeval(b: &[u8], l: &mut Line) {
     put!(l, "{{tv_sec={}, tv_usec={}}}", u64_at(b, 0) as i64, u64_at(b, 8) as i64);
 }
 
@@ -244,13 +301,6 @@ fn times(b: &[u8], _: User<'_>, l: &mut Line) {
         OMIT => l.push("UTIME_OMIT"),
         _ => timespec(time, l),
     });
-}
-
-fn timex(b: &[u8], _: User<'_>, l: &mut Line) {
-    put!(l, "{{modes={:#x}, ", u32_at(b, 0));
-    let names = ["offset", "freq", "maxerror", "esterror"];
-    fields(l, "", &names, words(b, 8).map(|word| word as i64), ", ");
-    put!(l, "status={:#x}, ...}}", u32_at(b, 40));
 }
 
 /// A number in hexadecimal, but for zero.
@@ -308,15 +358,6 @@ fn statx(b: &[u8], _: User<'_>, l: &mut Line) {
     put!(l, ", stx_size={}, ...}}", stat.size);
 }
 
-fn statfs(b: &[u8], _: User<'_>, l: &mut Line) {
-    put!(l, "{{f_type={:#x}, ", u64_at(b, 0));
-    let counts = ["f_bsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree"];
-    fields(l, "", &counts, words(b, 8), ", ");
-    put!(l, "f_fsid={{val=[{:#x}, {:#x}]}}, ", u32_at(b, 56), u32_at(b, 60));
-    fields(l, "", &["f_namelen", "f_frsize"], words(b, 64), ", ");
-    put!(l, "f_flags={:#x}}}", u64_at(b, 80));
-}
-
 fn open_how(b: &[u8], _: User<'_>, l: &mut Line) {
     let how = OpenHow::decode(b);
     l.push("{flags=");
@@ -330,11 +371,14 @@ fn open_how(b: &[u8], _: User<'_>, l: &mut Line) {
     l.push("}");
 }
 
-/// A buffer with its length, of which `shown` bytes hold something.
-pub(super) fn iovec(b: &[u8], user: User<'_>, shown: u64, l: &mut Line) {
+/// A buffer with its length, of which `shown` bytes hold something; its address if nothing was put there.
+pub(super) fn iovec(b: &[u8], user: User<'_>, shown: Option<u64>, l: &mut Line) {
     let one = IoVec::decode(b);
     l.push("{iov_base=");
-    buffer(one.base, one.len.min(shown), user, l);
+    match shown {
+        Some(shown) => buffer(one.base, one.len.min(shown), user, l),
+        None => l.address(one.base),
+    }
     put!(l, ", iov_len={}}}", one.len);
 }
 
@@ -347,13 +391,12 @@ pub(super) fn buffer(addr: u64, len: u64, user: User<'_>, l: &mut Line) {
     }
 }
 
-fn flock(b: &[u8], _: User<'_>, l: &mut Line) {
+fn flock(b: &[u8], l: &mut Line) {
     l.push("{l_type=");
     n::LOCK_TYPE.write(u16_at(b, 0).into(), l);
     l.push(", l_whence=");
     n::WHENCE.write(u16_at(b, 2).into(), l);
     put!(l, ", l_start={}, l_len={}", u64_at(b, 8) as i64, u64_at(b, 16) as i64);
-    l.push("}");
 }
 
 /// A set of signals: those in it, or those that are not if they are fewer.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::names as n;
-use super::record::{buffer, i32_at, iovec, u16_at, u32_at, u64_at};
+use super::record::{buffer, fields, hex, i32_at, iovec, u16_at, u32_at, u64_at};
 use super::text::{Line, SHOWN, put};
 use crate::layout::{IoVec, Layout};
 use crate::user::User;
@@ -22,7 +22,8 @@ pub(super) fn address(addr: u64, len: u64, user: User<'_>, l: &mut Line) {
     }
 }
 
-fn address_bytes(b: &[u8], l: &mut Line) {
+/// Appends an address.
+pub(super) fn address_bytes(b: &[u8], l: &mut Line) {
     let family = u16_at(b, 0);
     l.push("{sa_family=");
     n::AF.write(family.into(), l);
@@ -53,8 +54,13 @@ fn address_bytes(b: &[u8], l: &mut Line) {
             }
         }
         libc::AF_NETLINK if b.len() >= 12 => {
-            put!(l, ", nl_pid={}, nl_groups={:08x}", i32_at(b, 4), u32_at(b, 8));
+            put!(l, ", nl_pid={}, nl_groups=", i32_at(b, 4));
+            match u32_at(b, 8) {
+                0 => l.push("00000000"),
+                groups => put!(l, "{groups:#08x}"),
+            }
         }
+        libc::AF_PACKET if b.len() >= 12 => packet_address(b, l),
         _ => {
             l.push(", sa_data=");
             l.quoted(&b[2..], SHOWN);
@@ -70,7 +76,7 @@ pub(super) fn message(b: &[u8], user: User<'_>, filled: Option<u64>, l: &mut Lin
     l.push("{msg_name=");
     address(name, name_len.into(), user, l);
     put!(l, ", msg_namelen={name_len}, msg_iov=");
-    vectors(iov, count, filled.unwrap_or(u64::MAX), user, l);
+    vectors(iov, count, Some(filled.unwrap_or(u64::MAX)), user, l);
     put!(l, ", msg_iovlen={count}");
     let (control, control_len) = (u64_at(b, 32), u64_at(b, 40));
     if control_len != 0 {
@@ -82,8 +88,8 @@ pub(super) fn message(b: &[u8], user: User<'_>, filled: Option<u64>, l: &mut Lin
     l.push("}");
 }
 
-/// Appends an array of `count` buffers, of which `filled` bytes hold something.
-pub(super) fn vectors(iov: u64, count: u64, filled: u64, user: User<'_>, l: &mut Line) {
+/// Appends an array of `count` buffers, of which `filled` bytes hold something; their addresses if nothing does.
+pub(super) fn vectors(iov: u64, count: u64, filled: Option<u64>, user: User<'_>, l: &mut Line) {
     let shown = usize::try_from(count).map_or(MOST, |count| count.min(MOST));
     let Ok(bytes) = user.bytes(iov, shown * IoVec::SIZE) else {
         l.address(iov);
@@ -100,7 +106,7 @@ pub(super) fn vectors(iov: u64, count: u64, filled: u64, user: User<'_>, l: &mut
             l.push(", ");
         }
         iovec(one, user, left, l);
-        left = left.saturating_sub(IoVec::decode(one).len);
+        left = left.map(|left| left.saturating_sub(IoVec::decode(one).len));
     }
     l.push(if count > shown as u64 { ", ...]" } else { "]" });
 }
@@ -152,10 +158,85 @@ fn controls(control: u64, len: u64, user: User<'_>, l: &mut Line) {
     l.push("]");
 }
 
-/// Appends the value of a socket option.
-pub(super) fn option_value(value: u64, len: u64, user: User<'_>, l: &mut Line) {
-    match user.bytes(value, 4) {
-        Ok(bytes) if len == 4 && value != 0 => put!(l, "[{}]", i32_at(&bytes, 0)),
-        _ => buffer(value, len, user, l),
+/// Appends what `sendmmsg` was given: `sent` of the messages have the length that was sent.
+pub(super) fn sent_messages(addr: u64, count: u64, sent: Option<u64>, user: User<'_>, l: &mut Line) {
+    const SIZE: usize = 64;
+    let count = count as u32 as usize;
+    let bytes = match user.bytes(addr, count.min(SHOWN) * SIZE) {
+        Ok(bytes) if addr != 0 => bytes,
+        _ => {
+            l.address(addr);
+            return;
+        }
+    };
+    l.push("[");
+    for (index, one) in bytes.chunks_exact(SIZE).enumerate() {
+        l.push(if index > 0 { ", {msg_hdr=" } else { "{msg_hdr=" });
+        message(one, user, None, l);
+        if (index as u64) < sent.unwrap_or(0) {
+            put!(l, ", msg_len={}", u32_at(one, 56));
+        }
+        l.push("}");
     }
+    l.push(if count > SHOWN { ", ...]" } else { "]" });
+}
+
+/// Appends a protocol of packets, which is in the network's order.
+pub(super) fn packet_protocol(protocol: u16, l: &mut Line) {
+    let protocol = u64::from(protocol.swap_bytes());
+    l.push("htons(");
+    match n::ETH_P.name(protocol) {
+        Some(name) => l.push(name),
+        None => {
+            hex(protocol, l);
+            put!(l, " /* {} */", n::ETH_P.unknown);
+        }
+    }
+    l.push(")");
+}
+
+/// Appends `struct sockaddr_ll` after its family.
+fn packet_address(b: &[u8], l: &mut Line) {
+    l.push(", sll_protocol=");
+    packet_protocol(u16_at(b, 2), l);
+    put!(l, ", sll_ifindex={}, sll_hatype=", i32_at(b, 4));
+    n::ARPHRD.write(u16_at(b, 8).into(), l);
+    l.push(", sll_pkttype=");
+    n::PACKET_TYPE.write(b[10].into(), l);
+    put!(l, ", sll_halen={}", b[11]);
+    let address = &b[12..b.len().min(12 + usize::from(b[11]))];
+    if !address.is_empty() {
+        l.push(", sll_addr=");
+        l.list(address, |l, byte| put!(l, "{byte:#x}"));
+    }
+}
+
+/// Appends the value of an option, `(level, option)`, of a socket.
+pub(super) fn option_value((level, option): (u64, u64), value: u64, len: u64, user: User<'_>, l: &mut Line) {
+    // Lengths are `int`.
+    const MOST: u64 = i32::MAX as u64;
+    let shown = user.bytes(value, len.min(SHOWN as u64) as usize);
+    let (Ok(b), 0..=MOST, false) = (shown, len, value == 0) else {
+        l.address(value);
+        return;
+    };
+    let members: &[&str] = match (level as i32, option as i32) {
+        (libc::SOL_SOCKET, libc::SO_LINGER) => &["l_onoff", "l_linger"],
+        (libc::SOL_SOCKET, libc::SO_PEERCRED) => &["pid", "uid", "gid"],
+        (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) if len >= 16 => {
+            put!(l, "{{len={}, filter=", u16_at(&b, 0));
+            l.address(u64_at(&b, 8));
+            l.push("}");
+            return;
+        }
+        _ if len == 4 => {
+            put!(l, "[{}]", i32_at(&b, 0));
+            return;
+        }
+        _ => {
+            buffer(value, len, user, l);
+            return;
+        }
+    };
+    fields(l, "{", members, b.chunks_exact(4).map(|word| i32_at(word, 0)), "}");
 }
