@@ -37,6 +37,7 @@ system! {
     "thread_ids", not_qemu: OWN_THREAD;
     "thread_rseq", not_qemu: NO_SHARED_MEMORY;
     "thread_fork", not_qemu: OWN_THREAD;
+    "thread_refused";
     "thread_storm";
     "thread_churn";
     "thread_mix", not_qemu: NO_SHARED_MEMORY;
