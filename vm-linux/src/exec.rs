@@ -47,6 +47,16 @@ impl Found {
     }
 }
 
+impl Target {
+    /// The arguments that it is given.
+    pub(crate) fn args(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Guest(found) => &found.args,
+            Self::Foreign { args, .. } => args,
+        }
+    }
+}
+
 /// What a file turned out to be.
 pub(crate) enum Target {
     /// A program of the guest.

@@ -14,7 +14,7 @@ use vm_engine::{CodeObserver, Config, Engine, EngineError, EngineStats, Profile}
 use vm_mem::{AddressSpace, MemError};
 
 use crate::abi;
-use crate::calls::proc::STACK;
+use crate::calls::proc::stack_limit;
 use crate::elf::ElfError;
 use crate::errno::Errno;
 use crate::exec::{self, Found, Open, Target};
@@ -214,7 +214,8 @@ impl Process {
         let env = c_strings(&options.env)?;
         let pipeline = Arc::new(TranslationPipeline::new(found.program.image.arch, options.translation)?);
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
-        let loaded = Loaded::new(&found, &env, hwcap, stack_limit(options))?;
+        let limits = options.inherited.as_ref().map_or(&[][..], |inherited| &inherited.limits);
+        let loaded = Loaded::new(&found, &env, hwcap, stack_limit(limits))?;
 
         loaded.show_in_proc();
         let space = Arc::new(loaded.space);
@@ -228,8 +229,8 @@ impl Process {
         host::signal::inherit_pipe();
         // A program that was executed by its descriptor alone is known by the name of its file.
         let by_descriptor = options.file.is_some() && options.program.starts_with("/dev/fd");
-        let name = if by_descriptor { &found.program.identity.path } else { &options.program };
-        handover::set_name(name.as_os_str());
+        let name = if by_descriptor { found.program.identity.path.as_os_str() } else { options.program.as_os_str() };
+        handover::set_name(name);
         let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
         let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
         let actions = Actions::inherited(ignored, tracer.is_some());
@@ -311,13 +312,6 @@ impl std::fmt::Debug for Process {
             .field("entry", &self.entry)
             .finish_non_exhaustive()
     }
-}
-
-/// How large the first thread's stack may become, in bytes: what the program before this one set, or the host's own limit.
-fn stack_limit(options: &Options) -> u64 {
-    let limits = options.inherited.iter().flat_map(|inherited| &inherited.limits);
-    let own = limits.filter(|(resource, _)| *resource == STACK).map(|(_, limit)| limit.soft).next();
-    own.or_else(host::stack_limit).unwrap_or(u64::MAX)
 }
 
 /// The program that `options` ask for.

@@ -83,6 +83,7 @@ system! {
     "exec_script", not_qemu: NO_EXEC;
     "exec_errors", not_qemu: NO_EXEC;
     "exec_at", not_qemu: NO_EXEC;
+    "exec_room", not_qemu: NO_EXEC;
     "exec_keeps", not_qemu: NO_EXEC;
     "exec_thread", not_qemu: NO_EXEC;
     "wait_options";
