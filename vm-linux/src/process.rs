@@ -1,9 +1,10 @@
 //! [`Process`]: a program loaded into an address space of its own, and run until it ends.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use vm_core::GuestAddr;
 use vm_cross_arch_support::{PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
 use vm_engine::{CodeObserver, Config, Engine, EngineError, EngineStats, Profile};
-use vm_mem::{AddressSpace, MemError};
+use vm_mem::{AddressSpace, FileIdentity, MemError};
 
 use crate::abi;
 use crate::calls::proc::stack_limit;
@@ -229,7 +230,7 @@ impl Process {
         host::signal::inherit_pipe();
         // A program that was executed by its descriptor alone is known by the name of its file.
         let by_descriptor = options.file.is_some() && options.program.starts_with("/dev/fd");
-        let name = if by_descriptor { found.program.identity.path.as_os_str() } else { options.program.as_os_str() };
+        let name = if by_descriptor { own_name(&found.program.identity) } else { options.program.as_os_str() };
         handover::set_name(name);
         let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
         let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
@@ -311,6 +312,19 @@ impl std::fmt::Debug for Process {
             .field("program", &self.main.kernel.program)
             .field("entry", &self.entry)
             .finish_non_exhaustive()
+    }
+}
+
+/// The last name that a file has had: the host shows that of one which has none any more with a remark behind.
+fn own_name(file: &FileIdentity) -> &OsStr {
+    let shown = file.path.as_os_str();
+    let is_there = || {
+        let found = file.path.symlink_metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (file.device, file.inode))
+    };
+    match shown.as_bytes().strip_suffix(b" (deleted)") {
+        Some(name) if !is_there() => OsStr::from_bytes(name),
+        Some(_) | None => shown,
     }
 }
 
