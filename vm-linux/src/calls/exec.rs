@@ -67,6 +67,10 @@ fn open(kernel: &Kernel, dirfd: u64, path: &CStr, flags: u32) -> Result<File, Er
         if flags & libc::AT_EMPTY_PATH as u32 == 0 {
             return Err(Errno::ENOENT);
         }
+        // The working directory.
+        if dirfd as i32 == libc::AT_FDCWD {
+            return Err(Errno::EACCES);
+        }
         // The descriptor itself may be one that only names the file.
         let again = CString::new(format!("/proc/self/fd/{}", dirfd as i32)).map_err(|_| Errno::EINVAL)?;
         let opened = open_on_host(CWD, &again, from_openat(TO_EXECUTE as u64, 0), false);
