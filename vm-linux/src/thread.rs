@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -39,8 +40,8 @@ pub(crate) struct Thread {
     pub(crate) tid: i32,
     /// That of its process.
     pub(crate) pid: i32,
-    /// Address that is cleared when the thread ends; zero for none.
-    pub(crate) clear_child_tid: u64,
+    /// Address that is cleared when the thread ends; zero for none. Whoever clears it takes it from here.
+    pub(crate) clear_child_tid: Arc<AtomicU64>,
     /// Head of its list of robust futexes; zero for none.
     pub(crate) robust_list: u64,
     /// Whether nothing waits for this host process's status but its parent: it was forked.
@@ -116,7 +117,7 @@ impl Thread {
             signals,
             tid: 0,
             pid: 0,
-            clear_child_tid: 0,
+            clear_child_tid: Arc::default(),
             robust_list: 0,
             forked: false,
         }
@@ -144,7 +145,7 @@ impl Thread {
         let mask = signal::set_mask(u64::MAX);
         let spawned = threads::spawn(thread::Builder::new().stack_size(HOST_STACK), move || {
             let _place = GivePlaceBack;
-            child.clear_child_tid = numbers.clear_tid;
+            child.clear_child_tid.store(numbers.clear_tid, Ordering::Relaxed);
             child.settle();
             numbers.announce(&child.kernel);
             if let Some(tracer) = &child.tracer {
@@ -242,9 +243,7 @@ impl Thread {
         if self.kernel.space.view().base == 0 {
             let _ = host::set_robust_list(0, futex::ROBUST_HEAD);
         }
-        if self.clear_child_tid != 0 && self.user().put_bytes(self.clear_child_tid, &[0; 4]).is_ok() {
-            futex::wake(&self.kernel, self.clear_child_tid, 1);
-        }
+        clear_tid(&self.kernel, &self.clear_child_tid);
         self.kernel.threads.leave(self.tid);
     }
 
@@ -271,7 +270,19 @@ impl Thread {
         self.settle();
         self.hold_back();
         let end = self.run();
+        if let End::Process(_) = end {
+            // Those who share the memory find the word cleared when they find the process ended.
+            clear_tid(&self.kernel, &self.clear_child_tid);
+        }
         self.end_forked(end)
+    }
+}
+
+/// Clears the word that waits for the end of a thread, as a kernel does (`set_tid_address(2)`), and wakes who waits on it.
+pub(crate) fn clear_tid(kernel: &Kernel, word: &AtomicU64) {
+    let addr = word.swap(0, Ordering::AcqRel);
+    if addr != 0 && kernel.user().put_bytes(addr, &[0; 4]).is_ok() {
+        futex::wake(kernel, addr, 1);
     }
 }
 

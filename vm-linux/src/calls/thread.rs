@@ -10,7 +10,7 @@ use crate::host::{self, Arg, Forked};
 use crate::kernel::{Args, Kernel, Stop, SysResult};
 use crate::layout::Layout;
 use crate::layout::riscv64::CloneArgs;
-use crate::thread::{ChildNumbers, ChildRegisters, Thread};
+use crate::thread::{ChildNumbers, ChildRegisters, Thread, clear_tid};
 
 use super::privilege::ALL_NAMESPACES;
 
@@ -26,7 +26,7 @@ pub(crate) fn exit_group(_: &mut Thread, a: &Args) -> SysResult {
 
 /// `set_tid_address(address)`.
 pub(crate) fn set_tid_address(t: &mut Thread, a: &Args) -> SysResult {
-    t.clear_child_tid = a.raw(0);
+    t.clear_child_tid.store(a.raw(0), Ordering::Relaxed);
     Ok(host::thread_id() as u64)
 }
 
@@ -249,7 +249,7 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
             }
             t.become_only_thread();
             child.numbers.announce(&t.kernel);
-            t.clear_child_tid = child.numbers.clear_tid;
+            t.clear_child_tid.store(child.numbers.clear_tid, Ordering::Relaxed);
             crate::abi::set_child(t.vcpu.state_mut(), child.registers);
         }
         Forked::Parent(pid) => {
@@ -272,18 +272,21 @@ fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, S
     let mut thread = t.child(kernel, child.registers);
     thread.signals.stack = if args.flags & CLONE_VFORK != 0 { t.signals.stack } else { thread.signals.stack };
     let numbers = child.numbers;
-    thread.clear_child_tid = numbers.clear_tid;
+    thread.clear_child_tid.store(numbers.clear_tid, Ordering::Relaxed);
+    let (memory, word) = (Arc::clone(&t.kernel), Arc::clone(&thread.clear_child_tid));
     let clear = args.flags & CLONE_CLEAR_SIGHAND != 0;
     let flags = args.exit_signal
         | args.flags & (CLONE_FS | CLONE_FILES | CLONE_VFORK | CLONE_PARENT | CLONE_SYSVSEM | CLONE_IO);
     let mask = host::signal::set_mask(u64::MAX);
-    let started = host::sharing_process(flags, move || {
+    let run = move || {
         if clear {
             thread.kernel.actions.table().clear_handlers();
         }
         numbers.announce(&thread.kernel);
         thread.run_process()
-    });
+    };
+    // What has executed a program or was killed cannot do it itself.
+    let started = host::sharing_process(flags, run, move || clear_tid(&memory, &word));
     host::signal::set_mask(mask);
     Ok(started?)
 }
