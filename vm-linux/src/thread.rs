@@ -16,7 +16,7 @@ use crate::futex;
 use crate::handover::InheritedState;
 use crate::host::heap::GivePlaceBack;
 use crate::host::signal::{self, Mailbox, SYNCHRONOUS, bit};
-use crate::host::{self, process_id, thread_id};
+use crate::host::{self, Arg, process_id, thread_id};
 use crate::kernel::Kernel;
 use crate::layout::riscv64::SigAction;
 use crate::process::Status;
@@ -134,17 +134,24 @@ impl Thread {
         Self::new(kernel, vcpu, ThreadSignals::new(self.signals.mask))
     }
 
-    /// Lets `child` run on a host thread of its own. Returns its number.
+    /// Lets `child` run on a host thread of its own, which shares with the process all but what the flags `own` of `unshare`
+    /// say. Returns its number.
     ///
     /// # Errors
-    /// `EAGAIN` if the host has no room for a thread.
-    pub(crate) fn spawn(&mut self, mut child: Self, numbers: ChildNumbers) -> Result<i32, Errno> {
+    /// `EAGAIN` if the host has no room for a thread, and what `unshare` gives.
+    pub(crate) fn spawn(&mut self, mut child: Self, numbers: ChildNumbers, own: u64) -> Result<i32, Errno> {
         self.hold_back_no_more();
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         // The new thread begins with this one's mask: nothing may arrive before it can be received.
         let mask = signal::set_mask(u64::MAX);
         let spawned = threads::spawn(thread::Builder::new().stack_size(HOST_STACK), move || {
             let _place = GivePlaceBack;
+            if own != 0
+                && let Err(errno) = host::call(&host::UNSHARE, &mut [Arg::Int(own)])
+            {
+                let _ = send.send(Err(errno));
+                return;
+            }
             child.clear_child_tid.store(numbers.clear_tid, Ordering::Relaxed);
             child.settle();
             numbers.announce(&child.kernel);
@@ -152,14 +159,14 @@ impl Thread {
                 tracer.share();
             }
             // The parent waits for nothing else.
-            let _ = send.send(child.tid);
+            let _ = send.send(Ok(child.tid));
             let end = child.run();
             child.finish(end);
         });
-        let number = spawned.ok().and_then(|()| receive.recv().ok());
+        let number = spawned.ok().and_then(|()| receive.recv().ok()).unwrap_or(Err(Errno::EAGAIN));
         self.kernel.actions.table().take_back(SIGSETXID);
         signal::set_mask(mask);
-        number.ok_or(Errno::EAGAIN)
+        number
     }
 
     /// Makes the calling host thread the one that runs this thread.

@@ -172,7 +172,7 @@ fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
         },
     };
     let pid = if has(CLONE_THREAD) {
-        thread(t, &child)?
+        thread(t, args, &child)?
     } else if has(CLONE_VM) {
         sharing_process(t, args, &child)?
     } else {
@@ -195,9 +195,15 @@ struct Child {
 }
 
 /// A thread of the same process.
-fn thread(t: &mut Thread, child: &Child) -> Result<i32, Errno> {
+fn thread(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<i32, Errno> {
+    /// What the threads of a process may have each for itself.
+    const MAY_BE_OWN: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    let own = MAY_BE_OWN & !args.flags;
+    if own & CLONE_FILES != 0 {
+        t.unfinished.finish_for_good(t);
+    }
     let thread = t.child(Arc::clone(&t.kernel), child.registers);
-    t.spawn(thread, child.numbers)
+    t.spawn(thread, child.numbers, own)
 }
 
 /// A process with a copy of this one's memory.
