@@ -31,27 +31,32 @@ pub fn spawn(builder: Builder, run: impl FnOnce() + Send + 'static) -> io::Resul
 }
 
 /// As [`spawn`], and the thread has run `prepare` too when the call returns.
-pub(crate) fn spawn_prepared(
-    builder: Builder,
-    prepare: impl FnOnce() + Send + 'static,
-    run: impl FnOnce() + Send + 'static,
-) -> io::Result<()> {
+pub(crate) fn spawn_prepared<P, R>(builder: Builder, prepare: P, run: R) -> io::Result<()>
+where
+    P: FnOnce() + Send + 'static,
+    R: FnOnce() + Send + 'static,
+{
     let own = Arc::new(Mutex::new(None));
     let (begun, waiting) = mpsc::sync_channel(1);
+    // The work follows when there is a thread. One that cannot be started leaves it here, to be dropped when nothing is
+    // held any more: the last reference to something may be among it, with locks of its own.
+    let (give, given) = mpsc::sync_channel::<(P, R)>(1);
     let mut leaving = leaving();
     reap(&mut leaving);
-    let leave = Leave(Arc::clone(&own));
+    let thread = Arc::clone(&own);
     let mask = fault::mask();
     let handle = builder.spawn(move || {
+        // Dropped last, with whatever was given to the thread gone.
+        let _leave = Leave(thread);
         fault::set_mask(mask);
         number_thread();
+        let Ok((prepare, run)) = given.recv() else { return };
         prepare();
         let _ = begun.send(());
-        // Dropped last, with whatever was given to the thread gone.
-        let _leave = leave;
         run();
     })?;
     *own.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+    let _ = give.send((prepare, run));
     // A thread that cannot begin is a thread that has ended.
     let _ = waiting.recv();
     Ok(())
@@ -163,6 +168,22 @@ mod tests {
         spawn(Builder::new(), move || send.send(fault::mask()).unwrap()).unwrap();
         fault::set_mask(mask);
         assert_eq!(receive.recv().unwrap() & all, all);
+    }
+
+    #[test]
+    fn what_a_thread_that_cannot_be_started_was_given_is_dropped_with_nothing_held() {
+        /// Takes the lock of threads when it is dropped.
+        struct Holds;
+        impl Drop for Holds {
+            fn drop(&mut self) {
+                drop(hold());
+            }
+        }
+        let (prepare, run) = (Holds, Holds);
+        // No address space has room for the stack.
+        let builder = Builder::new().stack_size(1 << 60);
+        assert!(spawn_prepared(builder, move || drop(prepare), move || drop(run)).is_err());
+        drop(hold());
     }
 
     #[test]

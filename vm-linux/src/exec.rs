@@ -16,8 +16,8 @@ use crate::process::LoadError;
 
 /// Bytes at the start of a file that a kernel looks at (`BINPRM_BUF_SIZE`).
 const LOOKED_AT: u64 = 256;
-/// Interpreters of interpreters that are followed.
-const DEPTH: usize = 5;
+/// Files that are looked at: interpreters of interpreters, and at last a program.
+const DEPTH: usize = 6;
 /// What guest addresses end below in the smallest address space that is used.
 const LIMIT: u64 = 1 << 46;
 
@@ -47,6 +47,16 @@ impl Found {
     /// The name that it was executed by, as a path.
     pub(crate) fn path(&self) -> PathBuf {
         OsString::from_vec(self.name.clone()).into()
+    }
+}
+
+impl Target {
+    /// The arguments that it is given.
+    pub(crate) fn args(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Guest(found) => &found.args,
+            Self::Foreign { args, .. } => args,
+        }
     }
 }
 
@@ -101,6 +111,10 @@ pub(crate) fn find(
             .chain([looked_at.clone()])
             .chain(rest)
             .collect();
+        if script.interpreter.is_empty() {
+            // The kernel finds the working directory by that name.
+            return Err(LoadError::NotAFile { path: path(&looked_at) });
+        }
         file = open_interpreter(opener, &script.interpreter, &path(&looked_at))?;
         looked_at = script.interpreter.into_bytes();
     }
@@ -180,24 +194,29 @@ struct Script {
     argument: Option<Vec<u8>>,
 }
 
-/// Reads the line after `#!` as the kernel's `load_script`: the interpreter's name, then all the rest as one argument.
+/// Reads the line after `#!` as the kernel's `load_script`, which looks at a buffer that zeros fill up: the interpreter's
+/// name, then all the rest as one argument. The name may be empty.
 fn script(start: &[u8]) -> Option<Script> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let text = &start[2..];
-    let line = match text.iter().position(|byte| *byte == b'\n') {
-        Some(end) => &text[..end],
-        // Without an end the name may have been cut, unless something follows it or the file ends here.
-        None if (start.len() as u64) < LOOKED_AT => text,
-        None if text.iter().skip_while(|byte| blank(byte)).any(blank) => text,
-        None => return None,
+    let ends = |byte: &u8| blank(byte) || *byte == 0;
+    let text = |bytes: &[u8]| bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+    let mut buffer = [0; LOOKED_AT as usize];
+    buffer[..start.len()].copy_from_slice(start);
+    let behind = &buffer[2..];
+    let line = match behind.iter().position(|byte| *byte == b'\n') {
+        Some(end) => &behind[..end],
+        // Without an end the name may have been cut, unless something ends it.
+        None => {
+            let name = behind.iter().position(|byte| !blank(byte))?;
+            behind[name..].iter().any(ends).then_some(&behind[..behind.len() - 1])?
+        }
     };
-    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
-    let line = line.trim_ascii_start();
-    let end = line.iter().rposition(|byte| !blank(byte))? + 1;
-    let line = &line[..end];
-    let name_end = line.iter().position(blank).unwrap_or(line.len());
-    let argument = line[name_end..].iter().position(|byte| !blank(byte)).map(|at| line[name_end + at..].to_vec());
-    Some(Script { interpreter: CString::new(&line[..name_end]).ok()?, argument })
+    let line = &line[..line.iter().rposition(|byte| !blank(byte))? + 1];
+    let line = &line[line.iter().position(|byte| !blank(byte))?..];
+    let end = line.iter().position(ends).unwrap_or(line.len());
+    let rest = line[end..].first().filter(|byte| blank(byte)).map(|_| &line[end..]);
+    let argument = rest.and_then(|rest| Some(text(&rest[rest.iter().position(|byte| !blank(byte))?..])));
+    Some(Script { interpreter: CString::new(&line[..end]).ok()?, argument })
 }
 
 #[cfg(test)]
@@ -209,7 +228,7 @@ mod tests {
     fn first_lines_are_read_as_the_kernel_reads_them() {
         let long = [b"#!/bin/".as_slice(), &[b'x'; 300]].concat();
         // Interpreter and argument, if there is one; or nothing.
-        let cases: [(&[u8], &[&str]); 8] = [
+        let cases: [(&[u8], &[&str]); 14] = [
             (b"#!/bin/sh\n", &["/bin/sh"]),
             (b"#!/bin/sh", &["/bin/sh"]),
             (b"#! \t/bin/sh \t\necho", &["/bin/sh"]),
@@ -218,6 +237,12 @@ mod tests {
             (b"#!\n/bin/sh\n", &[]),
             (b"#!   \n", &[]),
             (&long[..256], &[]),
+            (b"#!", &[""]),
+            (b"#! \t", &[""]),
+            (b"#!\0\n", &[""]),
+            (b"#!/bin/sh a\0b\n", &["/bin/sh", "a"]),
+            (b"#!/bin/sh\0 a\n", &["/bin/sh"]),
+            (b"#!\r/bin/sh\r\n", &["\r/bin/sh\r"]),
         ];
         for (bytes, expected) in cases {
             let found: Vec<String> = script(bytes).map_or_else(Vec::new, |script| {

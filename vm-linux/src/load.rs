@@ -29,8 +29,9 @@ const STACK_ROOM: (u64, u64) = (128 << 20, 16 << 30);
 const LEAST_STACK: u64 = 128 << 10;
 /// Bytes below the first stack pointer that are mapped from the start (`setup_arg_pages`).
 const STACK_START: u64 = 128 << 10;
-/// Arguments and environment take three quarters of this at most, whatever the limit on the stack (`_STK_LIM`).
-const STACK_DEFAULT: u64 = 8 << 20;
+/// What arguments and environment may take whatever the limit on the stack is, and the most that they ever may: `ARG_MAX`, and
+/// three quarters of `_STK_LIM`.
+const ARGUMENTS: (u64, u64) = (128 << 10, 6 << 20);
 /// Unmapped bytes kept between stack and other mappings, as the kernel's `stack_guard_gap`.
 const STACK_GUARD: u64 = 1 << 20;
 /// Size of guest memory where it cannot be at its own addresses.
@@ -201,6 +202,19 @@ impl Loaded {
     }
 }
 
+/// How many bytes strings and pointers of arguments and environment may take if the stack may grow to `stack_limit`
+/// (`execve(2)`, "Limits on size of arguments and environment").
+pub(crate) fn arguments_limit(stack_limit: u64) -> u64 {
+    (stack_limit / 4).clamp(ARGUMENTS.0, ARGUMENTS.1)
+}
+
+/// How many of these bytes strings may take to which there are so many pointers. They are on the stack below an empty word
+/// when they are counted, so that they may not be more than it holds either.
+pub(crate) fn strings_limit(stack_limit: u64, pointers: usize) -> u64 {
+    let whole = stack_limit.max(PAGE_SIZE) & !(PAGE_SIZE - 1);
+    arguments_limit(stack_limit).saturating_sub(8 * pointers as u64).min(whole - 8)
+}
+
 /// Maps the segments of `executable`, in `gap` if it may be anywhere; returns how far they are from the addresses in
 /// the file.
 fn map_image(space: &AddressSpace, executable: &Executable, gap: Gap) -> Result<i64, MemError> {
@@ -286,9 +300,10 @@ impl StackRoom {
         Ok(Self { bottom, top: bottom.offset(len as i64), limit })
     }
 
-    /// As the kernel: strings take a quarter of the stack at most.
+    /// What the first stack pointer is not below. Arguments have been counted when they were given; beside them are the
+    /// auxiliary vector and the pointers to what scripts have added.
     fn lowest(&self) -> GuestAddr {
-        GuestAddr::new(self.top.get() - (self.limit / 4).min(STACK_DEFAULT / 4 * 3))
+        GuestAddr::new(self.top.get() - arguments_limit(self.limit) - PAGE_SIZE)
     }
 
     /// Maps what is used from `pointer` upwards and a stretch below. The rest comes when it is accessed.

@@ -1,9 +1,10 @@
 //! [`Process`]: a program loaded into an address space of its own, and run until it ends.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use std::time::Duration;
 use vm_core::GuestAddr;
 use vm_cross_arch_support::{PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
 use vm_engine::{CodeObserver, Config, Engine, EngineError, EngineStats, Profile};
-use vm_mem::{AddressSpace, MemError};
+use vm_mem::{AddressSpace, FileIdentity, MemError};
 
 use crate::abi;
-use crate::calls::proc::STACK;
+use crate::calls::proc::stack_limit;
 use crate::elf::ElfError;
 use crate::errno::Errno;
 use crate::exec::{self, Found, Open, Target};
@@ -239,7 +240,8 @@ impl Process {
         let env = c_strings(&options.env)?;
         let pipeline = Arc::new(TranslationPipeline::new(found.program.image.arch, options.translation)?);
         let hwcap = pipeline.guest().hwcap(pipeline.extensions());
-        let loaded = Loaded::new(&found, &env, hwcap, stack_limit(options))?;
+        let limits = options.inherited.as_ref().map_or(&[][..], |inherited| &inherited.limits);
+        let loaded = Loaded::new(&found, &env, hwcap, stack_limit(limits))?;
 
         loaded.show_in_proc();
         let space = Arc::new(loaded.space);
@@ -253,8 +255,8 @@ impl Process {
         host::signal::inherit_pipe();
         // A program that was executed by its descriptor alone is known by the name of its file.
         let by_descriptor = options.file.is_some() && options.program.starts_with("/dev/fd");
-        let name = if by_descriptor { &found.program.identity.path } else { &options.program };
-        handover::set_name(name.as_os_str());
+        let name = if by_descriptor { own_name(&found.program.identity) } else { options.program.as_os_str() };
+        handover::set_name(name);
         let trace = |errno| LoadError::Host { what: "the file that system calls are shown in", errno };
         let tracer = options.strace.as_ref().map(Tracer::new).transpose().map_err(trace)?;
         let actions = Actions::inherited(ignored, tracer.is_some());
@@ -338,11 +340,17 @@ impl std::fmt::Debug for Process {
     }
 }
 
-/// How large the first thread's stack may become, in bytes: what the program before this one set, or the host's own limit.
-fn stack_limit(options: &Options) -> u64 {
-    let limits = options.inherited.iter().flat_map(|inherited| &inherited.limits);
-    let own = limits.filter(|(resource, _)| *resource == STACK).map(|(_, limit)| limit.soft).next();
-    own.or_else(host::stack_limit).unwrap_or(u64::MAX)
+/// The last name that a file has had: the host shows that of one which has none any more with a remark behind.
+fn own_name(file: &FileIdentity) -> &OsStr {
+    let shown = file.path.as_os_str();
+    let is_there = || {
+        let found = file.path.symlink_metadata();
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (file.device, file.inode))
+    };
+    match shown.as_bytes().strip_suffix(b" (deleted)") {
+        Some(name) if !is_there() => OsStr::from_bytes(name),
+        Some(_) | None => shown,
+    }
 }
 
 /// The program that `options` ask for.

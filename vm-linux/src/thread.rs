@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::futex;
 use crate::handover::InheritedState;
 use crate::host::heap::GivePlaceBack;
 use crate::host::signal::{self, Mailbox, SYNCHRONOUS, bit};
-use crate::host::{self, process_id, thread_id};
+use crate::host::{self, Arg, process_id, thread_id};
 use crate::kernel::Kernel;
 use crate::layout::riscv64::SigAction;
 use crate::process::Status;
@@ -39,8 +40,8 @@ pub(crate) struct Thread {
     pub(crate) tid: i32,
     /// That of its process.
     pub(crate) pid: i32,
-    /// Address that is cleared when the thread ends; zero for none.
-    pub(crate) clear_child_tid: u64,
+    /// Address that is cleared when the thread ends; zero for none. Whoever clears it takes it from here.
+    pub(crate) clear_child_tid: Arc<AtomicU64>,
     /// Head of its list of robust futexes; zero for none.
     pub(crate) robust_list: u64,
     /// Whether nothing waits for this host process's status but its parent: it was forked.
@@ -116,7 +117,7 @@ impl Thread {
             signals,
             tid: 0,
             pid: 0,
-            clear_child_tid: 0,
+            clear_child_tid: Arc::default(),
             robust_list: 0,
             forked: false,
         }
@@ -133,32 +134,39 @@ impl Thread {
         Self::new(kernel, vcpu, ThreadSignals::new(self.signals.mask))
     }
 
-    /// Lets `child` run on a host thread of its own. Returns its number.
+    /// Lets `child` run on a host thread of its own, which shares with the process all but what the flags `own` of `unshare`
+    /// say. Returns its number.
     ///
     /// # Errors
-    /// `EAGAIN` if the host has no room for a thread.
-    pub(crate) fn spawn(&mut self, mut child: Self, numbers: ChildNumbers) -> Result<i32, Errno> {
+    /// `EAGAIN` if the host has no room for a thread, and what `unshare` gives.
+    pub(crate) fn spawn(&mut self, mut child: Self, numbers: ChildNumbers, own: u64) -> Result<i32, Errno> {
         self.hold_back_no_more();
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         // The new thread begins with this one's mask: nothing may arrive before it can be received.
         let mask = signal::set_mask(u64::MAX);
         let spawned = threads::spawn(thread::Builder::new().stack_size(HOST_STACK), move || {
             let _place = GivePlaceBack;
-            child.clear_child_tid = numbers.clear_tid;
+            if own != 0
+                && let Err(errno) = host::call(&host::UNSHARE, &mut [Arg::Int(own)])
+            {
+                let _ = send.send(Err(errno));
+                return;
+            }
+            child.clear_child_tid.store(numbers.clear_tid, Ordering::Relaxed);
             child.settle();
             numbers.announce(&child.kernel);
             if let Some(tracer) = &child.tracer {
                 tracer.share();
             }
             // The parent waits for nothing else.
-            let _ = send.send(child.tid);
+            let _ = send.send(Ok(child.tid));
             let end = child.run();
             child.finish(end);
         });
-        let number = spawned.ok().and_then(|()| receive.recv().ok());
+        let number = spawned.ok().and_then(|()| receive.recv().ok()).unwrap_or(Err(Errno::EAGAIN));
         self.kernel.actions.table().take_back(SIGSETXID);
         signal::set_mask(mask);
-        number.ok_or(Errno::EAGAIN)
+        number
     }
 
     /// Makes the calling host thread the one that runs this thread.
@@ -242,9 +250,7 @@ impl Thread {
         if self.kernel.space.view().base == 0 {
             let _ = host::set_robust_list(0, futex::ROBUST_HEAD);
         }
-        if self.clear_child_tid != 0 && self.user().put_bytes(self.clear_child_tid, &[0; 4]).is_ok() {
-            futex::wake(&self.kernel, self.clear_child_tid, 1);
-        }
+        clear_tid(&self.kernel, &self.clear_child_tid);
         self.kernel.threads.leave(self.tid);
     }
 
@@ -271,7 +277,19 @@ impl Thread {
         self.settle();
         self.hold_back();
         let end = self.run();
+        if let End::Process(_) = end {
+            // Those who share the memory find the word cleared when they find the process ended.
+            clear_tid(&self.kernel, &self.clear_child_tid);
+        }
         self.end_forked(end)
+    }
+}
+
+/// Clears the word that waits for the end of a thread, as a kernel does (`set_tid_address(2)`), and wakes who waits on it.
+pub(crate) fn clear_tid(kernel: &Kernel, word: &AtomicU64) {
+    let addr = word.swap(0, Ordering::AcqRel);
+    if addr != 0 && kernel.user().put_bytes(addr, &[0; 4]).is_ok() {
+        futex::wake(kernel, addr, 1);
     }
 }
 

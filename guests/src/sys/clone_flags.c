@@ -98,7 +98,7 @@ static void signals(void) {
         CHECK(pid > 0 && FAILS(waitpid(pid, NULL, 0), ECHILD) && exits_with(pid, 7));
     }
     CHECK(usr == 1 && rt == 1 && chld == 0);
-    pid_t pid = clone_limited(CLONE_IO | CLONE_UNTRACED | CLONE_DETACHED | SIGCHLD); /* these change nothing */
+    pid_t pid = clone_limited(CLONE_IO | CLONE_UNTRACED | CLONE_PTRACE | CLONE_DETACHED | SIGCHLD); /* these change nothing */
     if (pid == 0) _exit(8);
     CHECK(exits_with(pid, 8) && chld == 1);
 }
@@ -187,13 +187,39 @@ static void refused(void) {
     else CHECK(1);
     static const uint64_t spaces[] = {CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP};
     for (size_t i = 0; i < COUNT(spaces); i++) CHECK(FAILS(clone_limited(spaces[i] | SIGCHLD), EPERM));
-    int wanted = 300;
+    int wanted = 300, none = 0;
+    int outside = open("/dev/null", O_RDONLY);
     struct clone_args chosen = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
     CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EPERM));
     chosen.set_tid_size = 33; /* more levels of namespaces than there can be */
     CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EINVAL));
     chosen.set_tid_size = 0;
     CHECK(FAILS(syscall(SYS_clone3, &chosen, sizeof chosen), EINVAL));
+    /* In the order in which a kernel looks. */
+    const struct {
+        struct clone_args args;
+        size_t size;
+        int error;
+    } orders[] = {
+        {{.set_tid = 8, .set_tid_size = 1}, 88, EFAULT},
+        {{.set_tid = 8, .set_tid_size = 1, .exit_signal = 65}, 88, EINVAL},
+        {{.set_tid = 8, .set_tid_size = 1, .flags = CLONE_DETACHED}, 88, EFAULT},
+        {{.set_tid = (uintptr_t)&none, .set_tid_size = 1}, 88, EINVAL},
+        {{.set_tid = (uintptr_t)&none, .set_tid_size = 1, .flags = CLONE_NEWUTS}, 88, EPERM},
+        {{.set_tid = (uintptr_t)&wanted, .set_tid_size = 1, .flags = CLONE_SIGHAND}, 88, EINVAL},
+        {{.flags = CLONE_INTO_CGROUP, .cgroup = UINT64_C(1) << 31}, 88, EINVAL},
+        {{.flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)outside}, 80, EINVAL},
+        {{.flags = CLONE_INTO_CGROUP, .cgroup = 999}, 88, EBADF},
+        {{.flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)outside}, 88, EBADF},
+        {{.flags = CLONE_INTO_CGROUP | CLONE_NEWUTS, .cgroup = 999}, 88, EPERM},
+        {{.flags = UINT64_C(1) << 40}, 88, EINVAL},
+        {{.stack = 4096, .stack_size = INT64_MAX}, 88, EINVAL},
+        {{.stack = 4096, .stack_size = UINT64_MAX}, 88, EINVAL},
+    };
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        struct clone_args args = orders[i].args;
+        CHECK(FAILS(syscall(SYS_clone3, &args, orders[i].size), orders[i].error));
+    }
 }
 
 int main(int argc, char **argv) {

@@ -34,6 +34,43 @@ static int moves(void *argument) {
     return chdir("/proc");
 }
 
+static const char *how;
+static atomic_int waited_for, other_word;
+
+/* Ends in one of several ways. */
+static int ends(void *argument) {
+    (void)argument;
+    if (*how == 'g') syscall(SYS_exit_group, 23);
+    if (*how == 'e') syscall(SYS_exit, 23);
+    if (*how == 'k') syscall(SYS_kill, (int)syscall(SYS_getpid), SIGKILL);
+    if (*how == 't') syscall(SYS_kill, (int)syscall(SYS_getpid), SIGTERM);
+    if (*how == 'f') *(volatile int *)argument = 1;
+    if (*how == 'x') execl("/proc/self/exe", self, "executed", (char *)NULL);
+    if (*how == 'o') syscall(SYS_set_tid_address, &other_word);
+    return 23;
+}
+
+/* The word that CLONE_CHILD_CLEARTID names is cleared, and who waits on it is woken, however the process ends. */
+static void clears_word(void) {
+    for (how = "grektfxo"; *how; how++) {
+        atomic_int *word = *how == 'o' ? &other_word : &waited_for;
+        waited_for = other_word = 1;
+        pid_t pid = clone(ends, stack + sizeof stack, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, NULL, &waited_for);
+        struct timespec long_enough = {20, 0};
+        CHECK(pid > 0);
+        while (*word == 1 && (futex(word, FUTEX_WAIT, 1, &long_enough, NULL, 0) == 0 || errno == EINTR || errno == EAGAIN)) {
+        }
+        CHECK(*word == 0 && status_of(pid) != -1);
+        CHECK(waited_for + other_word == 1); /* the other one is as it was */
+    }
+    /* None is named, or there is no such process. */
+    waited_for = 1;
+    how = "g";
+    CHECK(exits_with(clone(ends, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL, NULL, NULL, &waited_for), 23));
+    CHECK(FAILS(clone(ends, stack + sizeof stack, CLONE_VM | CLONE_THREAD | CLONE_CHILD_CLEARTID, NULL, NULL, NULL, &waited_for), EINVAL));
+    CHECK(waited_for == 1);
+}
+
 static pid_t start(int (*body)(void *), int flags) {
     return clone(body, stack + sizeof stack, flags, NULL);
 }
@@ -75,5 +112,6 @@ int main(int argc, char **argv) {
     CHECK(exits_with(pid, 0) && getcwd(path, sizeof path) && strcmp(path, "/") == 0 && umask(022) == 022);
     pid = start(moves, CLONE_VM | CLONE_VFORK | CLONE_FS | SIGCHLD);
     CHECK(exits_with(pid, 0) && getcwd(path, sizeof path) && strcmp(path, "/proc") == 0 && umask(mask) == 0123);
+    clears_word();
     return finish("clone_process");
 }

@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
     CHECK_U64(run(-1, "link", 0), EBADF);
     CHECK_U64(run(program, "link", 0), ENOTDIR);
     CHECK_U64(run(folder, "", AT_EMPTY_PATH), EACCES);
+    CHECK_U64(run(AT_FDCWD, "", AT_EMPTY_PATH), EACCES);
     CHECK_U64(run(folder, "link", 0x10), EINVAL);
     CHECK(fexecve(-1, words, environ) == -1);
     CHECK(write_file("script", "#!./link\n", 0755) == 0);

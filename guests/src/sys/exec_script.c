@@ -54,9 +54,15 @@ int main(int argc, char **argv) {
     CHECK(script_file("nested", "#!", "./argument", " inner\n"));
     CHECK(run("./nested", text, sizeof text) == 71);
     CHECK(strcmp(text, "[-a  b c][./argument][inner][./nested][one][two words]") == 0);
+    /* Five scripts may lead to a program, and no more. */
+    CHECK(script_file("deep3", "#!", "./nested", "\n") && script_file("deep4", "#!", "./deep3", "\n"));
+    CHECK(script_file("deep5", "#!", "./deep4", "\n") && run("./deep5", text, sizeof text) == 71);
+    CHECK(script_file("deep6", "#!", "./deep5", "\n") && run("./deep6", text, sizeof text) == 103);
     CHECK(script_file("loop", "#!", "./loop", "\n") && run("./loop", text, sizeof text) == 103);
     CHECK(script_file("missing", "#!", "/nowhere/at-all", "\n") && run("./missing", text, sizeof text) == 101);
     CHECK(script_file("nothing", "#!", "", "\n") && run("./nothing", text, sizeof text) == 102);
+    CHECK(script_file("blank", "#! \t", "", " \n") && run("./blank", text, sizeof text) == 102);
+    CHECK(script_file("bare", "#!", "", "") && run("./bare", text, sizeof text) == 104); /* an empty name, which is a folder's */
     CHECK(script_file("text", "no ", "script", "\n") && run("./text", text, sizeof text) == 102);
     CHECK(script_file("locked", "#!", "./i", "\n") && chmod("locked", 0644) == 0 && run("./locked", text, sizeof text) == 104);
     CHECK(script_file("data", "#!", "./locked", "\n") && run("./data", text, sizeof text) == 104);

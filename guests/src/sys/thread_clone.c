@@ -7,7 +7,7 @@
 #define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 static _Alignas(16) char stack[STACK];
-static atomic_int child_tid, parent_tid, ran, seen_tid, seen_pid;
+static atomic_int child_tid, parent_tid, ran, seen_tid, seen_pid, descriptor;
 
 /* Shares the C library's thread-local storage with its creator, so it uses neither errno nor stdio. */
 static int body(void *argument) {
@@ -62,6 +62,34 @@ static void with_clone(void) {
     CHECK(ran == 1 && seen_tid == tid && seen_pid == getpid());
 }
 
+/* Uses nothing of the C library's. */
+static int changes(void *argument) {
+    (void)argument;
+    descriptor = (int)syscall(SYS_dup, 1);
+    syscall(SYS_chdir, "/proc");
+    syscall(SYS_umask, 0123);
+    return 0;
+}
+
+/* A thread shares descriptors and what belongs to file systems only if it is asked to. */
+static void shares(void) {
+    char path[512];
+    mode_t mask = umask(022);
+    for (int shared = 0; shared < 4; shared++) {
+        int flags = THREAD & ~(CLONE_FILES | CLONE_FS);
+        flags |= (shared & 1 ? CLONE_FILES : 0) | (shared & 2 ? CLONE_FS : 0) | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+        child_tid = -1;
+        CHECK(chdir("/") == 0 && clone(changes, stack + STACK, flags, NULL, NULL, NULL, &child_tid) > 0);
+        wait_cleared();
+        CHECK(descriptor > 2 && (fcntl(descriptor, F_GETFD) == 0) == (shared & 1));
+        CHECK(getcwd(path, sizeof path) && strcmp(path, shared & 2 ? "/proc" : "/") == 0);
+        CHECK(umask(022) == (shared & 2 ? 0123 : 022));
+        if (shared & 1) CHECK(close(descriptor) == 0);
+    }
+    umask(mask);
+    CHECK(chdir("/") == 0);
+}
+
 static void with_clone3(void) {
     struct clone_args args = {.flags = THREAD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
                               .parent_tid = (uintptr_t)&parent_tid, .child_tid = (uintptr_t)&child_tid,
@@ -106,6 +134,7 @@ int main(void) {
     begin();
     with_clone();
     with_clone3();
+    shares();
     errors();
     return finish("thread_clone");
 }

@@ -88,6 +88,28 @@ static void killed_with_threads(void) {
     for (;;) pause();
 }
 
+static atomic_int first_lives;
+
+static void *signals_first(void *argument) {
+    (void)argument;
+    int pid = getpid();
+    while (first_lives) sleep_ms(1);
+    for (int number = 0; number <= 64; number += 8) {
+        CHECK(syscall(SYS_tgkill, pid, pid, number) == 0 && syscall(SYS_tkill, pid, number) == 0);
+    }
+    CHECK(FAILS(syscall(SYS_tgkill, pid, pid, 65), EINVAL) && FAILS(syscall(SYS_tkill, pid, -1), EINVAL));
+    CHECK(kill(pid, 0) == 0);
+    exit(checks_failed ? 1 : 11);
+}
+
+/* Whoever sends a signal to a first thread that is gone finds it there, and nothing comes of it. */
+static void signals_to_first(void) {
+    first_lives = 1;
+    start(signals_first, NULL);
+    syscall(SYS_set_tid_address, &first_lives);
+    syscall(SYS_exit, 5);
+}
+
 static void truncated(void) {
     syscall(SYS_exit, 0x1ff);
 }
@@ -103,6 +125,7 @@ int main(void) {
     int raw = status_of(child(raw_status));
     CHECK(WIFEXITED(raw) && (WEXITSTATUS(raw) == 7 || WEXITSTATUS(raw) == 5));
     CHECK(exits_with(child(main_gone_then_exit), 9));
+    CHECK(exits_with(child(signals_to_first), 11));
     CHECK(dies_of(child(fault_in_thread), SIGSEGV));
     CHECK(dies_of(child(killed_with_threads), SIGKILL));
     CHECK(exits_with(child(truncated), 0xff));

@@ -11,13 +11,17 @@ use crate::exec::{self, Open, Target};
 use crate::handover::{Inherited, covered};
 use crate::host::signal::{SYNCHRONOUS, bit, set_mask};
 use crate::host::{self, Arg};
-use crate::kernel::{Args, Kernel, Stop, SysResult, close, name_of_file};
+use crate::kernel::{Args, Kernel, Limits, Stop, SysResult, close, name_of_file};
+use crate::layout::Rlimit;
+use crate::load::{arguments_limit, strings_limit};
 use crate::paths::{CWD, TO_EXECUTE, from_openat, open_on_host};
 use crate::process::LoadError;
 use crate::signal::SIG_IGN;
 use crate::thread::{SIGSETXID, Thread};
 use crate::trace::Tracer;
 use crate::user::PATH_MAX;
+
+use super::proc::{STACK, host_limit, stack_limit};
 
 /// Longest single argument or variable (`MAX_ARG_STRLEN`).
 const MAX_STRING: usize = 32 * 4096;
@@ -66,6 +70,10 @@ fn open(kernel: &Kernel, dirfd: u64, path: &CStr, flags: u32) -> Result<File, Er
     if path.is_empty() {
         if flags & libc::AT_EMPTY_PATH as u32 == 0 {
             return Err(Errno::ENOENT);
+        }
+        // The working directory.
+        if dirfd as i32 == libc::AT_FDCWD {
+            return Err(Errno::EACCES);
         }
         // The descriptor itself may be one that only names the file.
         let again = CString::new(format!("/proc/self/fd/{}", dirfd as i32)).map_err(|_| Errno::EINVAL)?;
@@ -122,6 +130,7 @@ fn execute(
     // As the kernel: a program has at least an empty name.
     let args = if args.is_empty() { vec![Vec::new()] } else { args };
     let mut env = strings(t, envp)?;
+    let pointers = args.len() + env.len();
     // The name of a file that is known by its descriptor alone (`execveat(2)`).
     let name = match (path.as_bytes(), dirfd as i32) {
         (name, libc::AT_FDCWD) => name.to_vec(),
@@ -130,13 +139,19 @@ fn execute(
         (name, fd) => [format!("/dev/fd/{fd}/").as_bytes(), name].concat(),
     };
     let closing = name.starts_with(b"/dev/fd/") && closes_on_exec(dirfd);
-    let target = exec::find(&*t.kernel, file, name, args, closing).map_err(|error| refusal(&error))?;
+    let room = strings_limit(stack_limit(&t.limits()), pointers);
+    check_room(room, &name, &args, &env)?;
+    let target = exec::find(&*t.kernel, file, name.clone(), args, closing).map_err(|error| refusal(&error))?;
+    // Interpreters of scripts have added some.
+    let args = target.args();
+    let bytes = check_room(room, &name, args, &env)?;
+    let roomy = RoomyStack::with(bytes + 8 * (args.len() + env.len()) as u64);
     let mut trace = None;
     let (program, fd, args, mask) = match target {
         Target::Guest(found) => {
             let fd = keep(&found.program.file)?;
             trace = t.tracer.as_ref().and_then(Tracer::leave_to_next);
-            let limits = t.limits().clone();
+            let limits = roomy.unchanged(t.limits().clone());
             let inherited = Inherited { fd, mask: t.signals.mask, ignored: ignored(t), limits, trace };
             let variable = t.settings.variable(&found.name, inherited);
             env = env.into_iter().map(covered).collect();
@@ -161,9 +176,65 @@ fn execute(
     t.kernel.actions.table().take_back(SIGSETXID);
     let failure = if t.mailbox.is_stopped() { Errno::NOT_MADE } else { host::execve(&program, &args, &env) };
     set_mask(before);
+    drop(roomy);
     close(fd as u64);
     trace.iter().flat_map(|trace| trace.descriptors()).for_each(close);
     Err(failure.into())
+}
+
+/// The bytes of all strings that a program is given: its name, arguments and environment.
+///
+/// # Errors
+/// `E2BIG` if they are more than `room`.
+fn check_room(room: u64, name: &[u8], args: &[Vec<u8>], env: &[CString]) -> Result<u64, Errno> {
+    let lengths = args.iter().map(Vec::len).chain(env.iter().map(|string| string.as_bytes().len()));
+    let bytes = lengths.chain([name.len()]).map(|len| len as u64 + 1).sum();
+    // As the kernel: pointers alone may not fill it.
+    if room == 0 || bytes > room { Err(Errno::E2BIG) } else { Ok(bytes) }
+}
+
+/// A host that takes as many arguments as the guest's kernel does, which may have a larger stack: until this is dropped, or
+/// in the next program.
+struct RoomyStack {
+    /// The host's limit before, if it was too small.
+    before: Option<Rlimit>,
+}
+
+impl RoomyStack {
+    /// Makes room for `bytes` of strings and pointers, as far as the host lets it.
+    fn with(bytes: u64) -> Self {
+        /// What an emulator is told beside what the guest's program is, at most.
+        const HANDOVER: u64 = 64 << 10;
+        let wanted = 4 * (bytes + HANDOVER);
+        // There is room for that much whatever the limit is.
+        if arguments_limit(0) * 4 >= wanted {
+            return Self { before: None };
+        }
+        let before = host_limit(0, STACK, None).ok().filter(|limit| limit.soft < wanted);
+        let raised = before.filter(|limit| {
+            let soft = wanted.min(limit.hard);
+            host_limit(0, STACK, Some(Rlimit { soft, ..*limit })).is_ok()
+        });
+        Self { before: raised }
+    }
+
+    /// `limits` and what the host's was, which the next program is not to find raised.
+    fn unchanged(&self, mut limits: Limits) -> Limits {
+        if let Some(before) = self.before
+            && !limits.iter().any(|(resource, _)| *resource == STACK)
+        {
+            limits.push((STACK, before));
+        }
+        limits
+    }
+}
+
+impl Drop for RoomyStack {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            let _ = host_limit(0, STACK, Some(before));
+        }
+    }
 }
 
 /// Whether the guest's descriptor is closed when a program is executed.

@@ -52,18 +52,27 @@ const RECORDED_LIMITS: [u32; 3] = [2, STACK, 9];
 /// `RLIMIT_STACK`.
 pub(crate) const STACK: u32 = 3;
 
-fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
-    let recorded = RECORDED_LIMITS.contains(&resource) && is_own(t, process);
+/// A limit on the host, which becomes `new` if there is one.
+pub(super) fn host_limit(process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
     let mut bytes = new.map(|new| new.encode());
-    let passed = match &mut bytes {
-        Some(bytes) if !recorded => Arg::Bytes(bytes),
-        _ => null(),
-    };
+    let passed = bytes.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
     let mut old = vec![0; Rlimit::SIZE];
     let mut args = [Arg::Int(process as u64), Arg::Int(resource.into()), passed, Arg::Bytes(&mut old)];
     host::call(&host::PRLIMIT64, &mut args)?;
+    Ok(Rlimit::decode(&old))
+}
+
+/// How large a first thread's stack may become, in bytes: as these limits say, or the host's own.
+pub(crate) fn stack_limit(limits: &[(u32, Rlimit)]) -> u64 {
+    let own = limits.iter().find(|(resource, _)| *resource == STACK).map(|(_, limit)| limit.soft);
+    own.or_else(host::stack_limit).unwrap_or(u64::MAX)
+}
+
+fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Result<Rlimit, Errno> {
+    let recorded = RECORDED_LIMITS.contains(&resource) && is_own(t, process);
+    let old = host_limit(process, resource, new.filter(|_| !recorded))?;
     if !recorded {
-        return Ok(Rlimit::decode(&old));
+        return Ok(old);
     }
     // Of other limits the host has seen that, after it had looked for the process.
     if new.is_some_and(|new| new.soft > new.hard) {
@@ -71,7 +80,7 @@ fn limits(t: &Thread, process: i32, resource: u32, new: Option<Rlimit>) -> Resul
     }
     let mut limits = t.limits();
     let slot = limits.iter().position(|(known, _)| *known == resource);
-    let old = slot.map_or_else(|| Rlimit::decode(&old), |slot| limits[slot].1);
+    let old = slot.map_or(old, |slot| limits[slot].1);
     if let Some(new) = new {
         // Raising a hard limit takes a privilege, which the host's answer would tell only for its own limits.
         if new.hard > old.hard && host::call(&host::GETEUID, &mut [])? != 0 {

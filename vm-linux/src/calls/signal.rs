@@ -203,10 +203,25 @@ fn is_unknown_thread(t: &Thread, tid: i32) -> bool {
     tid > 0 && tid != t.tid && !t.is_guest_thread(tid) && procfs::is_thread(tid)
 }
 
+/// What it gives to send `signal` to thread `tid` of this process, if the guest has no such thread that runs.
+///
+/// The process's first thread is there until the process ends, and no signal does anything to it once it has ended.
+fn sent_to_nobody(t: &Thread, tid: i32, signal: i32) -> Option<SysResult> {
+    if !is_unknown_thread(t, tid) {
+        return None;
+    }
+    let is_signal = (0..=SIGNALS).contains(&signal);
+    Some(match tid == t.pid {
+        true if is_signal => Ok(0),
+        true => Err(Errno::EINVAL.into()),
+        false => Err(Errno::ESRCH.into()),
+    })
+}
+
 /// `tkill(thread, signal)`.
 pub(crate) fn tkill(t: &mut Thread, a: &Args) -> SysResult {
-    if is_unknown_thread(t, a.int(0)) {
-        return Err(Errno::ESRCH.into());
+    if let Some(result) = sent_to_nobody(t, a.int(0), a.int(1)) {
+        return result;
     }
     send(t, a.int(0) == t.tid, a.int(1), || t.pass(&host::TKILL, a))
 }
@@ -214,8 +229,8 @@ pub(crate) fn tkill(t: &mut Thread, a: &Args) -> SysResult {
 /// `tgkill(process, thread, signal)`.
 pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
     let own = a.int(0) == t.pid;
-    if own && is_unknown_thread(t, a.int(1)) {
-        return Err(Errno::ESRCH.into());
+    if own && let Some(result) = sent_to_nobody(t, a.int(1), a.int(2)) {
+        return result;
     }
     let to_self = own && a.int(1) == t.tid;
     send(t, to_self, a.int(2), || t.pass(&host::TGKILL, a))
@@ -225,8 +240,10 @@ pub(crate) fn tgkill(t: &mut Thread, a: &Args) -> SysResult {
 pub(crate) fn rt_tgsigqueueinfo(t: &mut Thread, a: &Args) -> SysResult {
     // The kernel copies the record before it looks for the thread.
     t.user().bytes(a.raw(3), 128)?;
-    if a.int(0) == t.pid && is_unknown_thread(t, a.int(1)) {
-        return Err(Errno::ESRCH.into());
+    if a.int(0) == t.pid
+        && let Some(result) = sent_to_nobody(t, a.int(1), a.int(2))
+    {
+        return result;
     }
     t.pass(&host::RT_TGSIGQUEUEINFO, a)
 }

@@ -10,7 +10,7 @@ use crate::host::{self, Arg, Forked};
 use crate::kernel::{Args, Kernel, Stop, SysResult};
 use crate::layout::Layout;
 use crate::layout::riscv64::CloneArgs;
-use crate::thread::{ChildNumbers, ChildRegisters, Thread};
+use crate::thread::{ChildNumbers, ChildRegisters, Thread, clear_tid};
 
 use super::privilege::ALL_NAMESPACES;
 
@@ -26,7 +26,7 @@ pub(crate) fn exit_group(_: &mut Thread, a: &Args) -> SysResult {
 
 /// `set_tid_address(address)`.
 pub(crate) fn set_tid_address(t: &mut Thread, a: &Args) -> SysResult {
-    t.clear_child_tid = a.raw(0);
+    t.clear_child_tid.store(a.raw(0), Ordering::Relaxed);
     Ok(host::thread_id() as u64)
 }
 
@@ -45,7 +45,6 @@ const CLONE_SETTLS: u64 = 0x8_0000;
 const CLONE_PARENT_SETTID: u64 = 0x10_0000;
 const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 const CLONE_DETACHED: u64 = 0x40_0000;
-const CLONE_UNTRACED: u64 = 0x80_0000;
 const CLONE_CHILD_SETTID: u64 = 0x100_0000;
 const CLONE_NEWNS: u64 = libc::CLONE_NEWNS as u64;
 const CLONE_NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
@@ -53,24 +52,8 @@ const CLONE_NEWPID: u64 = libc::CLONE_NEWPID as u64;
 const CLONE_IO: u64 = 0x8000_0000;
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-/// Flags that are acted on or that change nothing here.
-const CLONE_KNOWN: u64 = CLONE_VM
-    | CLONE_FS
-    | CLONE_FILES
-    | CLONE_SIGHAND
-    | CLONE_PIDFD
-    | CLONE_VFORK
-    | CLONE_PARENT
-    | CLONE_THREAD
-    | CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_DETACHED
-    | CLONE_UNTRACED
-    | CLONE_CHILD_SETTID
-    | CLONE_IO
-    | CLONE_CLEAR_SIGHAND;
+/// All that `clone3` knows; the lower half is what `clone` knows. Those that are not acted on change nothing here.
+const CLONE_KNOWN: u64 = 0xffff_ffff | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP;
 
 /// `clone(flags, stack, parent_tid, tls, child_tid)`.
 pub(crate) fn clone(t: &mut Thread, a: &Args) -> SysResult {
@@ -89,6 +72,7 @@ pub(crate) fn clone(t: &mut Thread, a: &Args) -> SysResult {
         tls: a.raw(3),
         ..CloneArgs::default()
     };
+    check(&args)?;
     begin(t, &args)
 }
 
@@ -98,6 +82,8 @@ pub(crate) fn clone3(t: &mut Thread, a: &Args) -> SysResult {
     const LEAST: u64 = 64;
     /// `MAX_PID_NS_LEVEL`.
     const MOST_LEVELS: u64 = 32;
+    /// `clone` takes its bits for a signal.
+    const CLONE_NEWTIME: u64 = libc::CLONE_NEWTIME as u64;
     let size = a.raw(1);
     if size > vm_core::PAGE_SIZE {
         return Err(Errno::E2BIG.into());
@@ -111,43 +97,67 @@ pub(crate) fn clone3(t: &mut Thread, a: &Args) -> SysResult {
     }
     bytes.resize(CloneArgs::SIZE, 0);
     let mut args = CloneArgs::decode(&bytes);
-    if args.flags & (CSIGNAL | CLONE_DETACHED) != 0
-        || args.exit_signal > 64
-        || (args.stack == 0) != (args.stack_size == 0)
-        || args.flags & (CLONE_THREAD | CLONE_PARENT) != 0 && args.exit_signal != 0
-        || args.flags & CLONE_SIGHAND != 0 && args.flags & CLONE_CLEAR_SIGHAND != 0
+    if args.set_tid_size > MOST_LEVELS
         || (args.set_tid == 0) != (args.set_tid_size == 0)
-        || args.set_tid_size > MOST_LEVELS
+        || args.exit_signal > 64
+        || args.flags & CLONE_INTO_CGROUP != 0 && (args.cgroup > i32::MAX as u64 || size < CloneArgs::SIZE as u64)
     {
         return Err(Errno::EINVAL.into());
     }
-    // Choosing a number takes a privilege in the namespace; nothing but checkpoint restorers does it.
-    if args.set_tid != 0 || args.flags & CLONE_INTO_CGROUP != 0 {
-        return Err(Errno::EPERM.into());
+    let numbers = t.user().bytes(args.set_tid, 4 * args.set_tid_size as usize)?;
+    if args.flags & !CLONE_KNOWN != 0
+        || args.flags & (CSIGNAL & !CLONE_NEWTIME | CLONE_DETACHED) != 0
+        || args.flags & CLONE_SIGHAND != 0 && args.flags & CLONE_CLEAR_SIGHAND != 0
+        || args.flags & (CLONE_THREAD | CLONE_PARENT) != 0 && args.exit_signal != 0
+        || (args.stack == 0) != (args.stack_size == 0)
+        || args.stack.checked_add(args.stack_size).is_none_or(|end| end > t.space.limit().get())
+    {
+        return Err(Errno::EINVAL.into());
     }
-    args.stack = args.stack.wrapping_add(args.stack_size);
+    args.stack += args.stack_size;
+    check(&args)?;
+    refuse_choices(&args, &numbers)?;
     begin(t, &args)
+}
+
+/// Refuses flags that exclude each other, and namespaces.
+fn check(args: &CloneArgs) -> Result<(), Errno> {
+    let has = |flag| args.flags & flag != 0;
+    if has(CLONE_SIGHAND) && !has(CLONE_VM) || has(CLONE_THREAD) && !has(CLONE_SIGHAND) {
+        return Err(Errno::EINVAL);
+    }
+    if has(CLONE_FS) && has(CLONE_NEWNS | CLONE_NEWUSER)
+        || has(CLONE_THREAD) && has(CLONE_NEWUSER | CLONE_NEWPID | CLONE_PIDFD)
+    {
+        return Err(Errno::EINVAL);
+    }
+    // Namespaces would be the emulator's too.
+    if has(ALL_NAMESPACES) { Err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// Refuses to choose the numbers and the control group of a child. Choosing a number takes a privilege in the namespace;
+/// nothing but checkpoint restorers does it.
+fn refuse_choices(args: &CloneArgs, numbers: &[u8]) -> Result<(), Errno> {
+    /// `PID_MAX_LIMIT`.
+    const NUMBERS: i32 = 1 << 22;
+    if let Some(first) = numbers.first_chunk() {
+        let is_one = (1..NUMBERS).contains(&i32::from_le_bytes(*first));
+        return Err(if is_one { Errno::EPERM } else { Errno::EINVAL });
+    }
+    if args.flags & CLONE_INTO_CGROUP == 0 {
+        return Ok(());
+    }
+    // `struct statfs`, which begins with the kind of file system.
+    let mut about = [0; 120];
+    host::call(&host::FSTATFS, &mut [Arg::Int(args.cgroup), Arg::Bytes(&mut about)])?;
+    let is_group = about.starts_with(&libc::CGROUP2_SUPER_MAGIC.to_le_bytes());
+    Err(if is_group { Errno::EPERM } else { Errno::EBADF })
 }
 
 /// Starts what `args` describes.
 fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
     let flags = args.flags;
     let has = |flag| flags & flag != 0;
-    if has(CLONE_SIGHAND) && !has(CLONE_VM) || has(CLONE_THREAD) && !has(CLONE_SIGHAND) {
-        return Err(Errno::EINVAL.into());
-    }
-    if has(CLONE_FS) && flags & (CLONE_NEWNS | CLONE_NEWUSER) != 0
-        || has(CLONE_THREAD) && flags & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_PIDFD) != 0
-    {
-        return Err(Errno::EINVAL.into());
-    }
-    // Namespaces would be the emulator's too.
-    if flags & ALL_NAMESPACES != 0 {
-        return Err(Errno::EPERM.into());
-    }
-    if flags & !CLONE_KNOWN != 0 {
-        return Err(Errno::EINVAL.into());
-    }
     let child = Child {
         registers: ChildRegisters {
             stack: Some(args.stack).filter(|stack| *stack != 0),
@@ -162,7 +172,7 @@ fn begin(t: &mut Thread, args: &CloneArgs) -> SysResult {
         },
     };
     let pid = if has(CLONE_THREAD) {
-        thread(t, &child)?
+        thread(t, args, &child)?
     } else if has(CLONE_VM) {
         sharing_process(t, args, &child)?
     } else {
@@ -185,9 +195,15 @@ struct Child {
 }
 
 /// A thread of the same process.
-fn thread(t: &mut Thread, child: &Child) -> Result<i32, Errno> {
+fn thread(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<i32, Errno> {
+    /// What the threads of a process may have each for itself.
+    const MAY_BE_OWN: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    let own = MAY_BE_OWN & !args.flags;
+    if own & CLONE_FILES != 0 {
+        t.unfinished.finish_for_good(t);
+    }
     let thread = t.child(Arc::clone(&t.kernel), child.registers);
-    t.spawn(thread, child.numbers)
+    t.spawn(thread, child.numbers, own)
 }
 
 /// A process with a copy of this one's memory.
@@ -239,7 +255,7 @@ fn copied_process(t: &mut Thread, args: &CloneArgs, child: &Child) -> Result<For
             }
             t.become_only_thread();
             child.numbers.announce(&t.kernel);
-            t.clear_child_tid = child.numbers.clear_tid;
+            t.clear_child_tid.store(child.numbers.clear_tid, Ordering::Relaxed);
             crate::abi::set_child(t.vcpu.state_mut(), child.registers);
         }
         Forked::Parent(pid) => {
@@ -262,18 +278,21 @@ fn sharing_process(t: &Thread, args: &CloneArgs, child: &Child) -> Result<i32, S
     let mut thread = t.child(kernel, child.registers);
     thread.signals.stack = if args.flags & CLONE_VFORK != 0 { t.signals.stack } else { thread.signals.stack };
     let numbers = child.numbers;
-    thread.clear_child_tid = numbers.clear_tid;
+    thread.clear_child_tid.store(numbers.clear_tid, Ordering::Relaxed);
+    let (memory, word) = (Arc::clone(&t.kernel), Arc::clone(&thread.clear_child_tid));
     let clear = args.flags & CLONE_CLEAR_SIGHAND != 0;
     let flags = args.exit_signal
         | args.flags & (CLONE_FS | CLONE_FILES | CLONE_VFORK | CLONE_PARENT | CLONE_SYSVSEM | CLONE_IO);
     let mask = host::signal::set_mask(u64::MAX);
-    let started = host::sharing_process(flags, move || {
+    let run = move || {
         if clear {
             thread.kernel.actions.table().clear_handlers();
         }
         numbers.announce(&thread.kernel);
         thread.run_process()
-    });
+    };
+    // What has executed a program or was killed cannot do it itself.
+    let started = host::sharing_process(flags, run, move || clear_tid(&memory, &word));
     host::signal::set_mask(mask);
     Ok(started?)
 }

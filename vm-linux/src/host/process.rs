@@ -298,7 +298,7 @@ const SHARING_STACK: usize = 1 << 20;
 /// What a process that shares this one's memory runs on: the thread-local storage of a host thread that waits for
 /// the process to leave that memory, and a stack.
 struct Lodging {
-    /// [`PREPARED`], then [`OCCUPIED`]; 0 when the process has left this one's memory, as the kernel says.
+    /// [`PREPARED`], then [`OCCUPIED`]; 0 when the process has left this one's memory, as the kernel says, or [`REFUSED`].
     state: AtomicI32,
     /// The thread's pointer to its storage, once it does not use that any more.
     storage: AtomicU64,
@@ -307,15 +307,21 @@ struct Lodging {
 
 const PREPARED: i32 = 2;
 const OCCUPIED: i32 = 1;
+/// There is no such process.
+const REFUSED: i32 = 3;
 
 /// Runs `run` in a new process that shares this one's memory until it ends or runs another program. Returns its number.
 ///
 /// `flags` are those of `clone` besides `CLONE_VM`; with `CLONE_VFORK` the call returns when the memory is left. All
-/// signals are to be blocked.
+/// signals are to be blocked. `left` runs in this process when the other one has left the memory, however it did.
 ///
 /// # Errors
 /// `EAGAIN` if the host has no room for a thread, and the kernel's error number.
-pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send + 'static) -> Result<i32, Errno> {
+pub(crate) fn sharing_process(
+    flags: u64,
+    run: impl FnMut() -> Infallible + Send + 'static,
+    left: impl FnOnce() + Send + 'static,
+) -> Result<i32, Errno> {
     let lodging = Arc::new(Lodging {
         state: AtomicI32::new(PREPARED),
         storage: AtomicU64::new(0),
@@ -328,6 +334,9 @@ pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send
     let host = threads::spawn(thread::Builder::new(), move || {
         let _place = heap::GivePlaceBack;
         kept.lend();
+        if !kept.is(REFUSED) {
+            left();
+        }
         drop(run);
     });
     host.map_err(|_| Errno::EAGAIN)?;
@@ -341,7 +350,7 @@ pub(crate) fn sharing_process(flags: u64, run: impl FnMut() -> Infallible + Send
     // - `address` is the box of `run`, which that thread keeps too, and which nobody else uses.
     let pid = unsafe { tradux_clone(flags, top as u64, lodging.state.as_ptr(), pointer, address as u64) };
     if pid < 0 {
-        lodging.set(0);
+        lodging.set(REFUSED);
         return Err(Errno::new(-pid as i32));
     }
     Ok(pid as i32)
@@ -363,8 +372,12 @@ impl Lodging {
         unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAKE, 1) };
     }
 
+    fn is(&self, state: i32) -> bool {
+        self.state.load(Ordering::Acquire) == state
+    }
+
     fn wait_while(&self, state: i32) {
-        while self.state.load(Ordering::Acquire) == state {
+        while self.is(state) {
             // SAFETY: waits on a word that lives as long as this; the kernel's own wake-up is not a private one.
             unsafe { libc::syscall(libc::SYS_futex, self.state.as_ptr(), libc::FUTEX_WAIT, state, null::<u64>()) };
         }

@@ -37,6 +37,7 @@ system! {
     "thread_ids", not_qemu: OWN_THREAD;
     "thread_rseq", not_qemu: NO_SHARED_MEMORY;
     "thread_fork", not_qemu: OWN_THREAD;
+    "thread_refused";
     "thread_storm";
     "thread_churn";
     "thread_mix", not_qemu: NO_SHARED_MEMORY;
@@ -83,6 +84,7 @@ system! {
     "exec_errors", not_qemu: NO_EXEC;
     "exec_files", not_qemu: NO_EXEC;
     "exec_at", not_qemu: NO_EXEC;
+    "exec_room", not_qemu: NO_EXEC;
     "exec_keeps", not_qemu: NO_EXEC;
     "exec_thread", not_qemu: NO_EXEC;
     "wait_options";
