@@ -32,12 +32,12 @@ system! {
     // Threads and futexes.
     "thread_lives";
     "thread_sync";
-    "thread_exits";
+    "thread_exits", not_qemu: "qemu-user does not know a first thread that has ended";
     "thread_clone", not_qemu: "qemu-user has no clone3";
     "thread_ids", not_qemu: OWN_THREAD;
     "thread_rseq", not_qemu: NO_SHARED_MEMORY;
     "thread_fork", not_qemu: OWN_THREAD;
-    "thread_refused";
+    "thread_refused", not_qemu: "qemu-user makes CLONE_FILES without CLONE_THREAD a fork or refuses it";
     "thread_storm";
     "thread_churn";
     "thread_mix", not_qemu: NO_SHARED_MEMORY;
