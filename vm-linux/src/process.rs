@@ -398,3 +398,22 @@ fn c_strings<'a>(strings: impl IntoIterator<Item = &'a OsString>) -> Result<Vec<
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_name_is_known_by_its_last_one() {
+        let path = std::env::temp_dir().join(format!("tradux-{} (deleted)", std::process::id()));
+        std::fs::write(&path, "").unwrap();
+        let found = path.metadata().unwrap();
+        let named = FileIdentity { path: path.clone(), device: found.dev(), inode: found.ino() };
+        assert_eq!(own_name(&named), path.as_os_str());
+        std::fs::remove_file(&path).unwrap();
+        let shown = path.as_os_str().as_bytes();
+        assert_eq!(own_name(&named).as_bytes(), &shown[..shown.len() - b" (deleted)".len()]);
+        let in_memory = FileIdentity { path: "/memfd:x (deleted)".into(), device: 1, inode: 1 };
+        assert_eq!(own_name(&in_memory), "/memfd:x");
+    }
+}

@@ -71,6 +71,8 @@ const CROWD: usize = 8;
 /// Repetitions of requests for which the first thread is started although there are few requests. Until then the guest is
 /// interpreted for about as long as a start takes, a tenth of a millisecond.
 const REPETITIONS: u32 = 64;
+/// Refusals in a row after which attempts to start a thread get no rarer: one in a thousand occasions.
+const MAX_REFUSALS: u32 = 10;
 
 /// Most entries remembered as hopeless. One more, and all are forgotten: each may then fail once again.
 const MAX_HOPELESS: usize = 4096;
@@ -87,6 +89,10 @@ struct Queue {
     hopeless: HashSet<BlockKey>,
     /// How often something that waits was asked for again while there was no thread.
     repetitions: u32,
+    /// How often in a row the host had no thread to spare, at most [`MAX_REFUSALS`].
+    refusals: u32,
+    /// Occasions to start a thread that are still to be let pass after the last refusal.
+    let_pass: u32,
     threads: usize,
     busy: usize,
     /// Threads that wait for work and are not being woken.
@@ -187,6 +193,10 @@ impl Pool {
         if !few || queue.owner != process::id() {
             return;
         }
+        if queue.let_pass > 0 {
+            queue.let_pass -= 1;
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let detach = self.shared.detach.load(Ordering::Relaxed) && self.shared.cache.observer.get().is_none();
         let prepare = move || {
@@ -195,10 +205,15 @@ impl Pool {
             }
         };
         let thread = thread::Builder::new().name("tradux-compile".to_owned());
-        // If the host has no thread to spare now, the request waits for the next attempt.
+        // If the host has no thread to spare now, the request waits for the next attempt: attempts are system calls, which a
+        // loop that stays interpreted would make at each turn.
         if fault::with_signals_blocked(|| threads::spawn_prepared(thread, prepare, move || shared.work())).is_ok() {
             queue.threads += 1;
             queue.repetitions = 0;
+            queue.refusals = 0;
+        } else {
+            queue.refusals = (queue.refusals + 1).min(MAX_REFUSALS);
+            queue.let_pass = 1 << queue.refusals;
         }
     }
 
@@ -276,6 +291,8 @@ impl Parked<'_> {
             // What is hot here is soon asked for again.
             queue.waiting.clear();
             queue.repetitions = 0;
+            queue.refusals = 0;
+            queue.let_pass = 0;
             queue.threads = 0;
             queue.busy = 0;
             queue.asleep = 0;

@@ -116,16 +116,29 @@ pub(crate) fn rt_sigsuspend(t: &mut Thread, a: &Args) -> SysResult {
 pub(crate) fn rt_sigtimedwait(t: &mut Thread, a: &Args) -> SysResult {
     let set = set_at(t, a.raw(0), a.raw(3))?;
     if let Some(info) = t.mailbox.take_sent(set) {
-        if a.raw(1) != 0 {
-            t.user().put_bytes(a.raw(1), &info)?;
-        }
-        return Ok(u64::from(info[0]));
+        return put_record(t, a.raw(1), &info);
     }
     let user = t.user();
     let (info, timeout) = (Arg::Guest(user.pointer(a.raw(1), 128)), Arg::Guest(user.pointer(a.raw(2), 16)));
     // A signal that would come and do nothing is not waited for.
-    let mut set = host_set(set & !t.signals.held_back()).to_le_bytes();
-    Ok(host::wait(&host::RT_SIGTIMEDWAIT, &mut [Arg::Bytes(&mut set), info, timeout, Arg::Int(8)])?)
+    let mut host_set = host_set(set & !t.signals.held_back()).to_le_bytes();
+    let result = host::wait(&host::RT_SIGTIMEDWAIT, &mut [Arg::Bytes(&mut host_set), info, timeout, Arg::Int(8)]);
+    // The host does not wait for those that it delivers.
+    match result {
+        Err(Errno::EINTR) => match t.mailbox.take_sent(set) {
+            Some(info) => put_record(t, a.raw(1), &info),
+            None => Err(Errno::EINTR.into()),
+        },
+        other => Ok(other?),
+    }
+}
+
+/// Gives the number of a signal, and its record at `addr` if that is not null.
+fn put_record(t: &Thread, addr: u64, info: &SigInfo) -> SysResult {
+    if addr != 0 {
+        t.user().put_bytes(addr, info)?;
+    }
+    Ok(u64::from(info[0]))
 }
 
 /// `rt_sigreturn()`.

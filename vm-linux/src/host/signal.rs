@@ -269,9 +269,15 @@ pub(crate) enum Disposition {
 /// one number on every guest.
 const PASSED_FLAGS: u64 = (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT | libc::SA_RESTART) as u64;
 
-/// Sets what the host does with `signal`, with `flags` of the guest's action. [`SYNCHRONOUS`] signals keep their handler.
+/// Sets what the host does with `signal`, with `flags` of the guest's action. [`SYNCHRONOUS`] signals keep their handler; a
+/// call that one of them interrupts which the guest does not handle starts over, for to the guest nothing has happened.
 pub(crate) fn set_disposition(signal: i32, disposition: Disposition, flags: u64) {
-    let disposition = if SYNCHRONOUS.contains(&signal) { Disposition::Handle } else { disposition };
+    let (disposition, flags) = match disposition {
+        Disposition::Default | Disposition::Ignore if SYNCHRONOUS.contains(&signal) => {
+            (Disposition::Handle, libc::SA_RESTART as u64)
+        }
+        other => (other, flags),
+    };
     // SAFETY: all-zero bits are a valid action; the fields are set below.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_flags = (flags & PASSED_FLAGS) as c_int;

@@ -66,8 +66,9 @@ impl Actions {
             if ignored & bit(signal) != 0 {
                 table.actions[signal as usize - 1] = Some(SigAction { handler: SIG_IGN, ..SigAction::default() });
             }
-            let is_shown = table.shows(signal) && host::disposition(signal) == Disposition::Default;
-            if SYNCHRONOUS.contains(&signal) || is_shown {
+            if SYNCHRONOUS.contains(&signal) {
+                host::set_disposition(signal, Disposition::Default, 0);
+            } else if table.shows(signal) && host::disposition(signal) == Disposition::Default {
                 host::set_disposition(signal, Disposition::Handle, 0);
             }
         }

@@ -67,6 +67,7 @@ system! {
     "sig_jump";
     "sig_context";
     "sig_fault";
+    "sig_sent_fault";
     "sig_trap";
     "sig_retry";
     "sig_unwind";
