@@ -215,8 +215,8 @@ impl Kernel {
         }
         let user = self.user();
         let pointer = |shape: Shape, addr: u64| match shape {
-            Shape::Range(_) => user.range(addr, shape.len(&args.0)),
-            _ => user.pointer(addr, shape.len(&args.0)),
+            Shape::Range(_) => user.range(addr, call.len(shape, &args.0)),
+            _ => user.pointer(addr, call.len(shape, &args.0)),
         };
         Ok(host::wait_as(call, &args.0, pointer)?)
     }
@@ -243,9 +243,11 @@ impl Kernel {
             list[index] = match &strings[index] {
                 Some(text) => Arg::Str(text),
                 None if matches!(shape, Shape::Range(_)) => {
-                    Arg::Guest(self.user().range(args.raw(index), shape.len(&args.0)))
+                    Arg::Guest(self.user().range(args.raw(index), call.len(*shape, &args.0)))
                 }
-                None if shape.is_pointer() => Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0))),
+                None if shape.is_pointer() => {
+                    Arg::Guest(self.user().pointer(args.raw(index), call.len(*shape, &args.0)))
+                }
                 None => Arg::Int(args.raw(index)),
             };
         }

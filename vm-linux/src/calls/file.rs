@@ -93,7 +93,9 @@ fn vector(t: &Thread, a: &Args, call: &HostCall) -> SysResult {
     let readable = count <= MAX && t.user().fill(a.raw(1), array).is_ok();
     for bytes in array.chunks_exact_mut(IoVec::SIZE) {
         let one = IoVec::decode(bytes);
-        IoVec { base: t.user().pointer(one.base, one.len).get(), len: one.len }.put(bytes);
+        // The kernel cuts a buffer that is the only one before it looks where it ends.
+        let len = if count == 1 { one.len.min(host::MAX_RW_COUNT) } else { one.len };
+        IoVec { base: t.user().pointer(one.base, len).get(), len: one.len }.put(bytes);
     }
     let mut list = [const { Arg::Int(0) }; 6];
     for (index, arg) in list.iter_mut().enumerate() {

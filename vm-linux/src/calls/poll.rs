@@ -56,16 +56,32 @@ pub(crate) fn pselect6(t: &mut Thread, a: &Args) -> SysResult {
         check_timeout(t, a.raw(4))?;
         set = mask(t, arg.set, arg.size)?;
     }
+    let count = within_table(t, a.int(0));
     waiting_under(t, set, |t, mut set| {
         let user = t.user();
         // The kernel looks at whole words of as many bits as there are descriptors.
-        let bytes = u64::from(a.uint(0)).div_ceil(64) * 8;
+        let bytes = u64::from(count as u32).div_ceil(64) * 8;
         let fds = |index| Arg::Guest(user.pointer(a.raw(index), bytes));
         let timeout = Arg::Guest(user.pointer(a.raw(4), 16));
         let mut mask = set.as_mut().map(|bytes| SigSetArg { set: bytes.as_ptr() as u64, size: 8 }.encode());
         let mask = mask.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
-        host::wait(&host::PSELECT6, &mut [Arg::Int(a.raw(0)), fds(1), fds(2), fds(3), timeout, mask])
+        host::wait(&host::PSELECT6, &mut [Arg::Int(count as u64), fds(1), fds(2), fds(3), timeout, mask])
     })
+}
+
+/// As many descriptors of `count` as the kernel looks at, which is what its table of them has room for. The host's table can
+/// be larger than the guest's would be, and sets need not be as large as `count` says: programs give as many as they may open.
+fn within_table(t: &Thread, count: i32) -> i32 {
+    /// What sets have room for that C libraries declare (`FD_SETSIZE`): no need to know more.
+    const USUAL: i32 = 1024;
+    if count <= USUAL {
+        return count;
+    }
+    let Ok(open) = std::fs::read_dir("/proc/thread-self/fd") else { return count };
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let highest = numbers.filter(|fd| t.own_descriptors().all(|own| own != *fd)).max().unwrap_or(0);
+    // A word of the sets at least.
+    count.min((highest | 63).saturating_add(1).max(USUAL))
 }
 
 /// Bytes of the guest's `struct epoll_event`: events, padding, data.

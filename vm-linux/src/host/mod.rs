@@ -37,10 +37,12 @@ pub(crate) struct HostCall {
     /// Which arguments are pointers, a bit each.
     pointers: u8,
     has_strings: bool,
+    /// Bytes of a buffer that the kernel looks at, at most, whatever the argument with the length says.
+    most: u64,
 }
 
 impl HostCall {
-    const fn new(number: libc::c_long, shapes: &'static [Shape]) -> Self {
+    const fn new(number: libc::c_long, shapes: &'static [Shape], most: u64) -> Self {
         let (mut pointers, mut has_strings) = (0, false);
         let mut index = 0;
         while index < shapes.len() {
@@ -48,12 +50,17 @@ impl HostCall {
             has_strings |= shapes[index].is_string();
             index += 1;
         }
-        Self { number, shapes, pointers, has_strings }
+        Self { number, shapes, pointers, has_strings, most }
     }
 
     /// What its arguments are.
     pub(crate) const fn shapes(&self) -> &'static [Shape] {
         self.shapes
+    }
+
+    /// Bytes that the pointer among `args` of this shape covers.
+    pub(crate) fn len(&self, shape: Shape, args: &[u64; 6]) -> u64 {
+        shape.len(args).min(self.most)
     }
 
     /// Whether names or other strings are among them.
@@ -114,15 +121,28 @@ pub(crate) enum Arg<'a> {
     Str(&'a CStr),
 }
 
+/// Most bytes that one call transfers (`MAX_RW_COUNT`).
+pub(crate) const MAX_RW_COUNT: u64 = 0x7fff_f000;
+/// Most bytes of a message: its length is an `int`, and its type comes before it.
+const MESSAGE_MAX: u64 = 8 + i32::MAX as u64;
+/// `NGROUPS_MAX`.
+const GROUPS_MAX: u64 = 65_536;
+/// More processors than kernels are built for (`CONFIG_NR_CPUS`).
+const PROCESSORS_MAX: u64 = 65_536;
+/// `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`.
+const XATTR_MAX: u64 = 65_536;
+
 #[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
 use {Record::*, Shape::*};
 
 macro_rules! host_calls {
-    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt;)*) => { $(
+    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt $(up to $most:expr)?;)*) => { $(
         #[doc = concat!("`", stringify!($number), "`.")]
         $(#[$meta])*
-        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes);
+        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes, host_calls!(@most $($most)?));
     )* };
+    (@most) => { u64::MAX };
+    (@most $most:expr) => { $most };
     // A number that the C library has no name for yet; those from 424 on are one on all architectures.
     (@ $number:literal) => { $number };
     (@ $number:ident) => { libc::$number };
@@ -205,12 +225,12 @@ host_calls! {
     SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Flags(&n::XATTR)];
     LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Flags(&n::XATTR)];
     FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Flags(&n::XATTR)];
-    GETXATTR = SYS_getxattr [Path, Str, Out(3), Size];
-    LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size];
-    FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size];
-    LISTXATTR = SYS_listxattr [Path, Out(2), Size];
-    LLISTXATTR = SYS_llistxattr [PathNoFollow, Out(2), Size];
-    FLISTXATTR = SYS_flistxattr [Fd, Out(2), Size];
+    GETXATTR = SYS_getxattr [Path, Str, Out(3), Size] up to XATTR_MAX;
+    LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size] up to XATTR_MAX;
+    FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size] up to XATTR_MAX;
+    LISTXATTR = SYS_listxattr [Path, Out(2), Size] up to XATTR_MAX;
+    LLISTXATTR = SYS_llistxattr [PathNoFollow, Out(2), Size] up to XATTR_MAX;
+    FLISTXATTR = SYS_flistxattr [Fd, Out(2), Size] up to XATTR_MAX;
     REMOVEXATTR = SYS_removexattr [Path, Str];
     LREMOVEXATTR = SYS_lremovexattr [PathNoFollow, Str];
     FREMOVEXATTR = SYS_fremovexattr [Fd, Str];
@@ -284,7 +304,7 @@ host_calls! {
     SETRESGID = SYS_setresgid [Int, Int, Int];
     SETFSUID = SYS_setfsuid [Int];
     SETFSGID = SYS_setfsgid [Int];
-    GETGROUPS = SYS_getgroups [Int, Array(4, 0)];
+    GETGROUPS = SYS_getgroups [Int, Array(4, 0)] up to 4 * GROUPS_MAX;
     SETGROUPS = SYS_setgroups [Int, Array(4, 0)];
     CAPGET = SYS_capget [Get(CapHeader), Ptr(24)];
     CAPSET = SYS_capset [Get(CapHeader), Ptr(24)];
@@ -299,8 +319,8 @@ host_calls! {
     IOPRIO_GET = SYS_ioprio_get [One(&n::IOPRIO_WHO), Int];
     IOPRIO_SET = SYS_ioprio_set [One(&n::IOPRIO_WHO), Int, Hex];
     SCHED_YIELD = SYS_sched_yield [];
-    SCHED_GETAFFINITY = SYS_sched_getaffinity [Int, Size, Out(1)];
-    SCHED_SETAFFINITY = SYS_sched_setaffinity [Int, Size, In(1)];
+    SCHED_GETAFFINITY = SYS_sched_getaffinity [Int, Size, Out(1)] up to PROCESSORS_MAX / 8;
+    SCHED_SETAFFINITY = SYS_sched_setaffinity [Int, Size, In(1)] up to PROCESSORS_MAX / 8;
     SCHED_GETPARAM = SYS_sched_getparam [Int, Put(SchedParam)];
     SCHED_SETPARAM = SYS_sched_setparam [Int, Get(SchedParam)];
     SCHED_GETSCHEDULER = SYS_sched_getscheduler [Int];
@@ -339,7 +359,7 @@ host_calls! {
     UNAME = SYS_uname [Put(Utsname)];
     SYSINFO = SYS_sysinfo [Put(Sysinfo)];
     SYSLOG = SYS_syslog [Int, Out(2), Size];
-    GETRANDOM = SYS_getrandom [Out(1), Size, Flags(&n::GRND)];
+    GETRANDOM = SYS_getrandom [Out(1), Size, Flags(&n::GRND)] up to MAX_RW_COUNT;
     SETHOSTNAME = SYS_sethostname [In(1), Size];
     SETDOMAINNAME = SYS_setdomainname [In(1), Size];
 
@@ -347,7 +367,7 @@ host_calls! {
     MSGGET = SYS_msgget [Int, Hex];
     MSGCTL = SYS_msgctl [Int, One(&n::MSG_CTL), Ptr(120)];
     MSGSND = SYS_msgsnd [Int, Framed(8, 2), Size, Flags(&n::IPC_MSG)];
-    MSGRCV = SYS_msgrcv [Int, Framed(8, 2), Size, Long, Flags(&n::IPC_MSG)];
+    MSGRCV = SYS_msgrcv [Int, Framed(8, 2), Size, Long, Flags(&n::IPC_MSG)] up to MESSAGE_MAX;
     SEMGET = SYS_semget [Int, Int, Hex];
     SEMCTL = SYS_semctl [Int, Int, One(&n::SEM_CTL), Hex];
     SEMCTL_PTR = SYS_semctl [Int, Int, One(&n::SEM_CTL), Ptr(104)];
@@ -358,7 +378,7 @@ host_calls! {
     MQ_OPEN = SYS_mq_open [Str, Flags(&n::OPEN), OctalIf(1), Get(MqAttr)];
     MQ_UNLINK = SYS_mq_unlink [Str];
     MQ_TIMEDSEND = SYS_mq_timedsend [Fd, In(2), Size, Int, Get(Timespec)];
-    MQ_TIMEDRECEIVE = SYS_mq_timedreceive [Fd, Out(2), Size, Put(Number), Get(Timespec)];
+    MQ_TIMEDRECEIVE = SYS_mq_timedreceive [Fd, Out(2), Size, Put(Number), Get(Timespec)] up to MESSAGE_MAX;
     MQ_NOTIFY = SYS_mq_notify [Fd, Get(SigEvent)];
     MQ_GETSETATTR = SYS_mq_getsetattr [Fd, Get(MqAttr), Put(MqAttr)];
 
