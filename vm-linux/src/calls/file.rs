@@ -163,7 +163,7 @@ const FCNTL: &[(std::ops::RangeInclusive<i32>, Operand)] = &[
     (1024..=1026, Operand::Number),     // F_SETLEASE, F_GETLEASE, F_NOTIFY
     (1027..=1028, Operand::Number),     // F_DUPFD_QUERY, F_CREATED_QUERY
     (1030..=1034, Operand::Number),     // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
-    (1036..=1039, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
+    (1035..=1038, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
 ];
 
 /// `fcntl(fd, command, argument)`.
