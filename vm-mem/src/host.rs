@@ -16,7 +16,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags};
 use vm_core::{GuestRange, PAGE_SIZE, Perms};
 
 use crate::advice::Advice;
@@ -298,15 +298,23 @@ impl Ground {
             // `check` has seen that none of those is foreign.
             if let Err(errno) = unsafe { self.place(range, prot, flags | MapFlags::FIXED, file) } {
                 self.unclaim(&claimed);
-                if !matches!(errno, Errno::ACCESS | Errno::BADF | Errno::INVAL | Errno::PERM) {
-                    // The kernel may have removed what was there before it failed.
-                    self.unmap(range)?;
-                }
+                self.drop_lost(range)?;
                 return Err(refused("mmap", errno));
             }
         }
         self.regions.insert(region);
         Ok(())
+    }
+
+    /// Removes every mapping in `range` if the kernel, which has failed to replace them, removed some: it finds most mistakes
+    /// before it does, and a few afterwards.
+    fn drop_lost(&mut self, range: GuestRange) -> Result<(), MemError> {
+        let is_there = |piece: Region| {
+            let (addr, len) = self.host(piece.range);
+            // SAFETY: nothing happens to memory: without waiting, the kernel only sees whether all of it is mapped.
+            unsafe { mm::msync(addr, len, MsyncFlags::ASYNC) }.is_ok()
+        };
+        if self.regions.within(range).all(is_there) { Ok(()) } else { self.unmap(range) }
     }
 
     /// Removes every mapping in `range`.
@@ -433,8 +441,7 @@ impl Ground {
         let claimed = self.claim(new)?;
         if let Err(error) = self.relocate_host(&region, old, new, keep) {
             self.unclaim(&claimed);
-            // The kernel may have removed what was at the new place before it failed.
-            self.unmap(new)?;
+            self.drop_lost(new)?;
             return Err(error);
         }
         if !keep {
