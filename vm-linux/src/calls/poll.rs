@@ -123,7 +123,10 @@ fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
     // EP_MAX_EVENTS of the guest's size, and an array that leaves the address space.
     let count = if a.int(2) > i32::MAX / GUEST_EVENT as i32 { -1 } else { a.int(2).min(MOST) };
     let room = u64::try_from(a.int(2)).unwrap_or(0) * GUEST_EVENT as u64;
-    let mut events = vec![0; usize::try_from(count).unwrap_or(0) * 16];
+    // Events that do not fit stay with the host's kernel, which would forget what it has told.
+    let fitting =
+        t.user().writable(a.raw(1), u64::try_from(count).unwrap_or(0) * GUEST_EVENT as u64) / GUEST_EVENT as u64;
+    let mut events = vec![0; fitting as usize * GUEST_EVENT];
     let found = waiting_under(t, set, |t, mut set| {
         let timeout = match has_timespec {
             true => Arg::Guest(t.user().pointer(a.raw(3), 16)),
@@ -131,8 +134,13 @@ fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
         };
         let mask = set.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
         let array = t.user().range(a.raw(1), room);
-        let array = if array.is_outside() || count <= 0 { Arg::Guest(array) } else { Arg::Bytes(&mut events) };
-        let mut args = [Arg::Int(a.raw(0)), array, Arg::Int(count as u64), timeout, mask, Arg::Int(8)];
+        let (array, count) = match fitting {
+            _ if array.is_outside() || count <= 0 => (Arg::Guest(array), count as u64),
+            // A mistake only if there is an event.
+            0 => (null(), 1),
+            _ => (Arg::Bytes(&mut events), fitting),
+        };
+        let mut args = [Arg::Int(a.raw(0)), array, Arg::Int(count), timeout, mask, Arg::Int(8)];
         host::wait(call, &mut args)
     })?;
     let mut out = Vec::with_capacity(found as usize * GUEST_EVENT);
