@@ -156,14 +156,44 @@ fn check_limits(t: &Thread, bytes: u64, is_data: bool) -> Result<(), Errno> {
         t.limit(resource).is_some_and(|limit| now().checked_add(bytes).is_none_or(|sum| sum > limit & !(PAGE_SIZE - 1)))
     };
     let everything = GuestRange::everything();
-    // A limit of nothing on data binds the heap alone (`may_expand_vm`).
-    let limits_data = is_data && t.limit(LIMIT_DATA).is_some_and(|limit| limit > 0);
     if exceeds(LIMIT_SPACE, &|| t.space.mapped_bytes(everything))
-        || limits_data && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
+        || is_data && limits_data(t) && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
     {
         return Err(Errno::ENOMEM);
     }
     Ok(())
+}
+
+/// Whether mappings are limited as data. A limit of nothing binds the heap alone (`may_expand_vm`).
+fn limits_data(t: &Thread) -> bool {
+    t.limit(LIMIT_DATA).is_some_and(|limit| limit > 0)
+}
+
+/// How many of the `len` bytes at `addr` may get the permissions `perms`: mapping by mapping, up to one that would become
+/// data where the guest has limited that (`mprotect_fixup`).
+fn within_limit(t: &Thread, addr: GuestAddr, len: u64, perms: Perms) -> u64 {
+    if !perms.contains(Perms::WRITE) || !limits_data(t) {
+        return len;
+    }
+    let limit = t.limit(LIMIT_DATA).unwrap_or(u64::MAX) & !(PAGE_SIZE - 1);
+    let mut data = t.space.data_bytes();
+    for region in t.space.regions_in(guest_range(addr.get(), len)) {
+        if region.sharing == Sharing::Shared || region.grows || region.perms.contains(Perms::WRITE) {
+            continue;
+        }
+        data += region.range.len();
+        if data > limit {
+            return region.range.start().get() - addr.get();
+        }
+    }
+    len
+}
+
+/// Gives pages other permissions, as far as limits permit.
+fn protect(t: &Thread, addr: GuestAddr, len: u64, perms: Perms) -> SysResult {
+    let permitted = within_limit(t, addr, len, perms);
+    t.space.protect(addr, permitted, perms)?;
+    if permitted == len { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 /// `munmap(addr, length)`.
@@ -189,8 +219,7 @@ pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     if grows == 0 {
-        t.space.protect(addr, len, perms(prot))?;
-        return Ok(0);
+        return protect(t, addr, len, perms(prot));
     }
     // From the start of the mapping that grows to the end of the range. Nothing grows upwards.
     let range = guest_range(addr.get(), len);
@@ -203,8 +232,7 @@ pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let start = region.range.start();
-    t.space.protect(start, range.end().get() - start.get(), perms(prot))?;
-    Ok(0)
+    protect(t, start, range.end().get() - start.get(), perms(prot))
 }
 
 /// `mremap(old, old_length, new_length, flags, new)`.
