@@ -69,7 +69,27 @@ static void files(void) {
     CHECK(name >= 0 && folder >= 0);
     GIVES(EBADF, SYS_fcntl, name, 999, 0);
     GIVES(EINVAL, SYS_fcntl, folder, 999, 0);
+    GIVES(EBADF, SYS_ioctl, name, 0x12345678, 0);
+    GIVES(EBADF, SYS_ioctl, name, SIOCGIFCONF, BAD);
+    GIVES(ENOTTY, SYS_ioctl, folder, 0x12345678, 0);
+    struct fiemap extents = {.fm_length = 4096, .fm_extent_count = UINT32_MAX};
+    CHECK(ioctl(folder, FS_IOC_FIEMAP, &extents) == -1 && errno != EFAULT);
     close(name), close(folder);
+}
+
+/* Requests that sockets know fail, if they do, for a reason. */
+static void requests(void) {
+    int of_unix = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), of_inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int known[] = {0x894c /* SIOCGSKNS */, 0x89e0 /* SIOCUNIXFILE */, SIOCGIFSLAVE, SIOCGIFVLAN};
+    char argument[64] = "lo";
+    CHECK(of_unix >= 0);
+    for (size_t i = 0; i < COUNT(known); i++) {
+        int socket = i < 2 || of_inet < 0 ? of_unix : of_inet;
+        int got = ioctl(socket, (unsigned long)known[i], argument);
+        CHECK(got >= 0 || errno != ENOTTY);
+        if (got > 0) close(got);
+    }
+    close(of_unix), close(of_inet);
 }
 
 static void names(void) {

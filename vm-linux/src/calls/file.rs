@@ -181,8 +181,7 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
             Ok(if command == libc::F_GETFL { guest_open_flags(result) } else { result })
         }
         None => {
-            // A descriptor that only names a file knows few commands.
-            host::call(&host::FCNTL, &mut [Arg::Int(a.raw(0)), Arg::Int(libc::F_GETOWN as u64), Arg::Int(0)])?;
+            usable_descriptor(a.raw(0))?;
             Err(Errno::EINVAL.into())
         }
     }
@@ -192,6 +191,12 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
 /// `EBADF` if the descriptor is not open.
 pub(crate) fn open_descriptor(fd: u64) -> Result<(), Errno> {
     host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETFD as u64), Arg::Int(0)]).map(drop)
+}
+
+/// # Errors
+/// `EBADF` if the descriptor is not open, or only names a file (`O_PATH`).
+pub(super) fn usable_descriptor(fd: u64) -> Result<(), Errno> {
+    host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETOWN as u64), Arg::Int(0)]).map(drop)
 }
 
 #[cfg(test)]
