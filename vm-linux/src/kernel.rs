@@ -280,7 +280,7 @@ impl Kernel {
     /// The string at argument `index`, and where it leads if it is a name; `first` is where another one before it leads.
     fn string_argument(&self, shapes: &[Shape], index: usize, args: &Args, first: Option<&At>) -> Result<Named, Errno> {
         let shape = shapes[index];
-        let text = self.user().string(args.raw(index), PATH_MAX)?;
+        let text = self.user().string(args.raw(index), longest(shape, index))?;
         let Some(last) = last_part(shape, args) else { return Ok(Named::Text(text)) };
         if text.is_empty() && !may_be_empty(shape, args) {
             return Err(Errno::ENOENT);
@@ -349,6 +349,17 @@ fn may_be_empty(shape: Shape, args: &Args) -> bool {
         Shape::PathIf(flags) => args.raw(usize::from(flags)) & libc::AT_EMPTY_PATH as u64 != 0,
         Shape::Name => false,
         _ => true,
+    }
+}
+
+/// Most bytes that the kernel reads of a string.
+fn longest(shape: Shape, index: usize) -> usize {
+    /// `XATTR_NAME_MAX` and its end.
+    const ATTRIBUTE: usize = 256;
+    match shape {
+        // A string beside a file is the name of an attribute of it; others are as long as names of files.
+        Shape::Str if index == 1 => ATTRIBUTE,
+        _ => PATH_MAX,
     }
 }
 

@@ -89,10 +89,13 @@ impl GuestPtr {
     }
 
     /// The same for pages of which a call looks at what is mapped: if the range leaves the guest, nothing is mapped at the
-    /// address, and the range wraps only if it did.
+    /// address, and the range wraps only if it did. One that wraps from within the guest is left to the kernel: a length that
+    /// becomes nothing by being rounded up is no mistake.
     pub(crate) fn pages(base: usize, limit: u64, addr: u64, len: u64) -> Self {
         match addr.checked_add(len) {
             Some(end) if addr != 0 && end > limit => Self(1 << 62 | addr & 0xfff),
+            None if addr < limit => Self(base as u64 + addr),
+            None => Self(1 << 63 | addr),
             _ => Self::new(base, limit, addr, len),
         }
     }
