@@ -216,8 +216,8 @@ impl Kernel {
         }
         let user = self.user();
         let pointer = |shape: Shape, addr: u64| match shape {
-            Shape::Range(_) => user.range(addr, shape.len(&args.0)),
-            _ => user.pointer(addr, shape.len(&args.0)),
+            Shape::Range(_) => user.range(addr, call.len(shape, &args.0)),
+            _ => user.pointer(addr, call.len(shape, &args.0)),
         };
         Ok(host::wait_as(call, &args.0, pointer)?)
     }
@@ -253,9 +253,11 @@ impl Kernel {
             list[index] = match &strings[index] {
                 Some(text) => Arg::Str(text),
                 None if matches!(shape, Shape::Range(_)) => {
-                    Arg::Guest(self.user().range(args.raw(index), shape.len(&args.0)))
+                    Arg::Guest(self.user().range(args.raw(index), call.len(*shape, &args.0)))
                 }
-                None if shape.is_pointer() => Arg::Guest(self.user().pointer(args.raw(index), shape.len(&args.0))),
+                None if shape.is_pointer() => {
+                    Arg::Guest(self.user().pointer(args.raw(index), call.len(*shape, &args.0)))
+                }
                 None => Arg::Int(args.raw(index)),
             };
         }
@@ -288,7 +290,7 @@ impl Kernel {
     /// The string at argument `index`, and where it leads if it is a name; `first` is where another one before it leads.
     fn string_argument(&self, shapes: &[Shape], index: usize, args: &Args, first: Option<&At>) -> Result<Named, Errno> {
         let shape = shapes[index];
-        let text = self.user().string(args.raw(index), PATH_MAX)?;
+        let text = self.user().string(args.raw(index), longest(shape, index))?;
         let Some(last) = last_part(shape, args) else { return Ok(Named::Text(text)) };
         if text.is_empty() && !may_be_empty(shape, args) {
             return Err(Errno::ENOENT);
@@ -357,6 +359,17 @@ fn may_be_empty(shape: Shape, args: &Args) -> bool {
         Shape::PathIf(flags) => args.raw(usize::from(flags)) & libc::AT_EMPTY_PATH as u64 != 0,
         Shape::Name => false,
         _ => true,
+    }
+}
+
+/// Most bytes that the kernel reads of a string.
+fn longest(shape: Shape, index: usize) -> usize {
+    /// `XATTR_NAME_MAX` and its end.
+    const ATTRIBUTE: usize = 256;
+    match shape {
+        // A string beside a file is the name of an attribute of it; others are as long as names of files.
+        Shape::Str if index == 1 => ATTRIBUTE,
+        _ => PATH_MAX,
     }
 }
 

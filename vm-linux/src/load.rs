@@ -34,6 +34,8 @@ const STACK_START: u64 = 128 << 10;
 const ARGUMENTS: (u64, u64) = (128 << 10, 6 << 20);
 /// Unmapped bytes kept between stack and other mappings, as the kernel's `stack_guard_gap`.
 const STACK_GUARD: u64 = 1 << 20;
+/// Unmapped bytes kept above the stack: buffers there may be given any length that 32 bits hold, as far as it is not used.
+const STACK_HEADROOM: u64 = 4 << 30;
 /// Size of guest memory where it cannot be at its own addresses.
 const RESERVATION: u64 = 1 << 40;
 /// Ticks of `times` in a second.
@@ -295,7 +297,8 @@ impl StackRoom {
     fn find(space: &AddressSpace, limit: u64) -> Result<Self, MemError> {
         let limit = limit.max(LEAST_STACK);
         let len = limit.clamp(STACK_ROOM.0, STACK_ROOM.1) & !(PAGE_SIZE - 1);
-        let bottom = space.find_gap(len, PAGE_SIZE, Gap::Below(space.limit()))?;
+        let highest = space.limit().offset(-(STACK_HEADROOM as i64));
+        let bottom = space.find_gap(len, PAGE_SIZE, Gap::Below(highest))?;
         space.set_mmap_top(GuestAddr::new(bottom.get().saturating_sub(STACK_GUARD)));
         Ok(Self { bottom, top: bottom.offset(len as i64), limit })
     }

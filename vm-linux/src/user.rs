@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use vm_core::GuestAddr;
+use vm_core::{Access, GuestAddr};
 use vm_mem::AddressSpace;
 
 use crate::errno::Errno;
@@ -66,6 +66,11 @@ impl User<'_> {
         let (count, _) = self.0.copy_in(GuestAddr::new(addr), &mut bytes);
         bytes.truncate(count);
         bytes
+    }
+
+    /// How many of the `len` bytes at `addr`, from the first on, can be written, as far as permissions tell.
+    pub(crate) fn writable(self, addr: u64, len: u64) -> u64 {
+        self.0.accessible(GuestAddr::new(addr), len, Access::Write)
     }
 
     /// Copies bytes out.

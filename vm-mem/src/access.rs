@@ -169,6 +169,23 @@ impl State {
 }
 
 impl AddressSpace {
+    /// How many of the `len` bytes at `addr`, from the first on, may be accessed so, as far as permissions tell: a file may
+    /// be too short. A mapping that grows downwards is made to grow to `addr`.
+    #[must_use]
+    pub fn accessible(&self, addr: GuestAddr, len: u64, access: Access) -> u64 {
+        self.touch(addr);
+        let state = self.read_state();
+        let end = addr.get().saturating_add(len);
+        let mut at = addr.get();
+        while at < end
+            && let Some(region) = state.ground.regions().get(GuestAddr::new(at))
+            && state.permits(region.perms, access)
+        {
+            at = region.range.end().get().min(end);
+        }
+        at - addr.get()
+    }
+
     /// Uses `copy` where a page may lack backing (files). Without it the kernel is asked to copy, which costs a system
     /// call; `vm_engine::fault::guarded_copy` gives such a function.
     ///

@@ -9,6 +9,7 @@
 //! * No page is mapped executable: what the guest may execute is mapped readable, or, with `hides_code`, where the guest
 //!   may do nothing else with it, inaccessible but while it is fetched from.
 
+mod room;
 pub(crate) mod shm;
 
 use std::ffi::c_void;
@@ -16,7 +17,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags};
 use vm_core::{GuestRange, PAGE_SIZE, Perms};
 
 use crate::advice::Advice;
@@ -68,6 +69,8 @@ pub(crate) struct Ground {
     /// Bytes of the reservation at `base`, if there is one.
     reservation: Option<usize>,
     regions: RegionMap,
+    /// Number of regions from which on requests are refused that would make more.
+    pub(crate) most_regions: usize,
     /// Ranges of others below the limit, in ascending order: all that are known without a reservation; with one, pages
     /// that somebody else's mapping took while one of ours was being moved.
     foreign: Vec<GuestRange>,
@@ -104,6 +107,7 @@ impl Ground {
             limit,
             reservation,
             regions: RegionMap::new(),
+            most_regions: room::most_regions(reservation.is_some()),
             foreign: Vec::new(),
             hides_code: false,
             revealing: Mutex::new(()),
@@ -274,6 +278,7 @@ impl Ground {
         if let (Some(addr), false) = (in_the_way, replace) {
             return Err(MemError::Exists { addr });
         }
+        self.check_room_for(&region, "mmap")?;
         let mut flags = match region.sharing {
             Sharing::Private => MapFlags::PRIVATE,
             Sharing::Shared => MapFlags::SHARED,
@@ -298,10 +303,7 @@ impl Ground {
             // `check` has seen that none of those is foreign.
             if let Err(errno) = unsafe { self.place(range, prot, flags | MapFlags::FIXED, file) } {
                 self.unclaim(&claimed);
-                if !matches!(errno, Errno::ACCESS | Errno::BADF | Errno::INVAL | Errno::PERM) {
-                    // The kernel may have removed what was there before it failed.
-                    self.unmap(range)?;
-                }
+                self.drop_lost(range)?;
                 return Err(refused("mmap", errno));
             }
         }
@@ -309,8 +311,25 @@ impl Ground {
         Ok(())
     }
 
+    /// Removes every mapping in `range` if the kernel, which has failed to replace them, removed some: it finds most mistakes
+    /// before it does, and a few afterwards.
+    fn drop_lost(&mut self, range: GuestRange) -> Result<(), MemError> {
+        let is_there = |piece: Region| {
+            let (addr, len) = self.host(piece.range);
+            // SAFETY: nothing happens to memory: without waiting, the kernel only sees whether all of it is mapped.
+            unsafe { mm::msync(addr, len, MsyncFlags::ASYNC) }.is_ok()
+        };
+        if self.regions.within(range).all(is_there) { Ok(()) } else { self.remove(range) }
+    }
+
     /// Removes every mapping in `range`.
     pub(crate) fn unmap(&mut self, range: GuestRange) -> Result<(), MemError> {
+        self.check_room_without(range, "munmap")?;
+        self.remove(range)
+    }
+
+    /// The same, however many regions that makes.
+    fn remove(&mut self, range: GuestRange) -> Result<(), MemError> {
         loop {
             let Some(region) = self.regions.touching(range).next().map(|region| region.range) else { return Ok(()) };
             let piece = span(region.start().max(range.start()).get(), region.end().min(range.end()).get());
@@ -326,6 +345,7 @@ impl Ground {
         let mapped = span(range.start().get(), hole.map_or(range.end(), GuestRange::start).get());
         let pieces: Vec<Region> = self.regions.within(mapped).collect();
         for piece in pieces {
+            self.check_room_for_part(&piece, perms, "mprotect")?;
             let (addr, len) = self.host(piece.range);
             let flags = MprotectFlags::from_bits_retain(self.prot(perms).bits());
             // SAFETY: the piece is of a region, to which no Rust reference exists.
@@ -430,11 +450,11 @@ impl Ground {
             self.whole(old).ok()
         };
         let region = region.ok_or(MemError::NotOneMapping { addr: old.start() })?;
+        self.check_room_for(&Region { range: new, ..region.clone() }, "mremap")?;
         let claimed = self.claim(new)?;
         if let Err(error) = self.relocate_host(&region, old, new, keep) {
             self.unclaim(&claimed);
-            // The kernel may have removed what was at the new place before it failed.
-            self.unmap(new)?;
+            self.drop_lost(new)?;
             return Err(error);
         }
         if !keep {

@@ -208,6 +208,13 @@ impl RegionMap {
         }
     }
 
+    /// Whether `region`, where nothing is mapped, would be one with a region that is there.
+    pub(crate) fn joins(&self, region: &Region) -> bool {
+        let (start, end) = (region.range.start(), region.range.end());
+        self.get(end).is_some_and(|after| region.continues_in(after))
+            || self.below(start).is_some_and(|before| before.continues_in(region))
+    }
+
     /// Takes everything out of `range`, splitting regions that reach over its ends. Returns what was there, in order.
     ///
     /// The ends of `range` are multiples of the page size.

@@ -582,6 +582,13 @@ impl AddressSpace {
         self.read_state().ground.regions().holes(range).is_empty()
     }
 
+    /// How many bytes of `range` are mapped, from the first on.
+    #[must_use]
+    pub fn mapped_from(&self, range: GuestRange) -> u64 {
+        let hole = self.read_state().ground.regions().holes(range).first().copied();
+        hole.map_or(range.len(), |hole| hole.start().get() - range.start().get())
+    }
+
     /// Host address of guest memory that is to be handed to the host's kernel, which checks mapping and permission
     /// itself and answers `EFAULT`. Here it is only made sure that nothing but guest addresses is named.
     ///

@@ -2,7 +2,14 @@
  * numbers before what they are numbers of, descriptors before names beside them. Lists of robust futexes and limits can be
  * asked for by other threads. */
 #include "../lib/sys.h"
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #define BAD ((void *)1)
 #define OUTSIDE ((void *)-4096)
@@ -62,7 +69,27 @@ static void files(void) {
     CHECK(name >= 0 && folder >= 0);
     GIVES(EBADF, SYS_fcntl, name, 999, 0);
     GIVES(EINVAL, SYS_fcntl, folder, 999, 0);
+    GIVES(EBADF, SYS_ioctl, name, 0x12345678, 0);
+    GIVES(EBADF, SYS_ioctl, name, SIOCGIFCONF, BAD);
+    GIVES(ENOTTY, SYS_ioctl, folder, 0x12345678, 0);
+    struct fiemap extents = {.fm_length = 4096, .fm_extent_count = UINT32_MAX};
+    CHECK(ioctl(folder, FS_IOC_FIEMAP, &extents) == -1 && errno != EFAULT);
     close(name), close(folder);
+}
+
+/* Requests that sockets know fail, if they do, for a reason. */
+static void requests(void) {
+    int of_unix = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), of_inet = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int known[] = {0x894c /* SIOCGSKNS */, 0x89e0 /* SIOCUNIXFILE */, SIOCGIFSLAVE, SIOCGIFVLAN};
+    char argument[64] = "lo";
+    CHECK(of_unix >= 0);
+    for (size_t i = 0; i < COUNT(known); i++) {
+        int socket = i < 2 || of_inet < 0 ? of_unix : of_inet;
+        int got = ioctl(socket, (unsigned long)known[i], argument);
+        CHECK(got >= 0 || errno != ENOTTY);
+        if (got > 0) close(got);
+    }
+    close(of_unix), close(of_inet);
 }
 
 static void names(void) {
@@ -112,6 +139,29 @@ static void sizes(void) {
     close(file);
     GIVES(EINVAL, SYS_msgsnd, 64, text, 0x7fffffffffffffff, 0);
     GIVES(ENOMEM, SYS_munlock, (void *)4096, 0x7fffffffffff0000);
+}
+
+/* Buffers on the first stack, above which a program has nothing, with lengths of which the kernel looks at less. */
+static void lengths(void) {
+    struct timeval now = {0, 0};
+    unsigned long processors[1024];
+    gid_t groups[256];
+    int ends[2];
+    CHECK(pipe2(ends, O_CLOEXEC) == 0 && write(ends[1], "x", 1) == 1);
+    for (int shift = 11; shift <= 30; shift++) {
+        fd_set readable;
+        FD_ZERO(&readable);
+        FD_SET(ends[0], &readable);
+        CHECK(select(1 << shift, &readable, NULL, NULL, &now) == 1 && FD_ISSET(ends[0], &readable));
+    }
+    CHECK(syscall(SYS_sched_getaffinity, 0, 1 << 24, processors) > 0);
+    if (syscall(SYS_getgroups, 0, NULL) <= 256) CHECK(syscall(SYS_getgroups, 0x7fffffff, groups) >= 0);
+    static char text[16];
+    struct iovec one = {text, SIZE_MAX >> 2};
+    CHECK(readv(ends[0], &one, 1) == 1); /* cut before it is looked at */
+    close(ends[0]), close(ends[1]);
+    struct iovec to = {text, 8}, from[2] = {{"12345", 5}, {"6789", (size_t)1 << 50}};
+    CHECK(process_vm_readv(getpid(), &to, 1, from, 2, 0) == 8 && memcmp(text, "123456789", 8) == 0);
 }
 
 static atomic_int tid, stop;
@@ -166,6 +216,8 @@ int main(void) {
     files();
     names();
     sizes();
+    lengths();
+    requests();
     threads();
     numbers();
     return finish("check_order");

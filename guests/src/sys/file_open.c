@@ -66,5 +66,10 @@ int main(void) {
     CHECK(FAILS(openat2_(folder, "new", how, sizeof how), EINVAL) && FAILS(openat2_(folder, "new", how, 8), EINVAL));
     how = (struct open_how){.flags = (uint64_t)1 << 40};
     CHECK(FAILS(openat2_(folder, "new", how, sizeof how), EINVAL));
+    uint64_t hint = 7;
+    int hinted = open("new", O_RDWR);
+    CHECK(fcntl(hinted, 1035 /* F_GET_RW_HINT */, &hint) == 0 && hint == 0);
+    hint = 2; /* RWH_WRITE_LIFE_SHORT */
+    CHECK(fcntl(hinted, 1036 /* F_SET_RW_HINT */, &hint) == 0 && (hint = 7) && fcntl(hinted, 1035, &hint) == 0 && hint == 2);
     return finish("file_open");
 }

@@ -40,6 +40,16 @@ int main(void) {
     CHECK(mkdir("folder", 0700) == 0 && setxattr("folder", "user.x", "folder", 6, 0) == 0);
     CHECK(getxattr("folder", "user.x", text, sizeof text) == 6 && memcmp(text, "folder", 6) == 0);
     CHECK(FAILS(getxattr("file", (char *)OPAQUE(uintptr_t, 16), text, 10), EFAULT) && FAILS(fgetxattr(999, "user.x", text, 10), EBADF));
+    size_t rooms[] = {1 << 17, (size_t)1 << 40, SIZE_MAX};
+    for (size_t i = 0; i < COUNT(rooms); i++) {
+        CHECK(fgetxattr(fd, "user.one", text, rooms[i]) == 6 && getxattr("file", "user.one", text, rooms[i]) == 6);
+        CHECK(flistxattr(fd, list, rooms[i]) >= 20);
+    }
+    char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED && munmap(pages + PAGE, PAGE) == 0);
+    memset(pages, 'n', PAGE); /* a name is too long before it has no end, */
+    CHECK(FAILS(fgetxattr(fd, pages + PAGE - 256, text, 10), ERANGE) && FAILS(setxattr("file", pages + PAGE - 300, "x", 1, 0), ERANGE));
+    CHECK(FAILS(fgetxattr(fd, pages + PAGE - 255, text, 10), EFAULT) && FAILS(removexattr("file", pages + PAGE - 10), EFAULT));
     int path = open("file", O_PATH);
     CHECK(FAILS(fgetxattr(path, "user.one", text, 10), EBADF));
     return finish("file_xattr");

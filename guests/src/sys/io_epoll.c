@@ -94,5 +94,16 @@ int main(void) {
     int right = 0;
     for (int i = 0; i < 50; i++) right += seen[i] == 1;
     CHECK_U64(right, 50);
+    /* Events for which the array has no memory are told later. */
+    int fresh = epoll_create1(0);
+    char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED && munmap(pages + PAGE, PAGE) == 0);
+    CHECK(FAILS(epoll_wait(fresh, several, 0, 0), EINVAL) && epoll_wait(fresh, (void *)(pages + PAGE), 4, 0) == 0);
+    for (int i = 0; i < 4; i++) CHECK(add(fresh, pipes[i][0], EPOLLIN | EPOLLET, (uint64_t)i) == 0);
+    CHECK(FAILS(epoll_wait(fresh, (void *)(pages + PAGE), 4, 0), EFAULT));
+    CHECK(mprotect(pages, PAGE, PROT_READ) == 0 && FAILS(epoll_wait(fresh, (void *)pages, 4, 0), EFAULT));
+    CHECK(mprotect(pages, PAGE, PROT_READ | PROT_WRITE) == 0);
+    CHECK(epoll_wait(fresh, (void *)(pages + PAGE - 2 * sizeof *several), 4, 0) == 2 && epoll_wait(fresh, several, 4, 0) == 2);
+    CHECK(epoll_wait(fresh, several, 4, 0) == 0);
     return finish("io_epoll");
 }

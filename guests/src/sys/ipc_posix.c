@@ -45,6 +45,7 @@ int main(void) {
     CHECK(mq_send(queue, "low", 3, 1) == 0 && mq_send(queue, "high", 4, 9) == 0 && mq_send(queue, "low2", 4, 1) == 0);
     CHECK(mq_receive(queue, text, 64, &priority) == 4 && memcmp(text, "high", 4) == 0 && priority == 9);
     CHECK(mq_receive(queue, text, 64, &priority) == 3 && priority == 1 && mq_receive(queue, text, 64, NULL) == 4 && FAILS(mq_receive(queue, text, 64, NULL), EAGAIN));
+    CHECK(mq_send(queue, "room", 4, 1) == 0 && syscall(SYS_mq_timedreceive, queue, text, SIZE_MAX, &priority, NULL) == 4);
     CHECK(FAILS(mq_receive(queue, text, 31, NULL), EMSGSIZE) && FAILS(mq_send(queue, text, 33, 0), EMSGSIZE) && FAILS(mq_send(queue, text, 1, 32768), EINVAL));
     for (int i = 0; i < 4; i++) CHECK(mq_send(queue, "x", 1, 0) == 0);
     struct pollfd polled = {.fd = queue, .events = POLLIN | POLLOUT};

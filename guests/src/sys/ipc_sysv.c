@@ -106,6 +106,11 @@ int main(void) {
     CHECK(msgrcv(queue, &got, 32, 4, MSG_EXCEPT) == 0 && got.type == 3 && msgrcv(queue, &got, 32, 0, 0) == 0);
     pid_t pid = child(sends);
     CHECK(msgrcv(queue, &got, 32, 5, 0) == 5 && strcmp(got.text, "late") == 0 && exits_with(pid, 0));
+    size_t rooms[] = {1 << 20, (size_t)1 << 40, SIZE_MAX >> 1}; /* of a buffer on the stack */
+    for (size_t i = 0; i < COUNT(rooms); i++) {
+        message = (struct message){2, "room"};
+        CHECK(msgsnd(queue, &message, 5, 0) == 0 && msgrcv(queue, &got, rooms[i], 0, IPC_NOWAIT) == 5 && strcmp(got.text, "room") == 0);
+    }
     message.type = 0;
     CHECK(FAILS(msgsnd(queue, &message, 1, 0), EINVAL));
     message.type = 1;

@@ -48,6 +48,23 @@ static void small_space(void) {
     CHECK_U64(hard, 256 << 20);
 }
 
+/* Pages become data when they become writable. */
+static void small_data(void) {
+    struct rlimit limit = both(64 << 20, 64 << 20);
+    size_t size = 100 << 20;
+    char *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *shared = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED && shared != MAP_FAILED && setrlimit(RLIMIT_DATA, &limit) == 0);
+    CHECK(FAILS(mprotect(p, size, PROT_READ | PROT_WRITE), ENOMEM) && mprotect(p, size, PROT_READ) == 0);
+    CHECK(mprotect(shared, size, PROT_READ | PROT_WRITE) == 0);
+    CHECK(mprotect(p, 32 << 20, PROT_READ | PROT_WRITE) == 0 && mprotect(p, 32 << 20, PROT_READ | PROT_WRITE) == 0);
+    p[0] = 1;
+    /* Mapping by mapping: the first is data already, the second would be too much. */
+    CHECK(FAILS(mprotect(p, size, PROT_WRITE), ENOMEM) && FAILS(mprotect(p + (32 << 20), size - (32 << 20), PROT_WRITE), ENOMEM));
+    p[0] = 2;
+    CHECK(munmap(p, 32 << 20) == 0 && mprotect(p + (32 << 20), 32 << 20, PROT_READ | PROT_WRITE) == 0);
+}
+
 static const struct {
     int number;
     rlim_t soft, hard;
@@ -108,6 +125,7 @@ int main(int argc, char **argv) {
     CHECK(exits_with(child(few_descriptors), 0));
     CHECK(dies_of(child(small_files), SIGXFSZ));
     CHECK(exits_with(child(small_space), 0));
+    CHECK(exits_with(child(small_data), 0));
     CHECK(exits_with(child(executes), 93));
     pid_t pid = fork_limited();
     if (pid == 0) {

@@ -1,6 +1,7 @@
 /* mmap, munmap and mprotect refuse in a fixed order; MAP_FIXED replaces, MAP_FIXED_NOREPLACE does not, hints are hints;
  * permissions of the file bound those of the mapping. mmap(2), mprotect(2), munmap(2). */
 #include "../lib/sys.h"
+#include <sys/eventfd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -67,5 +68,34 @@ int main(void) {
     CHECK(FAILS(mprotect(p + 3 * page, SIZE_MAX & ~(page - 1), PROT_READ), ENOMEM));
     CHECK(mprotect(p + 3 * page, page - 5, PROT_READ | PROT_WRITE) == 0);
     p[4 * page - 1] = 'c';
+
+    /* What a mapping was to replace is still there if it is refused for what it was to show. */
+    char *kept = anonymous(NULL, 3 * page, 0);
+    memset(kept, 'k', 3 * page);
+    int refused[] = {eventfd(0, 0), folder, ends[0], path, writing};
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        CHECK(mmap(kept, 3 * page, PROT_READ, MAP_SHARED | MAP_FIXED, refused[i], 0) == MAP_FAILED && kept[0] == 'k' && kept[2 * page] == 'k');
+    }
+    CHECK(MAP_FAILS(mmap(kept, page, PROT_READ, MAP_SHARED | MAP_FIXED, reading, INT64_MAX & ~(off_t)(page - 1)), EOVERFLOW) && kept[0] == 'k');
+    /* Sizes before offsets. */
+    CHECK(MAP_FAILS(mmap(NULL, SIZE_MAX & ~(page - 1), PROT_READ, MAP_PRIVATE, reading, (off_t)page), ENOMEM));
+    q = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, -(off_t)page);
+    CHECK(q != MAP_FAILED && q[0] == 0 && munmap(q, page) == 0); /* nobody looks at it */
+    /* A hole is found when what lies before it has been told. */
+    CHECK(munmap(kept + 2 * page, page) == 0);
+    unsigned char *nowhere = (unsigned char *)OPAQUE(uintptr_t, 16), *outside = (unsigned char *)OPAQUE(uintptr_t, -4096);
+    CHECK(FAILS(mincore(kept, 3 * page, nowhere), EFAULT) && FAILS(mincore(kept + 2 * page, page, nowhere), ENOMEM));
+    CHECK(FAILS(mincore(kept + 2 * page, page, outside), EFAULT) && mincore(kept, 0, nowhere) == 0);
+    vector[0] = vector[1] = 0;
+    CHECK(FAILS(mincore(kept, 3 * page, vector), ENOMEM) && (vector[0] & 1) && (vector[1] & 1));
+    /* Ranges that wrap. */
+    void *last = (void *)OPAQUE(uintptr_t, 0 - page);
+    CHECK(FAILS(munlock(last, 2 * page), EINVAL) && FAILS(munlock(kept, SIZE_MAX - 2 * page), EINVAL) && munlock(kept, SIZE_MAX) == 0);
+    CHECK(FAILS(munlock(kept + 2 * page, page), ENOMEM) && FAILS(munlock(kept, 3 * page), ENOMEM));
+    struct rlimit lockable;
+    if (getrlimit(RLIMIT_MEMLOCK, &lockable) == 0 && lockable.rlim_cur >= 16 * page) {
+        CHECK(FAILS(mlock(last, 2 * page), EINVAL) && FAILS(syscall(SYS_mlock2, last, 2 * page, 0), EINVAL));
+    }
+    CHECK(msync(kept, SIZE_MAX, MS_SYNC) == 0 && FAILS(msync(kept, SIZE_MAX - 2 * page, MS_SYNC), ENOMEM) && FAILS(msync(last, 2 * page, MS_SYNC), ENOMEM));
     return finish("map_errors");
 }

@@ -53,6 +53,15 @@ int main(void) {
     CHECK(MAP_FAILS(mremap(target, page, page, MREMAP_FIXED, q), EINVAL)); /* needs MREMAP_MAYMOVE */
     CHECK(MAP_FAILS(mremap(target, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, target + page), EINVAL)); /* overlap */
     CHECK(MAP_FAILS(mremap(target, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, target + 1), EINVAL));
+    /* Numbers are looked at before what is mapped: there are but four pages. */
+    void *last = (void *)(UINTPTR_MAX - page + 1);
+    CHECK(MAP_FAILS(mremap(target, 99 * page, 99 * page, MREMAP_MAYMOVE | MREMAP_FIXED, target + 98 * page), EINVAL));
+    CHECK(MAP_FAILS(mremap(target, 99 * page, 99 * page, MREMAP_MAYMOVE | MREMAP_FIXED, last), EINVAL));
+    for (int i = 0; i < 2; i++) { /* C libraries may keep this address to themselves */
+        CHECK(FAILS(syscall(SYS_mremap, target, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, target + i), EINVAL));
+    }
+    CHECK(MAP_FAILS(mremap(target, page, SIZE_MAX, MREMAP_MAYMOVE), EINVAL)); /* rounded up it is none */
+    CHECK(target[0] == 0 && target[3 * page] == 'd');
     CHECK(mremap(target + 3 * page, 100, 200, 0) == target + 3 * page && target[3 * page] == 'd'); /* rounded up */
     int fd = memfd_create("file", MFD_CLOEXEC);
     CHECK(ftruncate(fd, (off_t)(4 * page)) == 0 && pwrite(fd, "three", 5, (off_t)(3 * page)) == 5);

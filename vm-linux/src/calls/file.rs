@@ -93,7 +93,9 @@ fn vector(t: &Thread, a: &Args, call: &HostCall) -> SysResult {
     let readable = count <= MAX && t.user().fill(a.raw(1), array).is_ok();
     for bytes in array.chunks_exact_mut(IoVec::SIZE) {
         let one = IoVec::decode(bytes);
-        IoVec { base: t.user().pointer(one.base, one.len).get(), len: one.len }.put(bytes);
+        // The kernel cuts a buffer that is the only one before it looks where it ends.
+        let len = if count == 1 { one.len.min(host::MAX_RW_COUNT) } else { one.len };
+        IoVec { base: t.user().pointer(one.base, len).get(), len: one.len }.put(bytes);
     }
     let mut list = [const { Arg::Int(0) }; 6];
     for (index, arg) in list.iter_mut().enumerate() {
@@ -161,7 +163,7 @@ const FCNTL: &[(std::ops::RangeInclusive<i32>, Operand)] = &[
     (1024..=1026, Operand::Number),     // F_SETLEASE, F_GETLEASE, F_NOTIFY
     (1027..=1028, Operand::Number),     // F_DUPFD_QUERY, F_CREATED_QUERY
     (1030..=1034, Operand::Number),     // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
-    (1036..=1039, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
+    (1035..=1038, Operand::Pointer(8)), // F_GET_RW_HINT and its kin
 ];
 
 /// `fcntl(fd, command, argument)`.
@@ -179,8 +181,7 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
             Ok(if command == libc::F_GETFL { guest_open_flags(result) } else { result })
         }
         None => {
-            // A descriptor that only names a file knows few commands.
-            host::call(&host::FCNTL, &mut [Arg::Int(a.raw(0)), Arg::Int(libc::F_GETOWN as u64), Arg::Int(0)])?;
+            usable_descriptor(a.raw(0))?;
             Err(Errno::EINVAL.into())
         }
     }
@@ -190,6 +191,12 @@ pub(crate) fn fcntl(t: &mut Thread, a: &Args) -> SysResult {
 /// `EBADF` if the descriptor is not open.
 pub(crate) fn open_descriptor(fd: u64) -> Result<(), Errno> {
     host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETFD as u64), Arg::Int(0)]).map(drop)
+}
+
+/// # Errors
+/// `EBADF` if the descriptor is not open, or only names a file (`O_PATH`).
+pub(super) fn usable_descriptor(fd: u64) -> Result<(), Errno> {
+    host::call(&host::FCNTL, &mut [Arg::Int(fd), Arg::Int(libc::F_GETOWN as u64), Arg::Int(0)]).map(drop)
 }
 
 #[cfg(test)]

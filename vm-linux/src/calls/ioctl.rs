@@ -14,7 +14,7 @@ use crate::host::{self, Arg};
 use crate::kernel::{Args, SysResult};
 use crate::thread::Thread;
 
-use super::file::open_descriptor;
+use super::file::usable_descriptor;
 
 /// What the third argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ enum Special {
     Route,
     /// `struct blkpg_ioctl_arg`: at 8 a length, at 16 an address.
     Partition,
+    /// Three words: a command, an address of numbers or of a name, how many numbers (`linux/if_bridge.h`).
+    Bridge,
 }
 
 use Operand::{Counted, Number, Pointer};
@@ -232,25 +234,32 @@ const REQUESTS: &[(u32, &str, Operand)] = &[
     (0x8923, "SIOCSIFNAME", IFREQ),
     (0x8924, "SIOCSIFHWADDR", IFREQ),
     (0x8927, "SIOCGIFHWADDR", IFREQ),
+    (0x8929, "SIOCGIFSLAVE", IFREQ),
     (0x8931, "SIOCADDMULTI", IFREQ),
     (0x8932, "SIOCDELMULTI", IFREQ),
     (0x8933, "SIOCGIFINDEX", IFREQ),
     (0x8935, "SIOCGIFPFLAGS", IFREQ),
     (0x8936, "SIOCDIFADDR", IFREQ),
+    (0x8940, "SIOCGIFBR", Operand::Special(Special::Bridge)),
+    (0x8941, "SIOCSIFBR", Operand::Special(Special::Bridge)),
     (0x8942, "SIOCGIFTXQLEN", IFREQ),
     (0x8943, "SIOCSIFTXQLEN", IFREQ),
     (0x8946, "SIOCETHTOOL", Operand::Special(Special::EthTool)),
     (0x8947, "SIOCGMIIPHY", IFREQ),
     (0x8948, "SIOCGMIIREG", IFREQ),
     (0x894b, "SIOCOUTQNSD", Pointer(4)),
+    (0x894c, "SIOCGSKNS", Number),
     (0x8953, "SIOCDARP", Pointer(68)),
     (0x8954, "SIOCGARP", Pointer(68)),
     (0x8955, "SIOCSARP", Pointer(68)),
     (0x8970, "SIOCGIFMAP", IFREQ),
+    (0x8982, "SIOCGIFVLAN", Pointer(56)),
+    (0x8983, "SIOCSIFVLAN", Pointer(56)),
     (0x89a0, "SIOCBRADDBR", Pointer(16)),
     (0x89a1, "SIOCBRDELBR", Pointer(16)),
     (0x89a2, "SIOCBRADDIF", IFREQ),
     (0x89a3, "SIOCBRDELIF", IFREQ),
+    (0x89e0, "SIOCUNIXFILE", Number),
     // Tunnels.
     (0x4004_54c8, "TUNSETNOCSUM", Number),
     (0x4004_54c9, "TUNSETDEBUG", Number),
@@ -341,7 +350,7 @@ fn operand(request: u32) -> Option<Operand> {
 pub(crate) fn ioctl(t: &mut Thread, a: &Args) -> SysResult {
     let request = a.uint(1);
     let Some(operand) = operand(request) else {
-        open_descriptor(a.raw(0))?;
+        usable_descriptor(a.raw(0))?;
         return Err(Errno::ENOTTY.into());
     };
     let (fd, number) = (Arg::Int(a.raw(0)), Arg::Int(request.into()));
@@ -351,10 +360,14 @@ pub(crate) fn ioctl(t: &mut Thread, a: &Args) -> SysResult {
         Counted { header, offset, width, element } => {
             let read = t.user().bytes(a.raw(2).wrapping_add(offset.into()), width.into());
             let count = read.unwrap_or_default().iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
-            u64::from(header) + count * u64::from(element)
+            match count > u64::from(u32::MAX) / u64::from(element) {
+                // More than any kernel takes: it reads no further.
+                true => header.into(),
+                false => u64::from(header) + count * u64::from(element),
+            }
         }
         Operand::Special(special) => {
-            open_descriptor(a.raw(0))?;
+            usable_descriptor(a.raw(0))?;
             return self::special(t, a, request, special);
         }
     };
@@ -375,6 +388,7 @@ fn special(t: &Thread, a: &Args, request: u32, special: Special) -> SysResult {
         Special::EthTool => (40, 16),
         Special::Route => (120, 88),
         Special::Partition => (24, 16),
+        Special::Bridge => (24, 8),
     };
     let guest = t.user().bytes(a.raw(2), size)?;
     let addr = word(&guest, at, 8);
@@ -384,6 +398,9 @@ fn special(t: &Thread, a: &Args, request: u32, special: Special) -> SysResult {
         // A name: IFNAMSIZ.
         Special::Route => 16,
         Special::Partition => word(&guest, 8, 4),
+        // BRCTL_GET_BRIDGES takes a number of at most 2048 indices, others a name.
+        Special::Bridge if word(&guest, 0, 8) == 1 => 4 * word(&guest, 16, 8).min(2048),
+        Special::Bridge => 16,
     };
     let mut bytes = guest.clone();
     bytes.resize(64.max(size), 0);
@@ -444,6 +461,8 @@ mod tests {
             (libc::TUNSETIFF, "TUNSETIFF"),
             (libc::SIOCGIFINDEX, "SIOCGIFINDEX"),
             (libc::SIOCETHTOOL, "SIOCETHTOOL"),
+            (libc::SIOCGIFSLAVE, "SIOCGIFSLAVE"),
+            (libc::SIOCGIFBR, "SIOCGIFBR"),
         ] {
             assert_eq!(name(number as u32), Some(known));
         }

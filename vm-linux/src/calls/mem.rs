@@ -66,9 +66,6 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let pages = len.checked_next_multiple_of(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
-    if offset.checked_add(pages).is_none() {
-        return Err(Errno::EOVERFLOW.into());
-    }
     let place = if flags & MAP_FIXED_NOREPLACE != 0 {
         Place::FixedNoReplace(addr)
     } else if flags & MAP_FIXED != 0 {
@@ -82,6 +79,9 @@ pub(crate) fn mmap(t: &mut Thread, a: &Args) -> SysResult {
         Err(error) => Err(Stop::from(error)),
         Ok(()) => Err(errno.into()),
     };
+    if file.is_some() && offset.checked_add(pages).is_none() {
+        return refuse(Errno::EOVERFLOW);
+    }
     let sharing = match (flags & MAP_TYPE, &file) {
         (MAP_PRIVATE, _) => Sharing::Private,
         (MAP_SHARED, _) => Sharing::Shared,
@@ -156,14 +156,44 @@ fn check_limits(t: &Thread, bytes: u64, is_data: bool) -> Result<(), Errno> {
         t.limit(resource).is_some_and(|limit| now().checked_add(bytes).is_none_or(|sum| sum > limit & !(PAGE_SIZE - 1)))
     };
     let everything = GuestRange::everything();
-    // A limit of nothing on data binds the heap alone (`may_expand_vm`).
-    let limits_data = is_data && t.limit(LIMIT_DATA).is_some_and(|limit| limit > 0);
     if exceeds(LIMIT_SPACE, &|| t.space.mapped_bytes(everything))
-        || limits_data && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
+        || is_data && limits_data(t) && exceeds(LIMIT_DATA, &|| t.space.data_bytes())
     {
         return Err(Errno::ENOMEM);
     }
     Ok(())
+}
+
+/// Whether mappings are limited as data. A limit of nothing binds the heap alone (`may_expand_vm`).
+fn limits_data(t: &Thread) -> bool {
+    t.limit(LIMIT_DATA).is_some_and(|limit| limit > 0)
+}
+
+/// How many of the `len` bytes at `addr` may get the permissions `perms`: mapping by mapping, up to one that would become
+/// data where the guest has limited that (`mprotect_fixup`).
+fn within_limit(t: &Thread, addr: GuestAddr, len: u64, perms: Perms) -> u64 {
+    if !perms.contains(Perms::WRITE) || !limits_data(t) {
+        return len;
+    }
+    let limit = t.limit(LIMIT_DATA).unwrap_or(u64::MAX) & !(PAGE_SIZE - 1);
+    let mut data = t.space.data_bytes();
+    for region in t.space.regions_in(guest_range(addr.get(), len)) {
+        if region.sharing == Sharing::Shared || region.grows || region.perms.contains(Perms::WRITE) {
+            continue;
+        }
+        data += region.range.len();
+        if data > limit {
+            return region.range.start().get() - addr.get();
+        }
+    }
+    len
+}
+
+/// Gives pages other permissions, as far as limits permit.
+fn protect(t: &Thread, addr: GuestAddr, len: u64, perms: Perms) -> SysResult {
+    let permitted = within_limit(t, addr, len, perms);
+    t.space.protect(addr, permitted, perms)?;
+    if permitted == len { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 /// `munmap(addr, length)`.
@@ -189,8 +219,7 @@ pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     if grows == 0 {
-        t.space.protect(addr, len, perms(prot))?;
-        return Ok(0);
+        return protect(t, addr, len, perms(prot));
     }
     // From the start of the mapping that grows to the end of the range. Nothing grows upwards.
     let range = guest_range(addr.get(), len);
@@ -203,8 +232,7 @@ pub(crate) fn mprotect(t: &mut Thread, a: &Args) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let start = region.range.start();
-    t.space.protect(start, range.end().get() - start.get(), perms(prot))?;
-    Ok(0)
+    protect(t, start, range.end().get() - start.get(), perms(prot))
 }
 
 /// `mremap(old, old_length, new_length, flags, new)`.
@@ -214,30 +242,54 @@ pub(crate) fn mremap(t: &mut Thread, a: &Args) -> SysResult {
     if flags & !7 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let (old_len, new_len) = (a.raw(1).next_multiple_of_page(), a.raw(2).next_multiple_of_page());
+    let (old_len, new_len) = (page_align(a.raw(1)), page_align(a.raw(2)));
+    let request = RemapRequest {
+        addr: GuestAddr::new(a.raw(0)),
+        old_len,
+        new_len,
+        may_move,
+        fixed: fixed.then(|| GuestAddr::new(a.raw(4))),
+        keep_old,
+    };
+    check_remap(t, &request, a.raw(4))?;
     if new_len > old_len {
         let region = t.space.region_at(GuestAddr::new(a.raw(0)));
         let is_data = region.is_some_and(|region| {
             region.sharing == Sharing::Private && region.perms.contains(Perms::WRITE) && !region.grows
         });
         // The kernel looks at the limits last, and only for requests that would be granted.
-        if check_limits(t, new_len - old_len, is_data).is_err() && a.raw(0).is_multiple_of(PAGE_SIZE) {
-            let addr = GuestAddr::new(a.raw(0));
+        if check_limits(t, new_len - old_len, is_data).is_err() {
+            let addr = request.addr;
             return match t.space.region_at(addr) {
                 Some(region) if region.range.end().get() - addr.get() >= old_len => Err(Errno::ENOMEM.into()),
                 Some(_) | None => Err(Errno::EFAULT.into()),
             };
         }
     }
-    let request = RemapRequest {
-        addr: GuestAddr::new(a.raw(0)),
-        old_len: a.raw(1),
-        new_len: a.raw(2),
-        may_move,
-        fixed: fixed.then(|| GuestAddr::new(a.raw(4))),
-        keep_old,
-    };
     Ok(t.space.remap(request)?.get())
+}
+
+/// What is wrong with a request by its numbers alone: the kernel looks at them before it looks at what is mapped
+/// (`check_mremap_params`), at the new address `new` even where that only has to be left alone.
+fn check_remap(t: &Thread, request: &RemapRequest, new: u64) -> Result<(), Errno> {
+    let RemapRequest { addr, old_len, new_len, may_move, fixed, keep_old } = *request;
+    let limit = t.space.limit().get();
+    if !addr.is_aligned(PAGE_SIZE) || new_len == 0 || new_len > limit {
+        return Err(Errno::EINVAL);
+    }
+    if fixed.is_none() && !keep_old {
+        return Ok(());
+    }
+    let overlaps = addr.get().saturating_add(old_len) > new && new.saturating_add(new_len) > addr.get();
+    if new > limit - new_len || new % PAGE_SIZE != 0 || !may_move || keep_old && old_len != new_len || overlaps {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// `len` rounded up to whole pages as the kernel does it, whose sum may wrap (`PAGE_ALIGN`).
+const fn page_align(len: u64) -> u64 {
+    len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
 /// `brk(end)`: never fails; the end that is in force is returned.
@@ -286,11 +338,18 @@ pub(crate) fn mincore(t: &mut Thread, a: &Args) -> SysResult {
     if addr % PAGE_SIZE != 0 {
         return Err(Errno::EINVAL.into());
     }
-    if !t.space.is_mapped(guest_range(addr, len)) {
+    if addr.checked_add(len).is_none_or(|end| end > t.space.limit().get()) {
         return Err(Errno::ENOMEM.into());
     }
-    let (pages, vector) = (t.user().range(addr, len), t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE)));
-    Ok(host::call(&host::MINCORE, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Guest(vector)])?)
+    // A vector that cannot be one is found before a hole, one that cannot be written when what is before the hole is told.
+    let vector = t.user().pointer(a.raw(2), len.div_ceil(PAGE_SIZE));
+    let range = guest_range(addr, len);
+    let mapped = t.space.mapped_from(range);
+    if mapped > 0 || len == 0 || vector.is_outside() {
+        let pages = Arg::Guest(t.user().range(addr, mapped));
+        host::call(&host::MINCORE, &mut [pages, Arg::Int(mapped), Arg::Guest(vector)])?;
+    }
+    if mapped == len { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 /// `msync(addr, length, flags)`.
@@ -301,16 +360,18 @@ pub(crate) fn msync(t: &mut Thread, a: &Args) -> SysResult {
     if flags & !7 != 0 || addr % PAGE_SIZE != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
         return Err(Errno::EINVAL.into());
     }
-    if !is_range(addr, len) {
-        return Err(Errno::ENOMEM.into());
-    }
-    let range = guest_range(addr, len);
+    let range = match page_align(len) {
+        // Of a length that wraps nothing is left.
+        0 => return Ok(0),
+        len if addr.checked_add(len).is_none() => return Err(Errno::ENOMEM.into()),
+        len => guest_range(addr, len),
+    };
     for region in t.space.regions_in(range) {
         let (start, len) = (region.range.start().get(), region.range.len());
         let pages = t.user().range(start, len);
         host::wait(&host::MSYNC, &mut [Arg::Guest(pages), Arg::Int(len), Arg::Int(flags)])?;
     }
-    if t.space.is_mapped(range.whole_pages()) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
+    if t.space.is_mapped(range) { Ok(0) } else { Err(Errno::ENOMEM.into()) }
 }
 
 /// `mlockall(flags)`: of the guest's memory; the emulator's own is not locked.

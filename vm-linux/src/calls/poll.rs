@@ -56,16 +56,32 @@ pub(crate) fn pselect6(t: &mut Thread, a: &Args) -> SysResult {
         check_timeout(t, a.raw(4))?;
         set = mask(t, arg.set, arg.size)?;
     }
+    let count = within_table(t, a.int(0));
     waiting_under(t, set, |t, mut set| {
         let user = t.user();
         // The kernel looks at whole words of as many bits as there are descriptors.
-        let bytes = u64::from(a.uint(0)).div_ceil(64) * 8;
+        let bytes = u64::from(count as u32).div_ceil(64) * 8;
         let fds = |index| Arg::Guest(user.pointer(a.raw(index), bytes));
         let timeout = Arg::Guest(user.pointer(a.raw(4), 16));
         let mut mask = set.as_mut().map(|bytes| SigSetArg { set: bytes.as_ptr() as u64, size: 8 }.encode());
         let mask = mask.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
-        host::wait(&host::PSELECT6, &mut [Arg::Int(a.raw(0)), fds(1), fds(2), fds(3), timeout, mask])
+        host::wait(&host::PSELECT6, &mut [Arg::Int(count as u64), fds(1), fds(2), fds(3), timeout, mask])
     })
+}
+
+/// As many descriptors of `count` as the kernel looks at, which is what its table of them has room for. The host's table can
+/// be larger than the guest's would be, and sets need not be as large as `count` says: programs give as many as they may open.
+fn within_table(t: &Thread, count: i32) -> i32 {
+    /// What sets have room for that C libraries declare (`FD_SETSIZE`): no need to know more.
+    const USUAL: i32 = 1024;
+    if count <= USUAL {
+        return count;
+    }
+    let Ok(open) = std::fs::read_dir("/proc/thread-self/fd") else { return count };
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let highest = numbers.filter(|fd| t.own_descriptors().all(|own| own != *fd)).max().unwrap_or(0);
+    // A word of the sets at least.
+    count.min((highest | 63).saturating_add(1).max(USUAL))
 }
 
 /// Bytes of the guest's `struct epoll_event`: events, padding, data.
@@ -107,7 +123,10 @@ fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
     // EP_MAX_EVENTS of the guest's size, and an array that leaves the address space.
     let count = if a.int(2) > i32::MAX / GUEST_EVENT as i32 { -1 } else { a.int(2).min(MOST) };
     let room = u64::try_from(a.int(2)).unwrap_or(0) * GUEST_EVENT as u64;
-    let mut events = vec![0; usize::try_from(count).unwrap_or(0) * 16];
+    // Events that do not fit stay with the host's kernel, which would forget what it has told.
+    let fitting =
+        t.user().writable(a.raw(1), u64::try_from(count).unwrap_or(0) * GUEST_EVENT as u64) / GUEST_EVENT as u64;
+    let mut events = vec![0; fitting as usize * GUEST_EVENT];
     let found = waiting_under(t, set, |t, mut set| {
         let timeout = match has_timespec {
             true => Arg::Guest(t.user().pointer(a.raw(3), 16)),
@@ -115,8 +134,13 @@ fn wait_for_events(t: &mut Thread, a: &Args, call: &HostCall) -> SysResult {
         };
         let mask = set.as_mut().map_or_else(null, |bytes| Arg::Bytes(bytes));
         let array = t.user().range(a.raw(1), room);
-        let array = if array.is_outside() || count <= 0 { Arg::Guest(array) } else { Arg::Bytes(&mut events) };
-        let mut args = [Arg::Int(a.raw(0)), array, Arg::Int(count as u64), timeout, mask, Arg::Int(8)];
+        let (array, count) = match fitting {
+            _ if array.is_outside() || count <= 0 => (Arg::Guest(array), count as u64),
+            // A mistake only if there is an event.
+            0 => (null(), 1),
+            _ => (Arg::Bytes(&mut events), fitting),
+        };
+        let mut args = [Arg::Int(a.raw(0)), array, Arg::Int(count), timeout, mask, Arg::Int(8)];
         host::wait(call, &mut args)
     })?;
     let mut out = Vec::with_capacity(found as usize * GUEST_EVENT);

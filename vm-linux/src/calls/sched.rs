@@ -6,7 +6,6 @@ use crate::kernel::{Args, SysResult};
 use crate::layout::{IoVec, Layout};
 use crate::thread::Thread;
 
-use super::net::host_vector;
 use super::privilege::ALL_NAMESPACES;
 
 /// `sched_setattr(process, attributes, flags)`: the attributes begin with their own size.
@@ -104,11 +103,15 @@ fn process_vm(t: &Thread, a: &Args, call: &host::HostCall) -> SysResult {
     if (t.space.view().base != 0 || t.view.is_confined()) && !is_own(t, a.int(0)) {
         return Err(Errno::EPERM.into());
     }
-    let vectors = |addr: u64, count: u64| -> Option<Vec<u8>> {
+    let vectors = |addr: u64, count: u64, most: u64| -> Option<Vec<u8>> {
         let bytes = if count <= MOST { t.user().bytes(addr, count as usize * IoVec::SIZE).ok()? } else { return None };
-        Some(bytes.chunks_exact(IoVec::SIZE).flat_map(|one| host_vector(t, &IoVec::decode(one)).encode()).collect())
+        let host = |one: IoVec| IoVec { base: t.user().pointer(one.base, one.len.min(most)).get(), ..one };
+        Some(bytes.chunks_exact(IoVec::SIZE).flat_map(|one| host(IoVec::decode(one)).encode()).collect())
     };
-    let (mut local, mut remote) = (vectors(a.raw(1), a.raw(2)), vectors(a.raw(3), a.raw(4)));
+    // The kernel cuts a local buffer that is the only one before it looks where it ends, and finds out where remote ones end
+    // when it gets there, which is after no more bytes than the local ones hold.
+    let most = if a.raw(2) == 1 { host::MAX_RW_COUNT } else { u64::MAX };
+    let (mut local, mut remote) = (vectors(a.raw(1), a.raw(2), most), vectors(a.raw(3), a.raw(4), host::MAX_RW_COUNT));
     let nowhere = || Arg::Guest(t.user().pointer(u64::MAX, 1));
     let local = local.as_mut().map_or_else(nowhere, |bytes| Arg::Bytes(bytes));
     let remote = remote.as_mut().map_or_else(nowhere, |bytes| Arg::Bytes(bytes));

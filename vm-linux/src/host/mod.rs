@@ -39,10 +39,12 @@ pub(crate) struct HostCall {
     has_strings: bool,
     /// Whether it changes a file that need not be open to be written.
     changes: bool,
+    /// Bytes of a buffer that the kernel looks at, at most, whatever the argument with the length says.
+    most: u64,
 }
 
 impl HostCall {
-    const fn new(number: libc::c_long, shapes: &'static [Shape]) -> Self {
+    const fn new(number: libc::c_long, shapes: &'static [Shape], most: u64) -> Self {
         let (mut pointers, mut has_strings) = (0, false);
         let mut index = 0;
         while index < shapes.len() {
@@ -50,7 +52,7 @@ impl HostCall {
             has_strings |= shapes[index].is_string();
             index += 1;
         }
-        Self { number, shapes, pointers, has_strings, changes: false }
+        Self { number, shapes, pointers, has_strings, changes: false, most }
     }
 
     /// A call that changes a file that need not be open to be written.
@@ -74,6 +76,11 @@ impl HostCall {
     pub(crate) const fn changes_file(&self) -> bool {
         self.changes
     }
+
+    /// Bytes that the pointer among `args` of this shape covers.
+    pub(crate) fn len(&self, shape: Shape, args: &[u64; 6]) -> u64 {
+        shape.len(args).min(self.most)
+    }
 }
 
 /// A host address of guest memory, or a null or always-faulting address; made by `User` alone.
@@ -96,10 +103,13 @@ impl GuestPtr {
     }
 
     /// The same for pages of which a call looks at what is mapped: if the range leaves the guest, nothing is mapped at the
-    /// address, and the range wraps only if it did.
+    /// address, and the range wraps only if it did. One that wraps from within the guest is left to the kernel: a length that
+    /// becomes nothing by being rounded up is no mistake.
     pub(crate) fn pages(base: usize, limit: u64, addr: u64, len: u64) -> Self {
         match addr.checked_add(len) {
             Some(end) if addr != 0 && end > limit => Self(1 << 62 | addr & 0xfff),
+            None if addr < limit => Self(base as u64 + addr),
+            None => Self(1 << 63 | addr),
             _ => Self::new(base, limit, addr, len),
         }
     }
@@ -128,15 +138,29 @@ pub(crate) enum Arg<'a> {
     Str(&'a CStr),
 }
 
+/// Most bytes that one call transfers (`MAX_RW_COUNT`).
+pub(crate) const MAX_RW_COUNT: u64 = 0x7fff_f000;
+/// Most bytes of a message: its length is an `int`, and its type comes before it.
+const MESSAGE_MAX: u64 = 8 + i32::MAX as u64;
+/// `NGROUPS_MAX`.
+const GROUPS_MAX: u64 = 65_536;
+/// More processors than kernels are built for (`CONFIG_NR_CPUS`).
+const PROCESSORS_MAX: u64 = 65_536;
+/// `XATTR_SIZE_MAX` and `XATTR_LIST_MAX`.
+const XATTR_MAX: u64 = 65_536;
+
 #[allow(clippy::enum_glob_use, reason = "a table reads better without prefixes")]
 use {Record::*, Shape::*};
 
 macro_rules! host_calls {
-    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt $($mark:ident)?;)*) => { $(
-        #[doc = concat!("`", stringify!($number), "`.")]
+    ($($(#[$meta:meta])* $name:ident = $number:tt $shapes:tt $($mark:ident)? $(..$most:expr)?;)*) => { $(
+        #[doc = concat!("`", stringify!($name), "`.")]
         $(#[$meta])*
-        pub(crate) static $name: HostCall = HostCall::new(host_calls!(@ $number), &$shapes)$(.$mark())?;
+        pub(crate) static $name: HostCall =
+            HostCall::new(host_calls!(@ $number), &$shapes, host_calls!(@most $($most)?))$(.$mark())?;
     )* };
+    (@most) => { u64::MAX };
+    (@most $most:expr) => { $most };
     // A number that the C library has no name for yet; those from 424 on are one on all architectures.
     (@ $number:literal) => { $number };
     (@ $number:ident) => { libc::$number };
@@ -219,12 +243,12 @@ host_calls! {
     SETXATTR = SYS_setxattr [Path, Str, In(3), Size, Flags(&n::XATTR)] changes;
     LSETXATTR = SYS_lsetxattr [PathNoFollow, Str, In(3), Size, Flags(&n::XATTR)] changes;
     FSETXATTR = SYS_fsetxattr [Fd, Str, In(3), Size, Flags(&n::XATTR)] changes;
-    GETXATTR = SYS_getxattr [Path, Str, Out(3), Size];
-    LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size];
-    FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size];
-    LISTXATTR = SYS_listxattr [Path, Out(2), Size];
-    LLISTXATTR = SYS_llistxattr [PathNoFollow, Out(2), Size];
-    FLISTXATTR = SYS_flistxattr [Fd, Out(2), Size];
+    GETXATTR = SYS_getxattr [Path, Str, Out(3), Size] ..XATTR_MAX;
+    LGETXATTR = SYS_lgetxattr [PathNoFollow, Str, Out(3), Size] ..XATTR_MAX;
+    FGETXATTR = SYS_fgetxattr [Fd, Str, Out(3), Size] ..XATTR_MAX;
+    LISTXATTR = SYS_listxattr [Path, Out(2), Size] ..XATTR_MAX;
+    LLISTXATTR = SYS_llistxattr [PathNoFollow, Out(2), Size] ..XATTR_MAX;
+    FLISTXATTR = SYS_flistxattr [Fd, Out(2), Size] ..XATTR_MAX;
     REMOVEXATTR = SYS_removexattr [Path, Str] changes;
     LREMOVEXATTR = SYS_lremovexattr [PathNoFollow, Str] changes;
     FREMOVEXATTR = SYS_fremovexattr [Fd, Str] changes;
@@ -298,7 +322,7 @@ host_calls! {
     SETRESGID = SYS_setresgid [Int, Int, Int];
     SETFSUID = SYS_setfsuid [Int];
     SETFSGID = SYS_setfsgid [Int];
-    GETGROUPS = SYS_getgroups [Int, PutMany(Group, 0)];
+    GETGROUPS = SYS_getgroups [Int, PutMany(Group, 0)] ..4 * GROUPS_MAX;
     SETGROUPS = SYS_setgroups [Int, GetMany(Group, 0)];
     CAPGET = SYS_capget [Get(CapHeader), Ptr(24)];
     CAPSET = SYS_capset [Get(CapHeader), Ptr(24)];
@@ -313,8 +337,8 @@ host_calls! {
     IOPRIO_GET = SYS_ioprio_get [One(&n::IOPRIO_WHO), Int];
     IOPRIO_SET = SYS_ioprio_set [One(&n::IOPRIO_WHO), Int, Hex];
     SCHED_YIELD = SYS_sched_yield [];
-    SCHED_GETAFFINITY = SYS_sched_getaffinity [Int, Size, Out(1)];
-    SCHED_SETAFFINITY = SYS_sched_setaffinity [Int, Size, In(1)];
+    SCHED_GETAFFINITY = SYS_sched_getaffinity [Int, Size, Out(1)] ..PROCESSORS_MAX / 8;
+    SCHED_SETAFFINITY = SYS_sched_setaffinity [Int, Size, In(1)] ..PROCESSORS_MAX / 8;
     SCHED_GETPARAM = SYS_sched_getparam [Int, Put(SchedParam)];
     SCHED_SETPARAM = SYS_sched_setparam [Int, Get(SchedParam)];
     SCHED_GETSCHEDULER = SYS_sched_getscheduler [Int];
@@ -353,7 +377,7 @@ host_calls! {
     UNAME = SYS_uname [Put(Utsname)];
     SYSINFO = SYS_sysinfo [Put(Sysinfo)];
     SYSLOG = SYS_syslog [Int, Out(2), Size];
-    GETRANDOM = SYS_getrandom [Out(1), Size, Flags(&n::GRND)];
+    GETRANDOM = SYS_getrandom [Out(1), Size, Flags(&n::GRND)] ..MAX_RW_COUNT;
     SETHOSTNAME = SYS_sethostname [In(1), Size];
     SETDOMAINNAME = SYS_setdomainname [In(1), Size];
 
@@ -361,7 +385,7 @@ host_calls! {
     MSGGET = SYS_msgget [Int, Hex];
     MSGCTL = SYS_msgctl [Int, One(&n::MSG_CTL), Ptr(120)];
     MSGSND = SYS_msgsnd [Int, Framed(8, 2), Size, Flags(&n::IPC_MSG)];
-    MSGRCV = SYS_msgrcv [Int, Framed(8, 2), Size, Long, Flags(&n::IPC_MSG)];
+    MSGRCV = SYS_msgrcv [Int, Framed(8, 2), Size, Long, Flags(&n::IPC_MSG)] ..MESSAGE_MAX;
     SEMGET = SYS_semget [Int, Int, Hex];
     SEMCTL = SYS_semctl [Int, Int, One(&n::SEM_CTL), Hex];
     SEMCTL_PTR = SYS_semctl [Int, Int, One(&n::SEM_CTL), Ptr(104)];
@@ -372,7 +396,7 @@ host_calls! {
     MQ_OPEN = SYS_mq_open [Str, Flags(&n::OPEN), OctalIf(1), Get(MqAttr)];
     MQ_UNLINK = SYS_mq_unlink [Str];
     MQ_TIMEDSEND = SYS_mq_timedsend [Fd, In(2), Size, Int, Get(Timespec)];
-    MQ_TIMEDRECEIVE = SYS_mq_timedreceive [Fd, Out(2), Size, Put(Number), Get(Timespec)];
+    MQ_TIMEDRECEIVE = SYS_mq_timedreceive [Fd, Out(2), Size, Put(Number), Get(Timespec)] ..MESSAGE_MAX;
     MQ_NOTIFY = SYS_mq_notify [Fd, Get(SigEvent)];
     MQ_GETSETATTR = SYS_mq_getsetattr [Fd, Get(MqAttr), Put(MqAttr)];
 

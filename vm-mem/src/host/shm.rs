@@ -41,6 +41,7 @@ impl Ground {
         if let (Some(addr), false) = (in_the_way, replace) {
             return Err(MemError::Exists { addr });
         }
+        self.check_room_for(&region, "shmat")?;
         let claimed = self.claim(range)?;
         let (addr, _) = self.host(range);
         // Never executable: what the guest executes is read.

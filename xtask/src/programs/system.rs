@@ -113,6 +113,7 @@ system! {
     "code_aliases", not_qemu: "qemu-user does not see code that is written through another mapping";
     "code_threads";
     "map_storm";
+    "map_count", not_qemu: "qemu-user has as many mappings of its own as the program, and no room for them";
     // Files, and waiting for input and output.
     "file_open";
     "file_locks";
