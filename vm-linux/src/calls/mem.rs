@@ -281,7 +281,12 @@ fn check_remap(t: &Thread, request: &RemapRequest, new: u64) -> Result<(), Errno
         return Ok(());
     }
     let overlaps = addr.get().saturating_add(old_len) > new && new.saturating_add(new_len) > addr.get();
-    if new > limit - new_len || new % PAGE_SIZE != 0 || !may_move || keep_old && old_len != new_len || overlaps {
+    if new > limit - new_len
+        || !new.is_multiple_of(PAGE_SIZE)
+        || !may_move
+        || keep_old && old_len != new_len
+        || overlaps
+    {
         return Err(Errno::EINVAL);
     }
     Ok(())
