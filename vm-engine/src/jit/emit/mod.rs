@@ -13,6 +13,7 @@ mod memory;
 mod replay;
 mod search;
 mod singles;
+mod slots;
 mod status;
 mod vector;
 
@@ -21,11 +22,10 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use vm_core::{CpuState, GuestAddr, SLOT_COUNT, Slot};
 use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
 
-use self::singles::Held;
 use crate::jit::CompileError;
 use crate::jit::abi::{FrameRegister, offset, region_signature, runtime_signature};
 use crate::jit::runtime::Function;
-use crate::region::{AtFaults, Part, RegionPlan, SlotSet, Slots, analyse, flushes, is_raw, narrow_values};
+use crate::region::{AtFaults, Part, RegionPlan, SlotSet, Slots, analyse, flushes, narrow_values};
 
 /// What the target can do that emission depends on.
 #[derive(Clone, Copy, Debug)]
@@ -451,57 +451,6 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.value(inst.args[index])
     }
 
-    fn variable(&self, slot: Slot) -> (Variable, Type) {
-        self.variables[slot.index()].expect("analysis lists every slot of the region")
-    }
-
-    /// Stores the slots to the state, with the NaNs that the guest sees.
-    fn store_slots(&mut self, slots: &SlotSet) {
-        for slot in slots.iter() {
-            let held = self.held(slot);
-            self.store_held(slot, held, self.raw_slots.contains(slot));
-        }
-    }
-
-    /// Stores what `slot` held to the state: a NaN is the host's if it is `raw`.
-    fn store_held(&mut self, slot: Slot, held: Held, raw: bool) {
-        let value = match held {
-            Held::Own(value) if raw => self.canonical_in_cold_code(value),
-            Held::Own(value) => value,
-            Held::Single(single) => self.boxed(single),
-            Held::Flags(before) => self.late_flags(before),
-        };
-        self.store_frame(value, offset::STATE + CpuState::slot_offset(slot) as i32);
-    }
-
-    fn load_slot(&mut self, slot: Slot) {
-        self.forget_status(slot);
-        let (variable, ty) = self.variable(slot);
-        let value = self.load_frame(clif_type(ty), offset::STATE + CpuState::slot_offset(slot) as i32);
-        self.ir.def_var(variable, value);
-    }
-
-    /// Gives slots that a following block expects with settled NaNs such NaNs.
-    fn settle(&mut self) {
-        let mut wanted = SlotSet::default();
-        for (_, to) in &self.plan.blocks[self.here].edges {
-            let flow = &self.slots.flow[*to];
-            wanted.union(&flow.settled.both(&flow.live));
-        }
-        self.settle_slots(&wanted);
-    }
-
-    /// Gives those of `slots` the NaNs that the guest sees.
-    fn settle_slots(&mut self, slots: &SlotSet) {
-        for slot in slots.both(&self.raw_slots).iter() {
-            let variable = self.variable(slot).0;
-            let value = self.ir.use_var(variable);
-            let value = self.canonical(value);
-            self.ir.def_var(variable, value);
-            self.raw_slots.remove(slot);
-        }
-    }
-
     /// Calls the definition of `inst` on its operands.
     fn definition(&mut self, inst: &Inst) -> ClifValue {
         let description = crate::jit::runtime::describe(inst);
@@ -540,38 +489,6 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 self.ir.ins().bitcast(types::F32, MemFlagsData::new(), narrow)
             }
             Type::F64 => self.ir.ins().bitcast(types::F64, MemFlagsData::new(), bits),
-        }
-    }
-
-    fn get(&mut self, at: usize, slot: Slot) -> ClifValue {
-        if let Some(boxed) = self.get_single(at, slot) {
-            return boxed;
-        }
-        self.raw[at] = self.raw_slots.contains(slot);
-        self.ir.use_var(self.variable(slot).0)
-    }
-
-    fn set(&mut self, inst: &Inst) {
-        let slot = inst.slot();
-        if self.values[inst.args[0].index()].is_none() {
-            // Flags that are worked out later.
-            self.dirty.insert(slot);
-            return;
-        }
-        self.forget_status(slot);
-        if self.set_single(slot, inst.args[0]) {
-            self.dirty.insert(slot);
-            self.raw_slots.remove(slot);
-            return;
-        }
-        let kept = is_raw(self.block, inst.args[0]) && self.raw[inst.args[0].index()];
-        let value = if kept { self.arg(inst, 0) } else { self.observed(inst, 0) };
-        self.ir.def_var(self.variable(slot).0, value);
-        self.dirty.insert(slot);
-        if kept {
-            self.raw_slots.insert(slot);
-        } else {
-            self.raw_slots.remove(slot);
         }
     }
 

@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{InstBuilder, types};
 use vm_core::{GuestAddr, Slot};
 
 use super::Emitter;
-use super::singles::Held;
+use super::slots::Held;
 use crate::frame::{ExitCode, STORE_STEPPED_OVER};
 use crate::jit::abi::offset;
 use crate::region::{AtFaults, Part, SlotSet, ends_group};

@@ -21,17 +21,6 @@ pub(super) struct Singles {
     values: Vec<Option<ClifValue>>,
 }
 
-/// What a slot holds at some place.
-#[derive(Clone, Copy)]
-pub(super) enum Held {
-    /// A value of the slot's type.
-    Own(ClifValue),
-    /// The single that the slot's double boxes.
-    Single(ClifValue),
-    /// The sticky flags that the frame's status and these give together.
-    Flags(ClifValue),
-}
-
 impl Default for Singles {
     fn default() -> Self {
         Self { variables: vec![None; SLOT_COUNT], slots: SlotSet::default(), values: Vec::new() }
@@ -55,13 +44,18 @@ impl Emitter<'_, '_> {
         *self.singles.variables[slot.index()].get_or_insert_with(|| self.ir.declare_var(types::F32))
     }
 
-    /// The single in `slot`, for the op at `at`, which reads the slot; `None` if it may hold another double.
-    pub(super) fn get_single(&mut self, at: usize, slot: Slot) -> Option<ClifValue> {
+    /// The single that `slot` holds, if it holds one.
+    pub(super) fn single_in(&mut self, slot: Slot) -> Option<ClifValue> {
         if !self.singles.slots.contains(slot) {
             return None;
         }
         let variable = self.single_variable(slot);
-        let single = self.ir.use_var(variable);
+        Some(self.ir.use_var(variable))
+    }
+
+    /// The single in `slot`, for the op at `at`, which reads the slot; `None` if it may hold another double.
+    pub(super) fn get_single(&mut self, at: usize, slot: Slot) -> Option<ClifValue> {
+        let single = self.single_in(slot)?;
         self.singles.values[at] = Some(single);
         Some(self.boxed(single))
     }
@@ -81,16 +75,6 @@ impl Emitter<'_, '_> {
     /// After a helper has written any slot.
     pub(super) fn forget_singles(&mut self) {
         self.singles.slots = SlotSet::default();
-    }
-
-    /// What `slot` holds.
-    pub(super) fn held(&mut self, slot: Slot) -> Held {
-        if self.singles.slots.contains(slot) {
-            let variable = self.single_variable(slot);
-            return Held::Single(self.ir.use_var(variable));
-        }
-        let value = self.ir.use_var(self.variable(slot).0);
-        if self.gets_flags_later(slot) { Held::Flags(value) } else { Held::Own(value) }
     }
 
     /// Boxes the singles that a following block expects as doubles.
