@@ -67,7 +67,7 @@ system! {
     "sig_jump";
     "sig_context";
     "sig_fault";
-    "sig_sent_fault";
+    "sig_sent_fault", not_qemu: "qemu-user lets signals that are sent and ignored interrupt a read";
     "sig_trap";
     "sig_retry";
     "sig_unwind";
@@ -101,7 +101,7 @@ system! {
     "proc_other", not_qemu: "qemu-user shows its own arguments";
     // Memory.
     "map_shared";
-    "map_errors";
+    "map_errors", not_qemu: "qemu-user finds a hole before the bad vector of mincore";
     "map_remap", not_qemu: "qemu-user has no MREMAP_DONTUNMAP";
     "map_advice", not_qemu: "qemu-user ignores most advice";
     "map_stack", not_qemu: NO_EXEC;
@@ -115,18 +115,18 @@ system! {
     "map_storm";
     "map_count", not_qemu: "qemu-user has as many mappings of its own as the program, and no room for them";
     // Files, and waiting for input and output.
-    "file_open";
+    "file_open", not_qemu: "qemu-user does not know F_GET_RW_HINT";
     "file_locks";
     "file_stat";
     "file_names";
     "file_dents";
-    "file_xattr";
+    "file_xattr", not_qemu: "qemu-user refuses rooms for attributes beyond the stack's end";
     "file_large";
     "file_vectors";
     "file_copy";
     "file_events";
     "io_eventfd";
-    "io_epoll";
+    "io_epoll", not_qemu: "qemu-user looks at an array of events that nothing is written to";
     "io_poll";
     "io_pipes";
     "io_uring";
@@ -136,7 +136,7 @@ system! {
     "net_udp";
     "net_unix";
     "net_link", not_qemu: "qemu-user passes on only the netlink messages that it knows";
-    "ipc_sysv";
+    "ipc_sysv", not_qemu: "qemu-user refuses rooms for messages beyond the stack's end";
     "ipc_posix", not_qemu: "qemu-user has no mq_notify";
     "time_calls";
     "sched_calls";
