@@ -16,9 +16,15 @@ pub(super) struct NarrowSlots {
 }
 
 /// The narrow slots of `plan`, of which `order` lists the reachable blocks. Of what the state held at the region's entry is
-/// known what the region itself tests: if it `has_loops`, it tests the slots from which it would have to take singles
-/// over and over.
-pub(super) fn narrow_slots(plan: &RegionPlan, order: &[usize], has_loops: bool, helpers: &[Helper]) -> NarrowSlots {
+/// known what the region itself tests: if it `has_loops`, it tests those of the slots `live` at its entry from which it
+/// would have to take singles over and over.
+pub(super) fn narrow_slots(
+    plan: &RegionPlan,
+    order: &[usize],
+    has_loops: bool,
+    live: &SlotSet,
+    helpers: &[Helper],
+) -> NarrowSlots {
     let mut assumed = SlotSet::default();
     let at_entry = flow(plan, order, assumed, helpers);
     if !has_loops {
@@ -30,6 +36,7 @@ pub(super) fn narrow_slots(plan: &RegionPlan, order: &[usize], has_loops: bool, 
         narrow_values(block, at_entry[index], helpers, &mut values);
         unboxed(block).filter(|read| !values[read.index()]).for_each(|read| assumed.insert(block.def(read).slot()));
     }
+    assumed = assumed.both(live);
     if assumed == SlotSet::default() {
         return NarrowSlots { at_entry, assumed };
     }

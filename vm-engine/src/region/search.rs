@@ -44,11 +44,15 @@ pub(crate) struct Search {
     pub(crate) while_equal: bool,
 }
 
-/// The loop of `plan` that begins with block `head` and looks for a word, if it is one.
-pub(crate) fn search_loop(plan: &RegionPlan, head: usize) -> Option<Search> {
+/// The loop of `plan` that begins with block `head` and looks for a word, if it is one. `polls` says which blocks may leave
+/// before their first op: where that is in the middle of a round, what the round has not yet written would be seen.
+pub(crate) fn search_loop(plan: &RegionPlan, head: usize, polls: impl Fn(usize) -> bool) -> Option<Search> {
     let mut round = Round::default();
     let mut here = head;
     for _ in 0..MAX_BLOCKS {
+        if here != head && polls(here) {
+            return None;
+        }
         let block = &plan.blocks[here].block;
         round.block(block)?;
         match block.end {

@@ -186,7 +186,7 @@ pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]
     }
     backward(plan, &order, &local, &mut flow);
     let has_loops = flow.iter().any(|flow| flow.is_loop);
-    let narrow = narrow_slots(plan, &order, has_loops, helpers);
+    let narrow = narrow_slots(plan, &order, has_loops, &flow[0].live, helpers);
     Slots { flow, order, types, narrow: narrow.at_entry, assumed_singles: narrow.assumed }
 }
 

@@ -32,8 +32,10 @@ impl Emitter<'_, '_> {
         if !plain || !self.target.loads_vectors_at_once || !self.slots.flow[self.here].is_loop {
             return;
         }
-        let Some(search) = search_loop(self.plan, self.here) else { return };
-        let Ok(displacement) = i32::try_from(search.displacement) else { return };
+        let polls = |block: usize| self.slots.flow[block].is_loop;
+        let Some(search) = search_loop(self.plan, self.here, polls) else { return };
+        let last = search.displacement.checked_add(WORDS * STEP).map(i32::try_from);
+        let (Ok(displacement), Some(Ok(_))) = (i32::try_from(search.displacement), last) else { return };
         let (pointer, _) = self.variable(search.pointer);
         let before = self.ir.use_var(pointer);
 

@@ -7,7 +7,7 @@ use vm_mem::Placement;
 use super::agree::{CODE, MEMORY_LEN, Memory, Random, agree_on, programs};
 use super::*;
 use crate::config::Exact;
-use crate::region::search_loop;
+use crate::region::{analyse, search_loop};
 
 const POINTER: Slot = Slot::new(1);
 const NEXT: Slot = Slot::new(2);
@@ -103,9 +103,57 @@ fn words_are_passed_as_they_would_be_one_by_one() {
         let (blocks, head) = program(&mut random, memory.start.get() as i64);
         let options = CompileOptions { faults: Exact::Pc, ..CompileOptions::default() };
         let plan = RegionPlan::whole(&blocks, options).unwrap();
-        passes += u64::from(search_loop(&plan, head).is_some());
+        passes += u64::from(search_loop(&plan, head, |_| false).is_some());
         agree_on(&memory, &blocks, options, random, &format!("program {seed}"));
     }
     // The others test something that no load has a part in.
     assert!(passes * 3 > count, "{passes} of {count} programs look for a word");
+}
+
+/// The loop's second block is the head of a loop of its own and polls: a round may be left before the word is written.
+#[test]
+fn no_word_is_passed_where_a_round_may_be_left_in_its_middle() {
+    let first = block(CODE, |_| End::Jump { target: Target(64) });
+    let head = block(CODE + 64, |_| End::Jump { target: Target(64) });
+    let second = block(CODE + 128, |_| End::Jump { target: Target(64) });
+    let test = block(CODE + 192, |ir| {
+        let pointer = ir.get(POINTER, Type::I64);
+        let loaded = ir.load(Type::I64, pointer, 0, Order::Plain);
+        ir.set(WORD, loaded);
+        let (eight, zero) = (ir.i64(8), ir.i64(0));
+        let next = ir.add(pointer, eight);
+        ir.set(POINTER, next);
+        End::Branch { cond: ir.ne(loaded, zero), taken: Target(-128), fall: Target(64) }
+    });
+    let other = |back: i64| {
+        block(CODE + 256, |ir| {
+            let (count, one) = (ir.get(COUNT, Type::I64), ir.i64(1));
+            End::Branch { cond: ir.eq(count, one), taken: Target(back), fall: Target(64) }
+        })
+    };
+    let last = block(CODE + 320, |_| End::Syscall { next: Target(4) });
+    for (back, is_search) in [(-128, false), (64, true)] {
+        let blocks = [&first, &head, &second, &test, &other(back), &last].map(Arc::clone);
+        let plan = RegionPlan::whole(&blocks, CompileOptions::default()).unwrap();
+        let flow = analyse(&plan, true, &[]).flow;
+        assert!(flow[1].is_loop);
+        assert_eq!(search_loop(&plan, 1, |block| flow[block].is_loop).is_some(), is_search);
+    }
+}
+
+#[test]
+fn displacements_may_be_as_large_as_they_can_be() {
+    for displacement in [0x7fff_fff8, -0x8000_0000, i64::MAX] {
+        let round = block(CODE, |ir| {
+            let pointer = ir.get(POINTER, Type::I64);
+            let loaded = ir.load(Type::I64, pointer, displacement, Order::Plain);
+            let (eight, zero) = (ir.i64(8), ir.i64(0));
+            let next = ir.add(pointer, eight);
+            ir.set(POINTER, next);
+            End::Branch { cond: ir.ne(loaded, zero), taken: Target(0), fall: Target(64) }
+        });
+        let plan = RegionPlan::single(round, CompileOptions::default());
+        assert!(search_loop(&plan, 0, |_| false).is_some());
+        Rig::new().compile(&plan);
+    }
 }

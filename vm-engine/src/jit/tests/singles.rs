@@ -203,3 +203,40 @@ fn a_helper_may_replace_a_single() {
     assert_eq!(rig.enter(code), ExitCode::Syscall);
     assert_eq!(rig.state().get(BITS), 2.5f64.to_bits());
 }
+
+/// A slot that a loop takes a single from over and over gets it before, from another one: nothing is asked of what it holds
+/// at the region's entry.
+#[test]
+fn what_is_overwritten_first_need_not_hold_a_single() {
+    const SUM: Slot = Slot::new(40);
+    const FROM: Slot = Slot::new(41);
+    const COUNT: Slot = Slot::new(1);
+    let first = block(CODE, |ir| {
+        let from = ir.get(FROM, Type::F64);
+        ir.set(SUM, from);
+        End::Jump { target: Target(64) }
+    });
+    let round = block(CODE + 64, |ir| {
+        let [sum, from] = [SUM, FROM].map(|slot| ir.get(slot, Type::F64));
+        let [sum, from] = [sum, from].map(|double| ir.funbox(double, Type::F32));
+        let sum = ir.fadd(sum, from, FpAttr::DEFAULT);
+        let boxed = ir.fbox(sum);
+        ir.set(SUM, boxed);
+        let (count, one, zero) = (ir.get(COUNT, Type::I64), ir.i64(1), ir.i64(0));
+        let count = ir.sub(count, one);
+        ir.set(COUNT, count);
+        End::Branch { cond: ir.ne(count, zero), taken: Target(0), fall: Target(64) }
+    });
+    let last = block(CODE + 128, |_| End::Syscall { next: Target(4) });
+    let plan = RegionPlan::whole(&[first, round, last], CompileOptions::default()).unwrap();
+    let mut rig = Rig::new();
+    let code = rig.compile(&plan);
+    let boxed = |single: f32| u64::from(single.to_bits()) | 0xffff_ffff << 32;
+    for (from, exit, sum) in [(boxed(1.5), ExitCode::Syscall, boxed(6.0)), (0, ExitCode::Declined, 7)] {
+        rig.state().set(SUM, 7);
+        rig.state().set(FROM, from);
+        rig.state().set(COUNT, 3);
+        assert_eq!(rig.enter(code), exit);
+        assert_eq!(rig.state().get(SUM), sum);
+    }
+}
