@@ -77,8 +77,8 @@ pub(crate) fn region_signature(frame: FrameRegister) -> Signature {
     signature
 }
 
-/// The signature of a function of the runtime that keeps every register: the frame's anchor; what it finds is in the
-/// frame's `sink`.
+/// The signature of a function of the runtime that keeps every register: the frame's anchor, or 8 more; what it finds is
+/// in the frame's `status` or `sink`, in the second word then.
 pub(crate) fn keeping_signature() -> Signature {
     let mut signature = Signature::new(CallConv::PreserveAll);
     signature.params.push(AbiParam::new(types::I64));

@@ -49,7 +49,8 @@ pub(crate) fn fault_exit() -> u64 {
 }
 
 /// Address of the function that puts the host's floating-point status into the frame and keeps every register: its
-/// argument is the address that the pinned register holds. Null on hosts whose code does not call it.
+/// argument is the address that the pinned register holds, or 8 more for the second words of status and sink. Null on
+/// hosts whose code does not call it.
 pub(crate) fn note_status() -> *const () {
     #[cfg(target_arch = "x86_64")]
     {
