@@ -117,6 +117,13 @@ impl Native {
         found
     }
 
+    /// The code for `key` has declined. If it does so too often, code that does not is asked for.
+    fn declined(&self, engine: &Engine, key: BlockKey) {
+        if self.pool.note_declined(key) {
+            self.ask(engine, Request { key, tier: CompiledTier::Two, heat: 0 });
+        }
+    }
+
     fn ask(&self, engine: &Engine, request: Request) {
         if engine.config.deterministic {
             self.compile_now(request);
@@ -186,13 +193,14 @@ pub(crate) fn quality(policy: TierPolicy, memory: &dyn GuestMemory, tier: Compil
     }
 }
 
-/// What shapes code of `tier` in an engine now.
-fn options(engine: &Engine, tier: CompiledTier) -> CompileOptions {
+/// What shapes the code that `request` asks for in an engine now, if the code `may_decline`.
+fn options(engine: &Engine, request: Request, may_decline: bool) -> CompileOptions {
     CompileOptions {
         faults: engine.exact(),
         memory: memory_mode(&*engine.memory),
         count: engine.config.count_instructions,
-        quality: quality(engine.config.tier, &*engine.memory, tier),
+        quality: quality(engine.config.tier, &*engine.memory, request.tier),
+        may_decline,
     }
 }
 
@@ -203,15 +211,17 @@ fn worker(engine: Weak<Engine>, jit: Arc<Jit>) -> Worker {
 }
 
 fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace) -> Made {
-    let cache = &engine.native().ok_or(Failure::NotNow)?.cache;
+    let native = engine.native().ok_or(Failure::NotNow)?;
+    let cache = &native.cache;
     let began = clock::own_cpu_ns();
     let mut ticket = cache.ticket();
-    let options = options(engine, request.tier);
+    let options = options(engine, request, native.pool.may_decline(request.key));
     let is_baseline = options.quality == Quality::Baseline;
     let profile = EngineProfile { engine, cache, request, is_baseline };
     // Part of another region? A run that cannot go on without code makes it rather than wait for who else does.
-    let is_part = if profile.is_blind() { TieredCodeCache::holds } else { TieredCodeCache::holds_or_expects };
-    if is_baseline && is_part(cache, request.key) {
+    let is_there =
+        if profile.is_blind() || !is_baseline { TieredCodeCache::holds } else { TieredCodeCache::holds_or_expects };
+    if (is_baseline || request.tier == CompiledTier::One) && is_there(cache, request.key) {
         return Err(Failure::NotNow);
     }
     if request.tier == CompiledTier::Two && cache.can_wait(request.key) {
@@ -540,6 +550,8 @@ impl NativeVcpu {
                 }
                 ExitCode::Fault => return Went::Out(Exit::Trap(Trap::Memory(frame.body().fault()))),
                 ExitCode::Declined => {
+                    let key = frame.state().key();
+                    hostfp::suspend(|| native.declined(engine, key));
                     self.arrive(native);
                     return Went::Cold(None);
                 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use vm_core::{Access, BlockKey, Exit, GuestAddr, GuestMemory, GuestRange, MemFault, Mode, Trap};
+#[cfg(feature = "jit")]
+use vm_ir::FpAttr;
 use vm_ir::{End, IrBuilder, Order, Target, Type};
 
 use crate::testing::{Blocks, VecMemory, s};
@@ -246,4 +248,37 @@ fn each_phase_gets_its_own_code_compiled() {
     let (second, interpreted) = phase(SECOND, 100_000);
     assert_eq!(second, 2);
     assert!(interpreted < 4000, "{interpreted} instructions were interpreted");
+}
+
+/// s2 += the single in s40, where none is, so that the sum is not a number; s1 -= 1; again while s1 is not zero.
+#[cfg(feature = "jit")]
+fn sum_what_is_no_single(ir: &mut IrBuilder, _bytes: &[u8]) -> End {
+    ir.mark(0, 4);
+    let [sum, more] = [s(41), s(40)].map(|slot| ir.get(slot, Type::F64));
+    let [sum, more] = [sum, more].map(|double| ir.funbox(double, Type::F32));
+    let sum = ir.fadd(sum, more, FpAttr::DEFAULT);
+    let boxed = ir.fbox(sum);
+    ir.set(s(41), boxed);
+    let (count, one, zero) = (ir.get(s(1), Type::I64), ir.i64(1), ir.i64(0));
+    let count = ir.sub(count, one);
+    ir.set(s(1), count);
+    End::Branch { cond: ir.ne(count, zero), taken: Target(0), fall: Target(4) }
+}
+
+#[cfg(feature = "jit")]
+#[test]
+fn code_that_declines_too_often_is_made_anew_once() {
+    for tier in [TierPolicy::Auto, TierPolicy::Compile] {
+        let blocks = Blocks::default().at(CODE, 4, sum_what_is_no_single).at(CODE + 4, 4, syscall);
+        let config = Config { deterministic: true, hot_threshold: 12, tier, ..Config::default() };
+        let engine = Engine::new(Arc::new(blocks), VecMemory::new(CODE, 0x4000), config).unwrap();
+        let mut vcpu = vcpu(&engine);
+        vcpu.state_mut().set(s(1), 1_000_000);
+        vcpu.state_mut().set(s(40), 1f64.to_bits());
+        assert_eq!(vcpu.run(), Exit::Syscall);
+        assert_eq!(vcpu.state().get(s(41)), 0xffff_ffff_7fc0_0000);
+        let stats = engine.stats();
+        assert!(stats.regions.published <= 4, "{tier:?}: {} regions", stats.regions.published);
+        assert!(stats.tier0_instructions < 1000, "{tier:?}: {} interpreted", stats.tier0_instructions);
+    }
 }

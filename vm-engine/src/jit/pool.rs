@@ -74,8 +74,13 @@ const REPETITIONS: u32 = 64;
 /// Refusals in a row after which attempts to start a thread get no rarer: one in a thousand occasions.
 const MAX_REFUSALS: u32 = 10;
 
-/// Most entries remembered as hopeless. One more, and all are forgotten: each may then fail once again.
-const MAX_HOPELESS: usize = 4096;
+/// Most entries remembered as hopeless, and as declining. One more, and all are forgotten: each may then fail, or decline,
+/// as often again.
+const MAX_REMEMBERED: usize = 4096;
+
+/// How often code may decline before it is made for every state. A loop that is entered so many times with what it cannot
+/// take is interpreted meanwhile for a few microseconds.
+const MAX_DECLINES: u32 = 32;
 
 #[derive(Default)]
 struct Queue {
@@ -87,6 +92,8 @@ struct Queue {
     working: Vec<BlockKey>,
     /// Not to be tried again.
     hopeless: HashSet<BlockKey>,
+    /// How often the code of an entry has declined.
+    declines: HashMap<BlockKey, u32>,
     /// How often something that waits was asked for again while there was no thread.
     repetitions: u32,
     /// How often in a row the host had no thread to spare, at most [`MAX_REFUSALS`].
@@ -232,6 +239,23 @@ impl Pool {
         self.shared.lock().hopeless.contains(&key)
     }
 
+    /// Notes that the code for `key` has declined; says whether it is to be made anew. That is said again after as
+    /// many times more, in case what was asked for came to nothing.
+    pub(crate) fn note_declined(&self, key: BlockKey) -> bool {
+        let mut queue = self.shared.lock();
+        if queue.declines.len() >= MAX_REMEMBERED && !queue.declines.contains_key(&key) {
+            queue.declines.clear();
+        }
+        let count = queue.declines.entry(key).or_default();
+        *count = count.saturating_add(1);
+        count.is_multiple_of(MAX_DECLINES)
+    }
+
+    /// Whether code for `key` may decline: what was made of it did so less often than it may.
+    pub(crate) fn may_decline(&self, key: BlockKey) -> bool {
+        self.shared.lock().declines.get(&key).is_none_or(|count| *count < MAX_DECLINES)
+    }
+
     /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published.
     pub(crate) fn compile_now(&self, worker: &mut Worker, request: Request) -> bool {
         match self.shared.make(worker, request) {
@@ -316,7 +340,7 @@ impl Queue {
         match failure {
             Failure::NotNow => {}
             Failure::Never => {
-                if self.hopeless.len() >= MAX_HOPELESS {
+                if self.hopeless.len() >= MAX_REMEMBERED {
                     self.hopeless.clear();
                 }
                 self.hopeless.insert(key);

@@ -54,11 +54,20 @@ pub struct CompileOptions {
     pub count: bool,
     /// Which compiler makes it.
     pub quality: Quality,
+    /// Whether the code may be for some states only, which it tests where it is entered, and decline others. What declines
+    /// too often is made anew without.
+    pub may_decline: bool,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { faults: Exact::Pc, memory: MemoryMode::Direct, count: false, quality: Quality::Optimised }
+        Self {
+            faults: Exact::Pc,
+            memory: MemoryMode::Direct,
+            count: false,
+            quality: Quality::Optimised,
+            may_decline: true,
+        }
     }
 }
 

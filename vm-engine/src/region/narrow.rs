@@ -16,18 +16,18 @@ pub(super) struct NarrowSlots {
 }
 
 /// The narrow slots of `plan`, of which `order` lists the reachable blocks. Of what the state held at the region's entry is
-/// known what the region itself tests: if it `has_loops`, it tests those of the slots `live` at its entry from which it
-/// would have to take singles over and over.
+/// known what the region itself tests: if it has loops and `may_assume` something, those of the slots `live` at its entry from
+/// which it would have to take singles over and over.
 pub(super) fn narrow_slots(
     plan: &RegionPlan,
     order: &[usize],
-    has_loops: bool,
+    may_assume: bool,
     live: &SlotSet,
     helpers: &[Helper],
 ) -> NarrowSlots {
     let mut assumed = SlotSet::default();
     let at_entry = flow(plan, order, assumed, helpers);
-    if !has_loops {
+    if !may_assume {
         return NarrowSlots { at_entry, assumed };
     }
     let mut values = Vec::new();

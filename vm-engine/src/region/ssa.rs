@@ -185,8 +185,8 @@ pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]
         flow.polls_late = flow.is_loop && replaces && here.block.insts.len() <= MAX_COPIED_OPS;
     }
     backward(plan, &order, &local, &mut flow);
-    let has_loops = flow.iter().any(|flow| flow.is_loop);
-    let narrow = narrow_slots(plan, &order, has_loops, &flow[0].live, helpers);
+    let may_assume = plan.options.may_decline && flow.iter().any(|flow| flow.is_loop);
+    let narrow = narrow_slots(plan, &order, may_assume, &flow[0].live, helpers);
     Slots { flow, order, types, narrow: narrow.at_entry, assumed_singles: narrow.assumed }
 }
 

@@ -173,14 +173,14 @@ fn a_failure_is_remembered_and_a_panic_survived() {
 fn failures_are_forgotten_where_there_are_too_many() {
     let Setup { cache, pool, order, .. } = setup(0);
     let mut worker = worker(cache, order);
-    let pcs: Vec<u64> = (0..=MAX_HOPELESS as u64).map(|n| 2 * n + 1).collect();
-    for pc in &pcs[..MAX_HOPELESS] {
+    let pcs: Vec<u64> = (0..=MAX_REMEMBERED as u64).map(|n| 2 * n + 1).collect();
+    for pc in &pcs[..MAX_REMEMBERED] {
         assert!(!pool.compile_now(&mut worker, request(*pc, 1)));
     }
-    assert!(pcs[..MAX_HOPELESS].iter().all(|pc| pool.is_hopeless(key(*pc))));
-    assert!(!pool.compile_now(&mut worker, request(pcs[MAX_HOPELESS], 1)));
+    assert!(pcs[..MAX_REMEMBERED].iter().all(|pc| pool.is_hopeless(key(*pc))));
+    assert!(!pool.compile_now(&mut worker, request(pcs[MAX_REMEMBERED], 1)));
     let known: Vec<&u64> = pcs.iter().filter(|pc| pool.is_hopeless(key(**pc))).collect();
-    assert_eq!(known, [&pcs[MAX_HOPELESS]]);
+    assert_eq!(known, [&pcs[MAX_REMEMBERED]]);
 }
 
 #[test]
