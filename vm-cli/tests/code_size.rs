@@ -72,7 +72,8 @@ impl<'a> Piece<'a> {
             blocks.push(block);
         }
         let size = |faults, quality| {
-            let options = CompileOptions { faults, memory: MemoryMode::Direct, count: false, quality, may_decline: true };
+            let options =
+                CompileOptions { faults, memory: MemoryMode::Direct, count: false, quality, may_decline: true };
             let plan = RegionPlan::whole(&blocks, options).expect("blocks of one mode");
             let code = compile_for(HOST, &plan, pipeline.helpers());
             code.unwrap_or_else(|error| panic!("{}: {error}", self.name)).bytes.len()
