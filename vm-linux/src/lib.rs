@@ -26,6 +26,7 @@ mod process;
 mod run;
 mod shape;
 mod signal;
+mod spin;
 pub mod stack;
 pub mod symbols;
 pub mod table;

@@ -21,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::layout::riscv64::SigAction;
 use crate::process::Status;
 use crate::signal::{SIG_IGN, ThreadSignals};
+use crate::spin::SpinWait;
 
 /// Host stack of a guest thread: generated code and the emulator's own functions use it, the guest does not.
 const HOST_STACK: usize = 512 << 10;
@@ -44,6 +45,8 @@ pub(crate) struct Thread {
     pub(crate) clear_child_tid: Arc<AtomicU64>,
     /// Head of its list of robust futexes; zero for none.
     pub(crate) robust_list: u64,
+    /// What it has learnt about its waits on futexes.
+    pub(crate) spin: SpinWait,
     /// Whether nothing waits for this host process's status but its parent: it was forked.
     forked: bool,
 }
@@ -119,6 +122,7 @@ impl Thread {
             pid: 0,
             clear_child_tid: Arc::default(),
             robust_list: 0,
+            spin: SpinWait::default(),
             forked: false,
         }
     }

@@ -9,6 +9,9 @@ use crate::thread::Thread;
 
 use super::poll::check_timeout;
 
+/// `FUTEX_PRIVATE_FLAG` (`linux/futex.h`).
+const FUTEX_PRIVATE: u32 = 0x80;
+
 /// `futex(address, operation, value, timeout, address2, value3)`: the host's futexes serve, for guest memory is host
 /// memory and threads have the host's numbers.
 pub(crate) fn futex(t: &mut Thread, a: &Args) -> SysResult {
@@ -28,7 +31,28 @@ pub(crate) fn futex(t: &mut Thread, a: &Args) -> SysResult {
         return Ok(host::wait(&host::FUTEX_NUMBER, &mut args)?);
     }
     args[3] = Arg::Guest(user.pointer(a.raw(3), 16));
-    Ok(host::wait(&host::FUTEX, &mut args)?)
+    if !waits_at_word(a) {
+        return Ok(host::wait(&host::FUTEX, &mut args)?);
+    }
+    let Thread { kernel, spin, .. } = t;
+    let mut word = [0; 4];
+    let value = a.uint(2);
+    // What cannot be read is left to the kernel, as what stays is.
+    let waits = || kernel.user().fill(a.raw(0), &mut word).is_err() || u32::from_le_bytes(word) == value;
+    // A word that has changed is found as by a call that was late.
+    let slept = spin.wait(waits, || host::wait(&host::FUTEX, &mut args));
+    Ok(slept.unwrap_or(Err(Errno::EAGAIN))?)
+}
+
+/// Whether the call waits without limit until its word is no longer the value that it names, or somebody wakes it.
+fn waits_at_word(a: &Args) -> bool {
+    // WAIT; WAIT_BITSET by either clock, with any bits.
+    let is_wait = match a.uint(1) & !FUTEX_PRIVATE {
+        0 => true,
+        9 | 0x109 => a.uint(5) != 0,
+        _ => false,
+    };
+    is_wait && a.raw(3) == 0 && a.raw(0).is_multiple_of(4)
 }
 
 layout! {
