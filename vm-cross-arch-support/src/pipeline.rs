@@ -18,6 +18,9 @@ use crate::registry;
 /// Most guest instructions that a block may hold.
 pub const MAX_INSTRUCTIONS: usize = 64;
 
+/// Most guest instructions that are done on condition in place of a branch around them.
+const MAX_SKIPPED: usize = 3;
+
 /// How to translate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TranslationOptions {
@@ -198,13 +201,17 @@ impl TranslationPipeline {
     fn translate_fully(&self, key: BlockKey, memory: &dyn GuestMemory) -> Translated {
         let mut block = Block::empty();
         let remember = self.lift_into(key, memory, &mut block);
+        Translated { block: self.optimise(block), remember }
+    }
+
+    fn optimise(&self, mut block: Block) -> Arc<Block> {
         opt::optimise(&mut block, self.guest.helpers());
         self.check(&block, "optimisation");
         block.bytes.shrink_to_fit();
         block.insts.shrink_to_fit();
         block.marks.shrink_to_fit();
         self.count(&self.full, &block);
-        Translated { block: Arc::new(block), remember }
+        Arc::new(block)
     }
 
     fn count(&self, blocks: &AtomicU64, block: &Block) {
@@ -232,26 +239,55 @@ impl TranslationPipeline {
 
     fn lift_instructions(&self, cx: &mut Lift, window: &mut Window<'_>) -> End {
         for _ in 0..self.options.max_instructions {
-            let offset = window.used;
-            let len = match window.next_length(self.guest) {
-                Ok(len) => len,
-                Err(_) if offset > 0 => return End::Jump { target: Target(offset as i64) },
+            match self.lift_next(cx, window) {
+                Ok(Flow::Next) => {}
+                Ok(Flow::End(end)) => return end,
+                Ok(Flow::Illegal) => return cx.trap(TrapKind::Illegal),
+                Err(_) if window.used > 0 => break,
                 Err(fault) => {
                     window.remember = false;
                     cx.begin(0, 0);
                     let unreadable = fault.addr().offset_from(window.key.pc);
                     return End::Trap { kind: fetch_trap(fault), at: Target(0), addr: Target(unreadable) };
                 }
-            };
-            cx.begin(offset as u16, len as u8);
-            window.used += len;
-            match self.guest.lift(&window.bytes[offset..offset + len], self.extensions, cx) {
-                Flow::Next => {}
-                Flow::End(end) => return end,
-                Flow::Illegal => return cx.trap(TrapKind::Illegal),
             }
         }
         End::Jump { target: Target(window.used as i64) }
+    }
+
+    /// Lifts the next instruction of the window, or says why it cannot be fetched.
+    fn lift_next(&self, cx: &mut Lift, window: &mut Window<'_>) -> Result<Flow, MemFault> {
+        let offset = window.used;
+        let len = window.next_length(self.guest)?;
+        cx.begin(offset as u16, len as u8);
+        window.used += len;
+        Ok(self.guest.lift(&window.bytes[offset..offset + len], self.extensions, cx))
+    }
+
+    /// See [`BlockSource::translate_joined`].
+    fn join(&self, key: BlockKey, memory: &dyn GuestMemory) -> Option<Block> {
+        if !key.pc.is_aligned(self.guest.alignment()) {
+            return None;
+        }
+        let mut window = Window::new(key, memory, Vec::new());
+        let mut cx = Lift::new(key);
+        let End::Branch { cond, taken, fall } = self.lift_instructions(&mut cx, &mut window) else { return None };
+        let (first, end) = (cx.ir.guest_len(), usize::try_from(taken.0).ok()?);
+        if fall != Target(window.used as i64) {
+            return None;
+        }
+        for _ in 0..MAX_SKIPPED.min(self.options.max_instructions - first) {
+            if window.used < end && self.lift_next(&mut cx, &mut window).ok()? != Flow::Next {
+                return None;
+            }
+        }
+        if window.used != end {
+            return None;
+        }
+        window.bytes.truncate(window.used);
+        let mut block = cx.finish(End::Jump { target: taken }, window.bytes);
+        let from = block.marks.get(first)?.first as usize;
+        opt::do_unless(&mut block, from, cond).then_some(block)
     }
 
     /// Checks a block where the options ask for it.
@@ -286,6 +322,12 @@ impl BlockSource for TranslationPipeline {
             Effort::Once | Effort::Quick => self.translate_quickly(key, memory, effort, block),
             Effort::Full => *block = Arc::unwrap_or_clone(self.translate(key, memory, effort)),
         }
+    }
+
+    fn translate_joined(&self, key: BlockKey, memory: &dyn GuestMemory) -> Option<Arc<Block>> {
+        let block = self.join(key, memory)?;
+        self.check(&block, "joining");
+        Some(self.optimise(block))
     }
 
     fn helpers(&self) -> &'static [Helper] {

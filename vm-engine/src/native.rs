@@ -292,6 +292,11 @@ impl EngineProfile<'_> {
     fn is_blind(&self) -> bool {
         self.engine.config.tier.compiles_first()
     }
+
+    /// Whether the block's bytes may change without anybody's saying so.
+    fn is_doubtful(&self, block: &Block) -> bool {
+        !self.is_blind() && bytes_of(block).is_some_and(|range| self.engine.may_change_unsaid(range))
+    }
 }
 
 /// Whether the block ends where memory could not be fetched. It may be mapped later, and nobody would tell: such a block
@@ -323,9 +328,12 @@ impl Profile for EngineProfile<'_> {
         }
         let effort = if self.is_baseline && !self.is_blind() { Effort::Quick } else { Effort::Full };
         let block = self.engine.source.translate(key, &*self.engine.memory, effort);
-        let is_doubtful =
-            !self.is_blind() && bytes_of(&block).is_some_and(|range| self.engine.may_change_unsaid(range));
-        (!is_unfetchable(&block) && !is_doubtful).then_some(block)
+        (!is_unfetchable(&block) && !self.is_doubtful(&block)).then_some(block)
+    }
+
+    fn joined(&self, key: BlockKey) -> Option<Arc<Block>> {
+        let block = self.engine.source.translate_joined(key, &*self.engine.memory)?;
+        (!self.is_doubtful(&block)).then_some(block)
     }
 
     fn seen(&self, key: BlockKey) -> Seen {

@@ -44,7 +44,14 @@ pub trait BlockSource: Send + Sync {
     /// elsewhere, and where compiled code is left in the middle of a block the interpreter goes on there.
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block>;
 
-    /// The same into `block`, whose memory may be used again: for callers that keep no blocks.
+    /// The block at `key` with its last branch, if that only skips a few instructions, replaced by what it skips, done on
+    /// condition; it ends with a jump to where the branch leads. `None` if it ends otherwise, or if what is skipped costs more
+    /// than a branch or can be observed. A source that never does this need not say so.
+    fn translate_joined(&self, _key: BlockKey, _memory: &dyn GuestMemory) -> Option<Arc<Block>> {
+        None
+    }
+
+    /// The same as [`BlockSource::translate`] into `block`, whose memory may be used again: for callers that keep no blocks.
     fn translate_into(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort, block: &mut Block) {
         *block = Arc::unwrap_or_clone(self.translate(key, memory, effort));
     }

@@ -25,6 +25,12 @@ pub(crate) trait Profile: Send + Sync {
     /// The block at `key` with every pass applied, if tier 0 has run it.
     fn block(&self, key: BlockKey) -> Option<Arc<Block>>;
 
+    /// The same with what its last branch skips done on condition, for a branch that goes both ways
+    /// ([`BlockSource::translate_joined`](vm_ir::BlockSource::translate_joined)).
+    fn joined(&self, _key: BlockKey) -> Option<Arc<Block>> {
+        None
+    }
+
     /// What tier 0 saw at the end of the block at `key`; nothing if it never ran.
     fn seen(&self, key: BlockKey) -> Seen;
 }
@@ -35,6 +41,8 @@ const MAX_BLOCKS: usize = 128;
 const MAX_FLAT_BLOCKS: usize = 512;
 /// Most targets of an indirect jump that stay in the region: each costs a compare.
 const MAX_TARGETS: usize = 3;
+/// Most bytes of guest code that a branch skips, if that is to be done on condition.
+const MAX_SKIPPED_BYTES: i64 = 16;
 /// Most guest instructions of a callee that is inlined, as far as its own calls.
 const MAX_INLINE_LEN: usize = 40;
 /// Most blocks of a callee that is inlined, as far as its own calls.
@@ -68,6 +76,7 @@ pub(crate) fn discover(
         nested_len: 0,
         max_guest_len,
         flat: options.quality == Quality::Baseline,
+        counts: options.count,
     };
     finder.place(0, entry.pc)?;
     let mut next = 0;
@@ -116,6 +125,8 @@ struct Finder<'a> {
     max_guest_len: usize,
     /// Callees and the code after calls belong to the region, each block once.
     flat: bool,
+    /// The instructions that run are counted, so that none may be done for nothing.
+    counts: bool,
 }
 
 impl Finder<'_> {
@@ -127,7 +138,7 @@ impl Finder<'_> {
         if self.blocks.len() >= if self.flat { MAX_FLAT_BLOCKS } else { MAX_BLOCKS } {
             return None;
         }
-        let block = self.profile.block(self.mode.at(pc))?;
+        let block = self.block(pc)?;
         if self.len + block.guest_len() > self.max_guest_len && !self.blocks.is_empty() {
             return None;
         }
@@ -143,6 +154,22 @@ impl Finder<'_> {
         self.blocks.push(Place { context, block, edges: Vec::new(), entered: false });
         self.places.insert((context, pc), index);
         Some(index)
+    }
+
+    /// The block at `pc`, if tier 0 has run it; without its last branch, if that is worth it.
+    fn block(&self, pc: GuestAddr) -> Option<Arc<Block>> {
+        let key = self.mode.at(pc);
+        let block = self.profile.block(key)?;
+        if let End::Branch { taken, fall, .. } = block.end
+            && (1..=MAX_SKIPPED_BYTES).contains(&(taken.0.wrapping_sub(fall.0)))
+            && !self.flat
+            && !self.counts
+            && matches!(self.profile.seen(key), Seen { taken: true, fall: true, .. })
+            && let Some(joined) = self.profile.joined(key)
+        {
+            return Some(joined);
+        }
+        Some(block)
     }
 
     /// Adds what the end of the block at `index` leads to.
@@ -229,7 +256,7 @@ impl Finder<'_> {
         while let Some(pc) = found.get(next).copied() {
             next += 1;
             let key = self.mode.at(pc);
-            let Some(block) = self.profile.block(key) else { return false };
+            let Some(block) = self.block(pc) else { return false };
             len += block.guest_len();
             if len > MAX_INLINE_LEN || found.len() > MAX_INLINE_BLOCKS || self.len + len > self.max_guest_len {
                 return false;
@@ -268,6 +295,10 @@ impl Profile for Engine {
         Some(self.source().translate(key, &**self.memory(), Effort::Full))
     }
 
+    fn joined(&self, key: BlockKey) -> Option<Arc<Block>> {
+        self.source().translate_joined(key, &**self.memory())
+    }
+
     fn seen(&self, key: BlockKey) -> Seen {
         let Some(profile) = self.block_profile(key) else { return Seen::default() };
         let way = |index: usize| profile.ways.get(index).is_some_and(|(_, taken)| *taken);
@@ -289,24 +320,34 @@ mod tests {
 
     /// Blocks of one 4-byte instruction each where nothing else is said, with what was seen at their ends.
     #[derive(Default)]
-    struct Program(HashMap<BlockKey, (Arc<Block>, Seen)>);
+    struct Program {
+        blocks: HashMap<BlockKey, (Arc<Block>, Seen)>,
+        /// Whatever short branches skip can be done on condition.
+        joins: bool,
+    }
 
     impl Program {
         fn add(&mut self, pc: u64, end: impl FnOnce(&mut IrBuilder) -> End, seen: Seen) {
             let mut ir = IrBuilder::new(key(pc));
             ir.mark(0, 4);
             let end = end(&mut ir);
-            self.0.insert(key(pc), (Arc::new(ir.finish(end, &[0; 4])), seen));
+            self.blocks.insert(key(pc), (Arc::new(ir.finish(end, &[0; 4])), seen));
         }
     }
 
     impl Profile for Program {
         fn block(&self, key: BlockKey) -> Option<Arc<Block>> {
-            self.0.get(&key).map(|(block, _)| Arc::clone(block))
+            self.blocks.get(&key).map(|(block, _)| Arc::clone(block))
+        }
+
+        fn joined(&self, key: BlockKey) -> Option<Arc<Block>> {
+            let block = self.block(key).filter(|_| self.joins)?;
+            let End::Branch { taken, .. } = block.end else { return None };
+            Some(Arc::new(Block { end: End::Jump { target: taken }, ..Block::clone(&block) }))
         }
 
         fn seen(&self, key: BlockKey) -> Seen {
-            self.0.get(&key).map(|(_, seen)| seen.clone()).unwrap_or_default()
+            self.blocks.get(&key).map(|(_, seen)| seen.clone()).unwrap_or_default()
         }
     }
 
@@ -331,6 +372,35 @@ mod tests {
         assert_eq!(pcs(&plan), [0x100, 0x104, 0x108]);
         assert_eq!(plan.links(), [GuestAddr::new(0x200)]);
         assert_eq!(plan.blocks[1].edge(GuestAddr::new(0x100)), Some(0));
+    }
+
+    #[test]
+    fn what_short_branches_skip_both_ways_is_joined() {
+        const SHORT: i64 = 4 + MAX_SKIPPED_BYTES;
+        let plain = CompileOptions::default();
+        let counting = CompileOptions { count: true, ..plain };
+        let quick = CompileOptions { quality: Quality::Baseline, ..plain };
+        let cases = [
+            (SHORT, [true, true], plain, true),
+            (SHORT + 1, [true, true], plain, false),
+            (4, [true, true], plain, false),
+            (-4, [true, true], plain, false),
+            (SHORT, [false, true], plain, false),
+            (SHORT, [true, false], plain, false),
+            (SHORT, [true, true], counting, false),
+            (SHORT, [true, true], quick, false),
+        ];
+        for (target, [taken, fall], options, is_joined) in cases {
+            let mut program = Program { joins: true, ..Program::default() };
+            program.add(0x100, |ir| branch(ir, target), Seen { taken, fall, ..Seen::default() });
+            for pc in [0x104, 0x100_u64.wrapping_add_signed(target)] {
+                program.add(pc, |_| End::Syscall { next: Target(4) }, Seen::default());
+            }
+            let plan = discover(key(0x100), options, 400, &program).unwrap();
+            let joined = matches!(plan.blocks[0].block.end, End::Jump { .. });
+            assert_eq!(joined, is_joined, "{target} {taken} {fall} {options:?}");
+            assert_eq!(pcs(&plan).contains(&0x104), !is_joined && fall || target == 4, "{target}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `README.md` beside this file has the rules for writing one.
 
 mod compact;
+mod condition;
 mod dead;
 mod fold;
 mod forward;
@@ -10,6 +11,8 @@ mod known;
 mod rewrite;
 mod silent;
 mod simplify;
+
+pub use condition::do_unless;
 
 use crate::block::{Block, Value};
 use crate::helper::Helper;
