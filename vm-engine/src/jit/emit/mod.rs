@@ -16,6 +16,7 @@ mod singles;
 mod slots;
 mod status;
 mod vector;
+mod wide;
 
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -539,8 +540,8 @@ impl<'a, 'b> Emitter<'a, 'b> {
                 return Ok(());
             }
 
-            Op::Add => self.binary(inst, |ir, a, b| ir.iadd(a, b)),
-            Op::Sub => self.binary(inst, |ir, a, b| ir.isub(a, b)),
+            Op::Add => self.add(inst),
+            Op::Sub => self.sub(inst),
             Op::Mul => self.binary(inst, |ir, a, b| ir.imul(a, b)),
             Op::MulHighS => self.mul_high(inst, int::Signs::Signed),
             Op::MulHighU => self.mul_high(inst, int::Signs::Unsigned),

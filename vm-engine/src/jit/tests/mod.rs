@@ -6,6 +6,7 @@ mod ops;
 mod search;
 mod singles;
 mod status;
+mod wide;
 
 use std::sync::Arc;
 
