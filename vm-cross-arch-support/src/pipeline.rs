@@ -78,7 +78,7 @@ pub struct TranslationStats {
     pub cache: CacheStats,
     /// Blocks translated with [`Effort::Once`] or [`Effort::Quick`].
     pub quick: u64,
-    /// Blocks translated with [`Effort::Full`].
+    /// Blocks translated with [`Effort::Full`], those without their last branch among them.
     pub full: u64,
     /// Guest instructions in these blocks.
     pub instructions: u64,

@@ -11,7 +11,7 @@ use crate::cache::{Held, TieredCodeCache};
 use crate::clock;
 use crate::config::TierPolicy;
 use crate::disturb;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, bytes_match};
 use crate::frame::{ExitCode, OwnFrame};
 use crate::hostfp;
 use crate::interp::BodyRef;
@@ -222,7 +222,7 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
     let is_there =
         if profile.is_blind() || !is_baseline { TieredCodeCache::holds } else { TieredCodeCache::holds_or_expects };
     if (is_baseline || request.tier == CompiledTier::One) && is_there(cache, request.key) {
-        return Err(Failure::NotNow);
+        return Err(Failure::There);
     }
     if request.tier == CompiledTier::Two && cache.can_wait(request.key) {
         return Err(Failure::NotNow); // so it is, and put off when it is asked for again
@@ -332,8 +332,11 @@ impl Profile for EngineProfile<'_> {
     }
 
     fn joined(&self, key: BlockKey) -> Option<Arc<Block>> {
-        let block = self.engine.source.translate_joined(key, &*self.engine.memory)?;
-        (!self.is_doubtful(&block)).then_some(block)
+        let memory = &*self.engine.memory;
+        let block = self.engine.source.translate_joined(key, memory)?;
+        // What is skipped may lie on a page that nobody watches: a write there before now went unnoticed.
+        bytes_of(&block)?.pages().for_each(|page| memory.watch_code(page));
+        (bytes_match(memory, key.pc, &block.bytes) && !self.is_doubtful(&block)).then_some(block)
     }
 
     fn seen(&self, key: BlockKey) -> Seen {

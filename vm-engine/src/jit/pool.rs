@@ -44,6 +44,8 @@ pub(crate) type Made = Result<(Ticket, CompiledRegion), Failure>;
 pub(crate) enum Failure {
     /// The guest's code, or what is known of it, changed meanwhile, or there is no room: a later request may do better.
     NotNow,
+    /// There is code for this entry already.
+    There,
     /// There is no code for this entry, whenever it is asked for.
     Never,
 }
@@ -256,13 +258,14 @@ impl Pool {
         self.shared.lock().declines.get(&key).is_none_or(|count| *count < MAX_DECLINES)
     }
 
-    /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published.
+    /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published, or
+    /// there was code already.
     pub(crate) fn compile_now(&self, worker: &mut Worker, request: Request) -> bool {
         match self.shared.make(worker, request) {
             Ok(made) => self.shared.cache.publish(vec![made]).is_ok(),
             Err(failure) => {
                 self.shared.lock().note(request.key, failure);
-                false
+                failure == Failure::There
             }
         }
     }
@@ -338,7 +341,7 @@ impl Drop for Parked<'_> {
 impl Queue {
     fn note(&mut self, key: BlockKey, failure: Failure) {
         match failure {
-            Failure::NotNow => {}
+            Failure::NotNow | Failure::There => {}
             Failure::Never => {
                 if self.hopeless.len() >= MAX_REMEMBERED {
                     self.hopeless.clear();

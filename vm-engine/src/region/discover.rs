@@ -70,6 +70,7 @@ pub(crate) fn discover(
         mode: entry,
         profile,
         places: HashMap::new(),
+        joined: HashMap::new(),
         blocks: Vec::new(),
         contexts: vec![None],
         len: 0,
@@ -116,6 +117,8 @@ struct Finder<'a> {
     profile: &'a dyn Profile,
     /// Index of the block for a context and an address.
     places: HashMap<(usize, GuestAddr), usize>,
+    /// For addresses of short branches the block without, if there is one.
+    joined: HashMap<GuestAddr, Option<Arc<Block>>>,
     blocks: Vec<Place>,
     /// Context 0 is the region's own code.
     contexts: Vec<Option<Inlined>>,
@@ -157,7 +160,7 @@ impl Finder<'_> {
     }
 
     /// The block at `pc`, if tier 0 has run it; without its last branch, if that is worth it.
-    fn block(&self, pc: GuestAddr) -> Option<Arc<Block>> {
+    fn block(&mut self, pc: GuestAddr) -> Option<Arc<Block>> {
         let key = self.mode.at(pc);
         let block = self.profile.block(key)?;
         if let End::Branch { taken, fall, .. } = block.end
@@ -165,9 +168,9 @@ impl Finder<'_> {
             && !self.flat
             && !self.counts
             && matches!(self.profile.seen(key), Seen { taken: true, fall: true, .. })
-            && let Some(joined) = self.profile.joined(key)
+            && let Some(joined) = self.joined.entry(pc).or_insert_with(|| self.profile.joined(key))
         {
-            return Some(joined);
+            return Some(Arc::clone(joined));
         }
         Some(block)
     }
@@ -250,7 +253,7 @@ impl Finder<'_> {
 
     /// Whether everything seen of the function at `target`, as far as its own calls, fits the limits of inlining, and a way
     /// through it calls nothing.
-    fn is_small(&self, target: GuestAddr) -> bool {
+    fn is_small(&mut self, target: GuestAddr) -> bool {
         let mut found = vec![target];
         let (mut next, mut len, mut returns) = (0, 0, false);
         while let Some(pc) = found.get(next).copied() {

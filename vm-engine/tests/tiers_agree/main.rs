@@ -141,7 +141,9 @@ fn report_tiers(machine: &Machine) {
             TierPolicy::Interpret => assert_eq!((stats.regions.published, compiled), (0, 0)),
             // Only where execution stops is nothing to compile.
             TierPolicy::Compile | TierPolicy::Baseline => {
-                assert!(compiled > 3 * interpreted, "{compiled} instructions compiled, {interpreted} interpreted");
+                if tier.engine.config().count_instructions {
+                    assert!(compiled > 3 * interpreted, "{compiled} instructions compiled, {interpreted} interpreted");
+                }
                 assert!(stats.regions.evicted > 0 && stats.regions.invalidated > 0, "no code was dropped");
             }
             TierPolicy::Auto => {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vm_core::{BlockKey, CpuState, Exit, GuestAddr, GuestArch, GuestMemory, Mode, Perms, Trap};
 use vm_cross_arch_support::{Row, TranslationOptions, TranslationPipeline, riscv64};
@@ -20,25 +21,35 @@ use crate::program::{DATA_LEN, Ground, Program};
 const CODE_LEN: u64 = 512;
 
 #[derive(Debug)]
-struct Riscv64(TranslationPipeline);
+struct Riscv64 {
+    pipeline: TranslationPipeline,
+    /// Blocks whose short branches were replaced.
+    joined: AtomicUsize,
+}
 
 impl BlockSource for Riscv64 {
     fn translate(&self, key: BlockKey, memory: &dyn GuestMemory, effort: Effort) -> Arc<Block> {
-        self.0.translate(key, memory, effort)
+        self.pipeline.translate(key, memory, effort)
+    }
+
+    fn translate_joined(&self, key: BlockKey, memory: &dyn GuestMemory) -> Option<Arc<Block>> {
+        let joined = self.pipeline.translate_joined(key, memory)?;
+        self.joined.fetch_add(1, Ordering::Relaxed);
+        Some(joined)
     }
 
     fn helpers(&self) -> &'static [Helper] {
-        self.0.helpers()
+        self.pipeline.helpers()
     }
 
     fn slots(&self) -> &'static [SlotInfo] {
-        self.0.slots()
+        self.pipeline.slots()
     }
 }
 
 impl Program for Riscv64 {
     fn lifted(&self, key: BlockKey, memory: &dyn GuestMemory) -> Block {
-        self.0.lift(key, memory)
+        self.pipeline.lift(key, memory)
     }
 
     fn instruction(&self, bytes: &[u8]) -> Option<&'static str> {
@@ -47,8 +58,8 @@ impl Program for Riscv64 {
             [a, b, ..] if a & 3 != 3 => u32::from(u16::from_le_bytes([a, b])),
             _ => return None,
         };
-        let table = self.0.guest().table()?;
-        table.decode(word, self.0.extensions()).ok().map(|decoded| decoded.row.name)
+        let table = self.pipeline.guest().table()?;
+        table.decode(word, self.pipeline.extensions()).ok().map(|decoded| decoded.row.name)
     }
 }
 
@@ -64,6 +75,27 @@ fn fill(row: &Row, sparse: bool, draw: &mut Draw) -> u32 {
         free = free & 0xf_ffff | (1 + draw.below(3) as u32) << 20;
     }
     row.pattern.value() | free & !row.pattern.mask() & width
+}
+
+/// Instructions that a short branch may skip to be replaced by them.
+const SKIPPED: [&str; 9] = ["add", "sub", "xor", "sltu", "addw", "addi", "andi", "slli", "c.mv"];
+const BRANCHES: [&str; 6] = ["beq", "bne", "blt", "bge", "bltu", "bgeu"];
+
+/// Code of a branch over one to three such instructions, with any registers.
+fn short_branch(rows: &[&Row], draw: &mut Draw) -> Vec<u8> {
+    let mut word = |names: &[&str]| {
+        let name = draw.pick(names);
+        let row = rows.iter().find(|row| row.name == name).expect("a row of the table");
+        let word = (0..).map(|_| fill(row, false, draw)).find(|word| row.pattern.matches(*word));
+        (word.expect("most words match"), row.pattern.bytes())
+    };
+    let (branch, _) = word(&BRANCHES);
+    let skipped: Vec<_> = (0..=branch >> 30).take(3).map(|_| word(&SKIPPED)).collect();
+    let distance: usize = 4 + skipped.iter().map(|(_, len)| len).sum::<usize>();
+    // Bits 4 to 1 of the distance are bits 11 to 8 of the word; the others are clear (the manual, 2.3).
+    let branch = branch & 0x01ff_f07f | (distance as u32 >> 1) << 8;
+    let skipped = skipped.iter().flat_map(|(word, len)| word.to_le_bytes()[..*len].to_vec());
+    branch.to_le_bytes().into_iter().chain(skipped).collect()
 }
 
 /// Whether the instruction in `block` may stand in a program: it goes on forward and within it, and reads no clock.
@@ -97,6 +129,12 @@ fn write_program(machine: &Machine, single: &TranslationPipeline, draw: &mut Dra
     while offset + 4 < CODE_LEN {
         let row = draw.pick(&rows);
         let at = code.offset(offset as i64);
+        if offset + 16 < CODE_LEN && draw.one_in(16) {
+            let bytes = short_branch(&rows, draw);
+            machine.space.write(at, &bytes).expect("code is writable");
+            offset += bytes.len() as u64;
+            continue;
+        }
         for attempt in 0..200 {
             let word = fill(row, attempt >= 20, draw);
             if !row.pattern.matches(word) {
@@ -178,11 +216,15 @@ fn random_riscv64_programs() {
     let at = |offset: u64| GuestAddr::new(0x0bad_3000_0000 + offset);
     let ground = Ground { code: at(0), data: at(0x10_0000), stop: at(0x20_0000) };
     let pipeline = |options| TranslationPipeline::new(GuestArch::Riscv64, options).expect("the guest is built in");
-    let program = Arc::new(Riscv64(pipeline(TranslationOptions::default())));
+    let pipeline_of_all = pipeline(TranslationOptions::default());
+    let program = Arc::new(Riscv64 { pipeline: pipeline_of_all, joined: AtomicUsize::new(0) });
     let single = pipeline(TranslationOptions { max_instructions: 1, ..TranslationOptions::default() });
-    let mut machine = Machine::new(Placement::Direct, ground, CODE_LEN, program);
+    let mut machine = Machine::new(Placement::Direct, ground, CODE_LEN, program.clone());
     machine.tier("interpreter", Config { tier: TierPolicy::Interpret, ..Config::default() }, false);
     machine.tier("compiled, exact", crate::compile(Exact::Registers), false);
+    // Where instructions are counted, no branch is replaced.
+    let uncounted = Config { count_instructions: false, ..crate::compile(Exact::Registers) };
+    machine.tier("compiled, exact, without short branches", uncounted, false);
     machine.tier("baseline", Config { tier: TierPolicy::Baseline, ..crate::compile(Exact::Registers) }, false);
     let mut draw = crate::draw(0x5c);
     let slots = riscv64_slots(&single);
@@ -199,6 +241,9 @@ fn random_riscv64_programs() {
         }
     }
     report(&machine, &single);
+    let joined = program.joined.load(Ordering::Relaxed);
+    println!("joined: {joined}");
+    assert!(joined >= crate::WANTED as usize, "{joined} blocks were joined");
     crate::report_tiers(&machine);
 }
 

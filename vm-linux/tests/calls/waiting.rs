@@ -82,6 +82,16 @@ fn futexes(g: &mut Guest) {
     assert_eq!(g.ok("futex", &[word, 129, 1, 0, 0, 0]), 0);
     g.fails("futex", &[WILD, 128, 5, short, 0, 0], Errno::EFAULT);
     g.fails("futex", &[word, 99, 0, 0, 0, 0], Errno::ENOSYS);
+    // Waits without a limit, so often that short ones are expected by then: WAIT, WAIT_BITSET by either clock.
+    for _ in 0..8 {
+        for operation in [0, 128, 9, 137, 0x109] {
+            g.fails("futex", &[word, operation, 4, 0, 0, 1], Errno::EAGAIN);
+            g.fails("futex", &[WILD, operation, 5, 0, 0, 1], Errno::EFAULT);
+            g.fails("futex", &[word + 1, operation, 4, 0, 0, 1], Errno::EINVAL);
+        }
+        g.fails("futex", &[word, 9, 4, 0, 0, 0], Errno::EINVAL);
+        g.fails("futex", &[word, 0x100, 4, 0, 0, 1], Errno::ENOSYS);
+    }
     let lock = g.room(4);
     assert_eq!(g.ok("futex", &[lock, 6, 0, 0, 0, 0]), 0); // FUTEX_LOCK_PI
     assert_eq!(u64::from(g.get32(lock)), g.ok("gettid", &[]));
