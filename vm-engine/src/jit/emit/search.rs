@@ -1,13 +1,14 @@
 //! Loops that look for a word, four words at a time.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value as ClifValue, types};
+use cranelift_codegen::ir::{self, InstBuilder, Value as ClifValue, types};
 use vm_core::Slot;
 use vm_ir::Op;
 
-use super::Emitter;
 use super::memory::guest_flags;
+use super::{Emitter, Place};
 use crate::config::Exact;
+use crate::jit::abi::offset;
 use crate::region::{MemoryMode, STEP, Search, Word, search_loop};
 
 /// Words that are tested at a time, in two vectors.
@@ -23,12 +24,18 @@ impl Emitter<'_, '_> {
     /// until the end of the page, before which a request to stop may wait. The loop then does the rest, a round at least, and
     /// leaves behind what a round leaves behind.
     ///
+    /// Where registers must be exact at faults, a round is run before the loop comes to another page: all that rounds leave
+    /// behind is then as it should be, and if the first word of that page cannot be loaded, none is passed. A load that
+    /// fails in the middle of a page, because another thread has unmapped it, is stepped over, and every round is run anew;
+    /// should it do so behind the last one that is passed, what rounds calculate is older than the pointer.
+    ///
     /// The words may change meanwhile: what is passed was loaded once, in order; what follows is loaded anew. An aligned
     /// vector is loaded at once by hosts with AVX (Intel SDM, volume 3, "Guaranteed Atomic Operations"; AMD64 manual, volume
     /// 2, "Access Atomicity").
     pub(super) fn pass_words(&mut self) {
         let options = &self.plan.options;
-        let plain = options.memory == MemoryMode::Direct && options.faults == Exact::Pc && !options.count;
+        let is_exact = options.faults == Exact::Registers;
+        let plain = options.memory == MemoryMode::Direct && !options.count && (self.target.steps_over || !is_exact);
         if !plain || !self.target.loads_vectors_at_once || !self.slots.flow[self.here].is_loop {
             return;
         }
@@ -42,8 +49,20 @@ impl Emitter<'_, '_> {
         let [first, vectors, next] = std::array::from_fn(|_| self.ir.create_block());
         self.ir.append_block_param(vectors, types::I64);
         self.ir.append_block_param(next, types::I64);
-        let misaligned = self.offset_in(before, search.displacement, WORDS * STEP);
-        self.ir.ins().brif(misaligned, next, &[before.into()], first, &[]);
+        let mut not_here = self.offset_in(before, search.displacement, WORDS * STEP);
+        // The end of what is passed, from a pointer to a group of words: the page's, or the last group before it.
+        let end = search.displacement + if is_exact { WORDS * STEP } else { 0 };
+        if is_exact {
+            let left = self.offset_in(before, end, PAGE);
+            let is_last = self.ir.ins().icmp_imm_u(IntCC::Equal, left, 0);
+            let is_last = self.ir.ins().uextend(types::I64, is_last);
+            not_here = self.ir.ins().bor(not_here, is_last);
+        }
+        self.ir.ins().brif(not_here, next, &[before.into()], first, &[]);
+        let done = if is_exact { self.ir.create_block() } else { next };
+        if is_exact {
+            self.ir.append_block_param(done, types::I64);
+        }
 
         self.enter_next(first);
         let fixed = self.fixed_words(&search);
@@ -51,7 +70,7 @@ impl Emitter<'_, '_> {
 
         self.switch_to(vectors);
         let here = self.ir.block_params(vectors)[0];
-        self.locate(search.load);
+        self.locate_at(Place { pc: search.load, steps_over: is_exact });
         let loaded: Vec<_> = (0..WORDS * STEP / VECTOR)
             .map(|vector| {
                 let offset = displacement + (vector * VECTOR) as i32;
@@ -63,18 +82,35 @@ impl Emitter<'_, '_> {
         let signs = self.ir.ins().vhigh_bits(types::I32, all);
         let all = self.ir.ins().icmp_imm_u(IntCC::Equal, signs, 3);
         let passed = self.ir.create_block();
-        self.ir.ins().brif(all, passed, &[], next, &[here.into()]);
+        self.ir.ins().brif(all, passed, &[], done, &[here.into()]);
 
         self.enter_next(passed);
         let after = self.ir.ins().iadd_imm_s(here, WORDS * STEP);
-        let rest = self.offset_in(after, search.displacement, PAGE);
-        self.ir.ins().brif(rest, vectors, &[after.into()], next, &[after.into()]);
+        let rest = self.offset_in(after, end, PAGE);
+        self.ir.ins().brif(rest, vectors, &[after.into()], done, &[after.into()]);
         self.ir.seal_block(vectors);
+        if is_exact {
+            self.undo_if_stepped_over(done, next, before);
+        }
 
         self.enter_next(next);
         let after = self.ir.block_params(next)[0];
         self.ir.def_var(pointer, after);
         self.locate(self.block.key.pc);
+    }
+
+    /// Goes on from `done` to `next` with the pointer that was reached, or with the one `before` if a load was stepped over.
+    fn undo_if_stepped_over(&mut self, done: ir::Block, next: ir::Block, before: ClifValue) {
+        self.enter_next(done);
+        let reached = self.ir.block_params(done)[0];
+        let stepped_over = self.load_frame(types::I64, offset::STEPPED_OVER);
+        let undone = self.ir.create_block();
+        self.ir.set_cold_block(undone);
+        self.ir.ins().brif(stepped_over, undone, &[], next, &[reached.into()]);
+        self.enter_next(undone);
+        let none = self.iconst(types::I64, 0);
+        self.store_frame(none, offset::STEPPED_OVER);
+        self.ir.ins().jump(next, &[before.into()]);
     }
 
     /// How far behind a multiple of `unit`, a power of two, the address is that `pointer` has with `displacement`.
