@@ -216,3 +216,18 @@ fn a_detached_thread_publishes_and_leaves_its_output() {
     let output = std::mem::take(&mut pool.shared.lock().output);
     assert!(output.starts_with("asked to panic\n"), "{output:?}");
 }
+
+#[test]
+fn code_that_declines_is_made_anew_now_and_then_and_forgotten_at_last() {
+    let Setup { pool, .. } = setup(8);
+    for count in 1..=3 * MAX_DECLINES {
+        assert_eq!(pool.may_decline(key(2)), count <= MAX_DECLINES);
+        assert_eq!(pool.note_declined(key(2)), count.is_multiple_of(MAX_DECLINES), "{count}");
+    }
+    for pc in (4..).step_by(2).take(MAX_REMEMBERED - 1) {
+        pool.note_declined(key(pc));
+    }
+    assert!(!pool.may_decline(key(2)));
+    pool.note_declined(key(1));
+    assert!(pool.may_decline(key(2)), "one entry more than are remembered");
+}
