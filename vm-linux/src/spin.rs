@@ -50,15 +50,17 @@ impl SpinWait {
         waits: impl FnMut() -> bool,
         sleep: impl FnOnce() -> Result<T, Errno>,
     ) -> Option<Result<T, Errno>> {
-        let began = now();
-        if self.is_short && self.is_time(began) && self.is_over_soon(began, waits) {
-            return None;
+        let mut began = now();
+        if self.is_short && self.is_time(began) {
+            if self.is_over_soon(began, waits) {
+                return None;
+            }
+            began = now();
         }
-        let slept_from = now();
         let slept = sleep();
         // A word that had changed before the call is a wait of no length; what else fails is none.
         let is_wait = matches!(slept, Ok(_) | Err(Errno::EAGAIN));
-        self.is_short = is_wait && now().saturating_sub(slept_from) < SHORT_SLEEP;
+        self.is_short = is_wait && now().saturating_sub(began) < SHORT_SLEEP;
         Some(slept)
     }
 

@@ -2,7 +2,6 @@
 
 use crate::block::{Block, Inst, Value};
 use crate::ops::{Effect, Op};
-use crate::types::Type;
 
 /// Most ops that are done for nothing when the branch would have been taken. Reads and writes of slots, constants and
 /// truncations do not count.
@@ -50,7 +49,6 @@ fn counts(op: Op) -> bool {
 }
 
 fn is_cheap(inst: &Inst) -> bool {
-    let is_small = |ty| matches!(ty, Type::I8 | Type::I16 | Type::I32 | Type::I64);
     let is_slow = matches!(
         inst.op,
         Op::DivS
@@ -65,7 +63,7 @@ fn is_cheap(inst: &Inst) -> bool {
             | Op::ClMulHigh
     );
     let touches = !matches!(inst.op.effect(), Effect::Pure | Effect::ReadsSlot | Effect::WritesSlot);
-    !touches && !is_slow && is_small(inst.ty) && is_small(inst.from)
+    !touches && !is_slow && inst.ty.is_int() && inst.from.is_int()
 }
 
 #[cfg(test)]
@@ -73,7 +71,7 @@ mod tests {
     use vm_core::{BlockKey, GuestAddr, Mode, Slot};
 
     use super::*;
-    use crate::{End, FpAttr, IrBuilder, Order, Target};
+    use crate::{End, FpAttr, IrBuilder, Order, Target, Type};
 
     const COND: Slot = Slot::new(1);
     const A: Slot = Slot::new(2);

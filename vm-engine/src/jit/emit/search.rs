@@ -50,6 +50,7 @@ impl Emitter<'_, '_> {
         self.ir.append_block_param(vectors, types::I64);
         self.ir.append_block_param(next, types::I64);
         let mut not_here = self.offset_in(before, search.displacement, WORDS * STEP);
+        let mut done = next;
         // The end of what is passed, from a pointer to a group of words: the page's, or the last group before it.
         let end = search.displacement + if is_exact { WORDS * STEP } else { 0 };
         if is_exact {
@@ -57,12 +58,10 @@ impl Emitter<'_, '_> {
             let is_last = self.ir.ins().icmp_imm_u(IntCC::Equal, left, 0);
             let is_last = self.ir.ins().uextend(types::I64, is_last);
             not_here = self.ir.ins().bor(not_here, is_last);
-        }
-        self.ir.ins().brif(not_here, next, &[before.into()], first, &[]);
-        let done = if is_exact { self.ir.create_block() } else { next };
-        if is_exact {
+            done = self.ir.create_block();
             self.ir.append_block_param(done, types::I64);
         }
+        self.ir.ins().brif(not_here, next, &[before.into()], first, &[]);
 
         self.enter_next(first);
         let fixed = self.fixed_words(&search);
