@@ -170,8 +170,11 @@ macro_rules! ops {
         impl Op {
             /// Every op: `ALL[op as usize] == op`.
             pub const ALL: &'static [Self] = &[$(Self::$op,)*];
+        }
 
-            const TABLE: &'static [OpInfo] = &[$(OpInfo {
+        /// Rows by op. A static, since each place that uses a constant may have a copy, whose pointers are relocated when
+        /// the program starts.
+        static TABLE: [OpInfo; Op::ALL.len()] = [$(OpInfo {
                 name: $name,
                 doc: concat!($($doc, "\n",)*),
                 args: &[$(sig!($arg)),*],
@@ -182,8 +185,7 @@ macro_rules! ops {
                 attr: or!($(AttrKind::$attr)?; AttrKind::None),
                 imm: or!($(ImmKind::$imm)?; ImmKind::None),
                 jit: or!($(Jit::$jit)?; Jit::Inline),
-            },)*];
-        }
+        },)*];
     };
 }
 
@@ -396,7 +398,7 @@ impl Op {
     /// The op's row of the table.
     #[must_use]
     pub const fn info(self) -> &'static OpInfo {
-        &Self::TABLE[self as usize]
+        &TABLE[self as usize]
     }
 
     /// Name in the text form.
@@ -420,11 +422,11 @@ impl Op {
     }
 
     /// What is asked of every op of every block, in a few lines of the host's cache.
-    const BRIEF: [(Effect, Option<Sig>); Self::TABLE.len()] = {
-        let mut brief = [(Effect::Pure, None); Self::TABLE.len()];
+    const BRIEF: [(Effect, Option<Sig>); TABLE.len()] = {
+        let mut brief = [(Effect::Pure, None); TABLE.len()];
         let mut index = 0;
         while index < brief.len() {
-            brief[index] = (Self::TABLE[index].effect, Self::TABLE[index].result);
+            brief[index] = (TABLE[index].effect, TABLE[index].result);
             index += 1;
         }
         brief
