@@ -14,9 +14,9 @@
 //! and bit 0, which is not listed, is zero.
 
 /// Most fields a picture may have, fields added by [`Pattern::with`] included.
-const MAX_FIELDS: usize = 8;
-/// Most runs that a scattered immediate may have: `c.j` has eight.
-const MAX_PIECES: usize = 8;
+const MAX_FIELDS: usize = 6;
+/// Most runs of bits that the fields of a picture may have: `c.j` has nine, eight of them its immediate's.
+const MAX_PIECES: usize = 9;
 /// Most values that [`Pattern::except`] may exclude.
 const MAX_EXCLUDED: usize = 2;
 /// In [`Pattern::index`]: the pattern has no field with this letter.
@@ -38,11 +38,12 @@ impl Piece {
     }
 }
 
-/// Where a field lies and how its value is made.
+/// How a field's value is made.
 #[derive(Clone, Copy, Debug)]
 struct Field {
     letter: u8,
-    pieces: [Piece; MAX_PIECES],
+    /// Its first piece among the pattern's, and how many it has.
+    first: u8,
     count: u8,
     /// One more than the highest bit of the value.
     width: u8,
@@ -54,38 +55,7 @@ struct Field {
 }
 
 impl Field {
-    const EMPTY: Self = Self {
-        letter: 0,
-        pieces: [Piece::EMPTY; MAX_PIECES],
-        count: 0,
-        width: 0,
-        signed: false,
-        bias: 0,
-        pictured: false,
-    };
-
-    #[inline]
-    fn get(&self, word: u32) -> i64 {
-        let mut value = 0;
-        for piece in &self.pieces[..self.count as usize] {
-            value |= (u64::from(word) >> piece.from & piece.mask()) << piece.to;
-        }
-        if self.signed {
-            let unused = 64 - u32::from(self.width);
-            return ((value << unused) as i64) >> unused;
-        }
-        (value + u64::from(self.bias)) as i64
-    }
-
-    /// The word's bits that hold `value`; `None` if the field cannot hold it.
-    fn put(&self, value: i64) -> Option<u32> {
-        let raw = value.wrapping_sub(i64::from(self.bias)) as u64;
-        let mut word = 0;
-        for piece in &self.pieces[..self.count as usize] {
-            word |= ((raw >> piece.to & piece.mask()) << piece.from) as u32;
-        }
-        (self.get(word) == value).then_some(word)
-    }
+    const EMPTY: Self = Self { letter: 0, first: 0, count: 0, width: 0, signed: false, bias: 0, pictured: false };
 }
 
 /// A parsed picture.
@@ -97,8 +67,10 @@ pub struct Pattern {
     value: u32,
     fields: [Field; MAX_FIELDS],
     count: u8,
+    pieces: [Piece; MAX_PIECES],
+    piece_count: u8,
     index: [u8; 26],
-    excluded: [(u8, i64); MAX_EXCLUDED],
+    excluded: [(u8, i16); MAX_EXCLUDED],
     excluded_count: u8,
 }
 
@@ -117,6 +89,8 @@ impl Pattern {
             value: 0,
             fields: [Field::EMPTY; MAX_FIELDS],
             count: 0,
+            pieces: [Piece::EMPTY; MAX_PIECES],
+            piece_count: 0,
             index: [ABSENT; 26],
             excluded: [(0, 0); MAX_EXCLUDED],
             excluded_count: 0,
@@ -139,7 +113,8 @@ impl Pattern {
                 b'a'..=b'z' | b'A'..=b'Z' => {
                     let letter = character.to_ascii_lowercase();
                     if pattern.index[(letter - b'a') as usize] == ABSENT {
-                        pattern = pattern.with_field(field(picture, letter, ""));
+                        let field = pattern.pictured(letter, "");
+                        pattern = pattern.with_field(field);
                     }
                 }
                 _ => panic!("a picture is made of 0, 1, letters and spaces"),
@@ -156,7 +131,7 @@ impl Pattern {
     pub const fn place(mut self, letter: char, bits: &str) -> Self {
         let at = self.index[(letter as u8 - b'a') as usize];
         assert!(at != ABSENT, "only a field of the picture can be placed");
-        self.fields[at as usize] = field(self.picture, letter as u8, bits);
+        self.fields[at as usize] = self.pictured(letter as u8, bits);
         self
     }
 
@@ -200,11 +175,12 @@ impl Pattern {
     /// Excludes words in which field `letter` is `value`, as the manual does by "rd != 0".
     ///
     /// # Panics
-    /// If there is no such field, or too many values are excluded already.
+    /// If there is no such field, the value takes more than 16 bits, or too many values are excluded already.
     #[must_use]
     pub const fn except(mut self, letter: char, value: i64) -> Self {
         assert!(self.index[(letter as u8 - b'a') as usize] != ABSENT, "an excluded value belongs to a field");
-        self.excluded[self.excluded_count as usize] = (letter as u8, value);
+        assert!(value as i16 as i64 == value, "an excluded value takes at most 16 bits");
+        self.excluded[self.excluded_count as usize] = (letter as u8, value as i16);
         self.excluded_count += 1;
         self
     }
@@ -214,6 +190,59 @@ impl Pattern {
         self.fields[self.count as usize] = field;
         self.count += 1;
         self
+    }
+
+    /// The field `letter` of the picture, its value's bits placed by `places`, or without a gap if that is empty.
+    const fn pictured(&mut self, letter: u8, places: &str) -> Field {
+        let text = self.picture.as_bytes();
+        let (order, listed) = expand(places);
+        let signed = letter == b'i';
+        let mut field = Field { letter, first: self.piece_count, signed, pictured: true, ..Field::EMPTY };
+        let (mut bits, mut at) = (0, 0);
+        while at < text.len() {
+            if text[at].to_ascii_lowercase() == letter {
+                bits += 1;
+            }
+            at += 1;
+        }
+        assert!(listed == 0 || listed == bits, "every bit of a placed field has its place");
+        let mut from = self.width;
+        let mut seen = 0;
+        at = 0;
+        while at < text.len() {
+            let character = text[at];
+            at += 1;
+            if character == b' ' {
+                continue;
+            }
+            from -= 1;
+            if character.to_ascii_lowercase() != letter {
+                continue;
+            }
+            if character.is_ascii_uppercase() {
+                field.bias = 8;
+            }
+            let to = if listed == 0 { (bits - 1 - seen) as u8 } else { order[seen] };
+            seen += 1;
+            if to >= field.width {
+                field.width = to + 1;
+            }
+            let continues = field.count > 0 && {
+                let last = self.pieces[self.piece_count as usize - 1];
+                last.from == from + 1 && last.to == to + 1
+            };
+            if continues {
+                let last = &mut self.pieces[self.piece_count as usize - 1];
+                last.from = from;
+                last.to = to;
+                last.len += 1;
+            } else {
+                self.pieces[self.piece_count as usize] = Piece { from, to, len: 1 };
+                self.piece_count += 1;
+                field.count += 1;
+            }
+        }
+        field
     }
 
     /// Length of the instruction in bytes.
@@ -248,7 +277,7 @@ impl Pattern {
             && (self.excluded_count == 0
                 || self.excluded[..self.excluded_count as usize]
                     .iter()
-                    .all(|&(letter, value)| self.get(letter, word) != Some(value)))
+                    .all(|&(letter, value)| self.get(letter, word) != Some(value.into())))
     }
 
     /// Whether words that fit the picture may hold excluded values.
@@ -265,8 +294,26 @@ impl Pattern {
     fn get(&self, letter: u8, word: u32) -> Option<i64> {
         match self.index[usize::from(letter - b'a')] {
             ABSENT => None,
-            at => Some(self.fields[usize::from(at)].get(word)),
+            at => Some(self.value_of(&self.fields[usize::from(at)], word)),
         }
+    }
+
+    #[inline]
+    fn pieces(&self, field: &Field) -> &[Piece] {
+        &self.pieces[usize::from(field.first)..][..usize::from(field.count)]
+    }
+
+    #[inline]
+    fn value_of(&self, field: &Field, word: u32) -> i64 {
+        let mut value = 0;
+        for piece in self.pieces(field) {
+            value |= (u64::from(word) >> piece.from & piece.mask()) << piece.to;
+        }
+        if field.signed {
+            let unused = 64 - u32::from(field.width);
+            return ((value << unused) as i64) >> unused;
+        }
+        (value + u64::from(field.bias)) as i64
     }
 
     /// The word's bits that hold `value` in the pictured field `letter`; `None` if the field cannot hold it.
@@ -274,7 +321,14 @@ impl Pattern {
         self.fields[..self.count as usize]
             .iter()
             .find(|field| field.pictured && char::from(field.letter) == letter)
-            .and_then(|field| field.put(value))
+            .and_then(|field| {
+                let raw = value.wrapping_sub(i64::from(field.bias)) as u64;
+                let mut word = 0;
+                for piece in self.pieces(field) {
+                    word |= ((raw >> piece.to & piece.mask()) << piece.from) as u32;
+                }
+                (self.value_of(field, word) == value).then_some(word)
+            })
     }
 }
 
@@ -366,57 +420,6 @@ const fn bit_count(picture: &str) -> u8 {
     }
     assert!(count == 16 || count == 32, "a picture has 16 or 32 bits");
     count
-}
-
-/// The field `letter` of `picture`, its value's bits placed by `places`, or without a gap if that is empty.
-const fn field(picture: &str, letter: u8, places: &str) -> Field {
-    let text = picture.as_bytes();
-    let (order, listed) = expand(places);
-    let mut field = Field { letter, signed: letter == b'i', pictured: true, ..Field::EMPTY };
-    let (mut bits, mut at) = (0, 0);
-    while at < text.len() {
-        if text[at].to_ascii_lowercase() == letter {
-            bits += 1;
-        }
-        at += 1;
-    }
-    assert!(listed == 0 || listed == bits, "every bit of a placed field has its place");
-    let mut from = bit_count(picture);
-    let mut seen = 0;
-    at = 0;
-    while at < text.len() {
-        let character = text[at];
-        at += 1;
-        if character == b' ' {
-            continue;
-        }
-        from -= 1;
-        if character.to_ascii_lowercase() != letter {
-            continue;
-        }
-        if character.is_ascii_uppercase() {
-            field.bias = 8;
-        }
-        let to = if listed == 0 { (bits - 1 - seen) as u8 } else { order[seen] };
-        seen += 1;
-        if to >= field.width {
-            field.width = to + 1;
-        }
-        let continues = field.count > 0 && {
-            let last = field.pieces[field.count as usize - 1];
-            last.from == from + 1 && last.to == to + 1
-        };
-        if continues {
-            let last = &mut field.pieces[field.count as usize - 1];
-            last.from = from;
-            last.to = to;
-            last.len += 1;
-        } else {
-            field.pieces[field.count as usize] = Piece { from, to, len: 1 };
-            field.count += 1;
-        }
-    }
-    field
 }
 
 /// The bit numbers that a list such as `"12|10:5"` means, and how many there are.

@@ -1,6 +1,5 @@
 //! [`Table`]: rows of instructions, and decoding, encoding and text from the same row.
 
-use std::collections::{HashMap, hash_map};
 use std::fmt::Write as _;
 
 use crate::guest::Extensions;
@@ -193,40 +192,10 @@ impl Node {
     const NOTHING: Self = Self::Leaf { first: 0, count: 0 };
 }
 
-/// The bits of a word that choose among the roots of the decoding trees: two runs, put together.
-#[derive(Clone, Copy, Debug)]
-struct Dispatch {
-    low: u32,
-    low_len: u32,
-    high: u32,
-    high_len: u32,
-}
-
-impl Dispatch {
-    const fn new(bits: u32) -> Self {
-        let low = bits.trailing_zeros();
-        let low_len = (bits >> low).trailing_ones();
-        let rest = bits & !(((1 << low_len) - 1) << low);
-        assert!(rest != 0 && bits.count_ones() <= 12, "two runs of at most twelve bits choose a root");
-        let high = rest.trailing_zeros();
-        let high_len = (rest >> high).trailing_ones();
-        assert!(low_len + high_len == bits.count_ones(), "two runs of bits choose a root");
-        Self { low, low_len, high, high_len }
-    }
-
-    #[inline]
-    const fn root(self, word: u32) -> usize {
-        let low = word >> self.low & ((1 << self.low_len) - 1);
-        let high = word >> self.high & ((1 << self.high_len) - 1);
-        (low | high << self.low_len) as usize
-    }
-}
-
 /// An index over rows.
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<&'static Row>,
-    dispatch: Dispatch,
     nodes: Vec<Node>,
     leaves: Vec<Entry>,
 }
@@ -236,13 +205,8 @@ const BRANCH_BITS: u32 = 7;
 
 impl Table {
     /// An index over the rows of all groups.
-    ///
-    /// Decoding looks at the bits of `dispatch` first: those that most rows fix, in two runs, at most twelve.
-    ///
-    /// # Panics
-    /// If `dispatch` is not such a set of bits.
     #[must_use]
-    pub fn new(groups: &'static [Group], dispatch: u32) -> Self {
+    pub fn new(groups: &'static [Group]) -> Self {
         let entries: Vec<Entry> = groups
             .iter()
             .flat_map(|group| group.rows.iter().map(|row| (group.any_of, row)))
@@ -256,53 +220,25 @@ impl Table {
                 excludes: row.pattern.excludes(),
             })
             .collect();
-        let roots = 1 << dispatch.count_ones();
         let mut table = Self {
             rows: entries.iter().map(|entry| entry.row).collect(),
-            dispatch: Dispatch::new(dispatch),
-            nodes: vec![Node::NOTHING; roots],
-            leaves: Vec::new(),
+            nodes: vec![Node::NOTHING],
+            leaves: Vec::with_capacity(entries.len()),
         };
-        // Entries by number: there are thousands in these lists, and this is done at each start of a program.
-        let mut below: Vec<Vec<u16>> = vec![Vec::new(); roots];
-        for entry in &entries {
-            // A row that does not fix all of these bits is under several roots: one for each choice of the others.
-            let free = dispatch & !entry.mask;
-            let mut chosen = free;
-            loop {
-                below[table.dispatch.root(entry.value & dispatch | chosen)].push(entry.index);
-                if chosen == 0 {
-                    break;
-                }
-                chosen = (chosen - 1) & free;
-            }
-        }
-        // Roots whose rows are the same share what is below them.
-        let mut made: HashMap<Vec<u16>, usize> = HashMap::new();
-        for (root, here) in below.into_iter().enumerate().filter(|(_, here)| !here.is_empty()) {
-            match made.entry(here) {
-                hash_map::Entry::Occupied(first) => table.nodes[root] = table.nodes[*first.get()],
-                hash_map::Entry::Vacant(vacant) => {
-                    table.grow(root, &entries, &mut vacant.key().clone(), dispatch);
-                    vacant.insert(root);
-                }
-            }
-        }
+        table.grow(0, &mut { entries }, 0);
         table
     }
 
-    /// Makes the node at `at` decide between those of `entries` that have these `numbers`; the bits of `used` are decided
-    /// already.
+    /// Makes the node at `at` decide between `entries`; the bits of `used` are decided already.
     ///
     /// A branch looks at bits that all of its rows fix. Rows that agree in all bits that all of them fix share a leaf,
     /// the stricter ones first.
-    fn grow(&mut self, at: usize, entries: &[Entry], numbers: &mut [u16], used: u32) {
-        let entry = |number: u16| &entries[usize::from(number)];
-        let common = numbers.iter().fold(!used, |bits, number| bits & entry(*number).mask);
-        if numbers.len() < 2 || common == 0 {
-            numbers.sort_by_key(|number| u32::MAX - entry(*number).mask.count_ones());
-            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: numbers.len() as u16 };
-            self.leaves.extend(numbers.iter().map(|number| *entry(*number)));
+    fn grow(&mut self, at: usize, entries: &mut [Entry], used: u32) {
+        let common = entries.iter().fold(!used, |bits, entry| bits & entry.mask);
+        if entries.len() < 2 || common == 0 {
+            entries.sort_unstable_by_key(|entry| (u32::MAX - entry.mask.count_ones(), entry.index));
+            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: entries.len() as u16 };
+            self.leaves.extend_from_slice(entries);
             return;
         }
         let shift = longest_run(common);
@@ -311,10 +247,10 @@ impl Table {
         let first = self.nodes.len();
         self.nodes.resize(first + (1 << bits), Node::NOTHING);
         self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u32 };
-        let child = |number: u16| (entry(number).value >> shift & mask) as usize;
-        numbers.sort_by_key(|number| child(*number));
-        for below in numbers.chunk_by_mut(|a, b| child(*a) == child(*b)) {
-            self.grow(first + child(below[0]), entries, below, used | mask << shift);
+        let child = |entry: &Entry| (entry.value >> shift & mask) as usize;
+        entries.sort_unstable_by_key(child);
+        for below in entries.chunk_by_mut(|a, b| child(a) == child(b)) {
+            self.grow(first + child(&below[0]), below, used | mask << shift);
         }
     }
 
@@ -324,7 +260,7 @@ impl Table {
     /// [`DecodeError::Unknown`] if no enabled row describes it.
     #[inline]
     pub fn decode(&self, word: u32, enabled: Extensions) -> Result<Decoded, DecodeError> {
-        let mut at = self.dispatch.root(word);
+        let mut at = 0;
         loop {
             match self.nodes[at] {
                 Node::Branch { shift, mask, first } => at = first as usize + (word >> shift & mask) as usize,
@@ -441,7 +377,7 @@ mod tests {
 
     #[test]
     fn stricter_rows_go_first_and_disabled_rows_do_not_exist() {
-        let table = Table::new(GROUPS, 0x707f);
+        let table = Table::new(GROUPS);
         assert_eq!(table.decode(0x0100_000f, ONE.union(TWO)).unwrap().row.name, "none");
         assert_eq!(table.decode(0x0100_000f, ONE).unwrap().row.name, "any");
         assert_eq!(table.decode(0x4073_02b3, ONE).unwrap().row.name, "sub");
@@ -452,7 +388,7 @@ mod tests {
 
     #[test]
     fn encoding_names_what_is_wrong() {
-        let table = Table::new(GROUPS, 0x707f);
+        let table = Table::new(GROUPS);
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6), ('b', 7)]), Ok(0x0073_02b3));
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6)]), Err(EncodeError::Missing { name: "add", field: 'b' }));
         assert_eq!(
@@ -468,7 +404,7 @@ mod tests {
 
     #[test]
     fn text_drops_the_comma_of_an_empty_operand() {
-        let table = Table::new(GROUPS, 0x707f);
+        let table = Table::new(GROUPS);
         let add = table.decode(0x0073_02b3, ONE).unwrap();
         let print = |token: &str, fields: Fields, out: &mut String| {
             if token != "b" {

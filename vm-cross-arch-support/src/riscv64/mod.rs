@@ -187,10 +187,7 @@ static GROUPS: &[Group] = &[
     Group { any_of: extension::ZICBOZ, rows: cache_block::ZICBOZ },
 ];
 
-/// Opcode and minor opcode (chapter "Instruction Length Encoding", base formats), which compressed rows fix in part.
-const DISPATCH: u32 = 0x707f;
-
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(GROUPS, DISPATCH));
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(GROUPS));
 
 const fn slot(name: &'static str, slot: Slot, ty: Type) -> SlotInfo {
     SlotInfo { name, slot, ty }
