@@ -19,11 +19,6 @@ use super::block::{BlockId, Tier0Block};
 use super::body::BodyRef;
 use crate::engine::bytes_match;
 
-const CHUNK: usize = 1024;
-const CHUNKS: usize = 4096;
-
-type Chunk = Box<[OnceLock<Tier0Block>; CHUNK]>;
-
 /// Buckets that are made together, and how often. Both are powers of two.
 const BUCKETS: usize = 1024;
 const BUCKET_GROUPS: usize = 256;
@@ -44,8 +39,7 @@ type Buckets = Box<[AtomicU32; BUCKETS]>;
 /// Blocks of tier 0.
 pub(crate) struct Tier0Cache {
     buckets: [OnceLock<Buckets>; BUCKET_GROUPS],
-    chunks: Box<[OnceLock<Chunk>; CHUNKS]>,
-    len: AtomicU32,
+    blocks: boxcar::Vec<Tier0Block>,
     /// Guest instructions in the blocks, and bytes that the blocks hold.
     guest_instructions: AtomicU64,
     bytes: AtomicUsize,
@@ -82,21 +76,14 @@ pub(crate) enum Refused {
     Unwatched(Tier0Block),
 }
 
-/// Places for `N` values, made where they stay: an array on the stack would touch as much memory again.
-fn empty<T, const N: usize>() -> Box<[OnceLock<T>; N]> {
-    let places: Box<[OnceLock<T>]> = (0..N).map(|_| OnceLock::new()).collect();
-    places.try_into().unwrap_or_else(|_| unreachable!("as many as asked for"))
-}
-
 impl Tier0Cache {
     /// Blocks that a cache can hold.
-    pub(crate) const CAPACITY: u32 = (CHUNK * CHUNKS) as u32;
+    pub(crate) const CAPACITY: u32 = 1 << 22;
 
     pub(crate) fn new() -> Self {
         Self {
             buckets: [const { OnceLock::new() }; BUCKET_GROUPS],
-            chunks: empty(),
-            len: AtomicU32::new(0),
+            blocks: boxcar::Vec::new(),
             guest_instructions: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             retired: AtomicU64::new(0),
@@ -118,8 +105,7 @@ impl Tier0Cache {
     /// The block with this number; `None` for a number that no block has.
     #[inline(always)]
     pub(crate) fn get(&self, id: BlockId) -> Option<&Tier0Block> {
-        let index = id.0 as usize;
-        self.chunks.get(index / CHUNK)?.get()?[index % CHUNK].get()
+        self.blocks.get(id.0 as usize)
     }
 
     /// The group of the bucket for `pc`, and the bucket's index there.
@@ -185,9 +171,10 @@ impl Tier0Cache {
         if !watched && range.pages().skip(1).any(is_new) {
             return Err(Refused::Unwatched(block));
         }
-        let id = BlockId(self.len.load(Ordering::Relaxed));
-        let chunk = self.chunks.get(id.0 as usize / CHUNK).ok_or(Refused::Outdated)?;
-        let chunk = chunk.get_or_init(empty);
+        if self.is_full() {
+            return Err(Refused::Outdated);
+        }
+        let id = BlockId(self.blocks.count() as u32);
         let key = block.key();
         for page in range.pages() {
             match book.pages.get_mut(&page.get()) {
@@ -203,16 +190,15 @@ impl Tier0Cache {
         let first = &group.get_or_init(|| Box::new([const { AtomicU32::new(0) }; BUCKETS]))[index];
         block.next = AtomicU32::new(first.load(Ordering::Relaxed));
         block.tag = tag(key.pc);
-        let mut block = Some(block);
-        let block = chunk[id.0 as usize % CHUNK].get_or_init(|| block.take().expect("the number was free"));
-        self.len.store(id.0 + 1, Ordering::Release);
+        let number = self.blocks.push(block);
+        debug_assert_eq!(number, id.0 as usize, "nobody adds a block without the lock");
         first.store(id.0 + 1, Ordering::Release);
-        Ok(block.body())
+        Ok(self.blocks[number].body())
     }
 
     /// Whether no more blocks fit.
     pub(crate) fn is_full(&self) -> bool {
-        self.len.load(Ordering::Relaxed) >= Self::CAPACITY
+        self.blocks.count() >= Self::CAPACITY as usize
     }
 
     /// Makes link number `link` of `from` lead to `to`, unless `to` is retired.
@@ -226,7 +212,7 @@ impl Tier0Cache {
         book.leads.push(Lead { from, link: link as u32, next });
         target.incoming.store(book.leads.len() as u32, Ordering::Relaxed);
         self.bytes.fetch_add(size_of::<Lead>(), Ordering::Relaxed);
-        // SAFETY: both blocks are in this cache's chunks, which are neither moved nor emptied, and given out shared, until
+        // SAFETY: both blocks are in this cache's list, in which none is moved or dropped, and given out shared, until
         // the cache and with it every block is dropped.
         unsafe { source.lead(link, target) };
     }
@@ -312,7 +298,7 @@ impl Tier0Cache {
     /// Blocks made, of them retired, guest instructions in them, and bytes they hold.
     pub(crate) fn counts(&self) -> Counts {
         Counts {
-            blocks: u64::from(self.len.load(Ordering::Relaxed)),
+            blocks: self.blocks.count() as u64,
             retired: self.retired.load(Ordering::Relaxed),
             guest_instructions: self.guest_instructions.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed) as u64,
