@@ -19,9 +19,9 @@ pub(crate) type JumpEntry = [u64; 2];
 /// What the byte offsets of an entry and of its neighbour differ by, bit for bit.
 pub(crate) const NEIGHBOUR: u64 = size_of::<JumpEntry>() as u64;
 
-/// Entries of a new cache and the most of one, powers of two. Programs of a few hundred functions never outgrow the
-/// former.
-const LEAST: usize = 4096;
+/// Entries of a new cache and the most of one, powers of two. A page holds the former, and the caches of programs that end
+/// at once stay so.
+const LEAST: usize = 256;
 const MOST: usize = 65_536;
 
 /// Entries in a line of the host's cache, of 64 bytes.
@@ -46,6 +46,8 @@ pub(crate) struct JumpCache {
     len: usize,
     /// Addresses that were pushed out since the cache had this size.
     lost: usize,
+    /// Whether nothing was put into it since it was made or emptied: its memory need not be touched then.
+    is_empty: bool,
 }
 
 impl JumpCache {
@@ -57,7 +59,7 @@ impl JumpCache {
     fn with_len(len: usize) -> Self {
         let memory = vec![[0; 2]; len + LINE - 1].into_boxed_slice();
         let first = (memory.as_ptr() as usize).wrapping_neg() / size_of::<JumpEntry>() % LINE;
-        let mut cache = Self { memory, first, len, lost: 0 };
+        let mut cache = Self { memory, first, len, lost: 0, is_empty: true };
         cache.empty_first();
         cache
     }
@@ -112,6 +114,7 @@ impl JumpCache {
 
     /// Puts `new` to its place, or over the same address in the neighbour. True says that an address was pushed out.
     fn put(&mut self, new: JumpEntry) -> bool {
+        self.is_empty = false;
         let [own, neighbour] = self.places(GuestAddr::new(new[0]));
         let entries = self.entries_mut();
         if entries[neighbour][0] == new[0] {
@@ -127,8 +130,10 @@ impl JumpCache {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.entries_mut().fill([0; 2]);
-        self.empty_first();
+        if !std::mem::replace(&mut self.is_empty, true) {
+            self.entries_mut().fill([0; 2]);
+            self.empty_first();
+        }
     }
 }
 
@@ -174,13 +179,13 @@ mod tests {
     fn growing_keeps_what_is_known_and_ends() {
         let mut cache = JumpCache::new();
         let stride = 2 * LEAST as u64;
-        remember(&mut cache, 0x2000, 7);
+        remember(&mut cache, 0x2008, 7);
         let mut grown = 0;
         for round in 0..20 * MOST as u64 {
-            grown += usize::from(remember(&mut cache, 0x1000 + round % 64 * stride, 8));
+            grown += usize::from(remember(&mut cache, 0x1000 + round % 512 * stride, 8));
         }
-        assert_eq!((grown, cache.len), (2, MOST));
+        assert_eq!((grown, cache.len), ((MOST / LEAST).ilog(4) as usize, MOST));
         assert_eq!(cache.entries().as_ptr() as usize % 64, 0);
-        assert_eq!(found(&cache, 0x2000), Some(7));
+        assert_eq!(found(&cache, 0x2008), Some(7));
     }
 }

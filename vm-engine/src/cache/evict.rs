@@ -64,7 +64,8 @@ impl Inner {
 impl TieredCodeCache {
     /// Takes regions out of the table and retires them.
     pub(super) fn retire_all(&self, inner: &mut Inner, ids: &[RegionId]) {
-        let pin = self.table.pin();
+        let Some(table) = self.table.get() else { return };
+        let pin = table.pin();
         for id in ids {
             let Some(region) = inner.regions.get(id) else { continue };
             for key in region.keys() {
@@ -79,7 +80,8 @@ impl TieredCodeCache {
     /// Retires the regions that were not used for longest, by the clock rule, until every tier fits its budget.
     /// A region published last in its tier stays, however large.
     pub(super) fn evict_over_budget(&self, inner: &mut Inner) {
-        let pin = self.table.pin();
+        let Some(table) = self.table.get() else { return };
+        let pin = table.pin();
         for tier in 0..self.budgets.len() {
             while inner.bytes[tier] > self.budgets[tier] && inner.order[tier].len() > 1 {
                 let Some(id) = inner.order[tier].pop_front() else { break };

@@ -69,6 +69,8 @@ pub(crate) struct Region {
     _segment: Arc<Segment>,
 }
 
+type Table = papaya::HashMap<BlockKey, Entry, RandomState>;
+
 /// What the lock-free table knows of a region: not the region itself, whose memory must not wait for the table's own
 /// reclamation.
 struct Entry {
@@ -194,7 +196,9 @@ impl Unpaid {
 
 /// The published regions of an engine.
 pub(crate) struct TieredCodeCache {
-    table: papaya::HashMap<BlockKey, Entry, RandomState>,
+    /// Made with the first region: a table asks the host how many processors there are, which takes longer than all lookups
+    /// of a program that ends at once.
+    table: OnceLock<Table>,
     inner: Mutex<Inner>,
     pub(crate) epochs: Epochs,
     /// Told of what is published.
@@ -236,7 +240,7 @@ impl TieredCodeCache {
             unpaid: Unpaid::default(),
         };
         Ok(Self {
-            table: papaya::HashMap::with_hasher(RandomState::default()),
+            table: OnceLock::new(),
             inner: Mutex::new(inner),
             epochs: Epochs::new(),
             observer: OnceLock::new(),
@@ -265,7 +269,7 @@ impl TieredCodeCache {
     /// The code for `key`. A reader may run it until its next safepoint.
     pub(crate) fn lookup(&self, key: BlockKey) -> Option<CodePtr> {
         self.counters.lookups.fetch_add(1, Ordering::Relaxed);
-        let pin = self.table.pin();
+        let pin = self.table.get()?.pin();
         let entry = pin.get(&key)?;
         if !entry.used.load(Ordering::Relaxed) {
             entry.used.store(true, Ordering::Relaxed);
@@ -298,7 +302,7 @@ impl TieredCodeCache {
     /// The tier in which `key` is published.
     #[cfg(test)]
     pub(crate) fn tier(&self, key: BlockKey) -> Option<CompiledTier> {
-        self.table.pin().get(&key).map(|entry| entry.tier)
+        self.table.get()?.pin().get(&key).map(|entry| entry.tier)
     }
 
     /// Begins the making of a region. Call it before the guest's code is read.
@@ -341,7 +345,7 @@ impl TieredCodeCache {
     /// The code for `key`, if it is not baseline code, to which the used-up `counter` of code that the caller runs leads
     /// from now on. A reader may run it until its next safepoint.
     pub(crate) fn improved(&self, key: BlockKey, counter: u32) -> Option<CodePtr> {
-        let pin = self.table.pin();
+        let pin = self.table.get()?.pin();
         let entry = pin.get(&key).filter(|entry| !entry.counts)?;
         let mut inner = self.lock();
         if inner.regions.contains_key(&entry.id) {
@@ -353,8 +357,8 @@ impl TieredCodeCache {
     /// Whether baseline code for `key` can wait for better code: other such code has the block inside, and if the program
     /// comes here by way of that one, the block is not entered as it was before. What was put off once can not wait again.
     pub(crate) fn can_wait(&self, key: BlockKey) -> bool {
-        let Ok(range) = GuestRange::new(key.pc, 1) else { return false };
-        if self.table.pin().get(&key).is_none_or(|entry| !entry.counts || entry.put_off.load(Ordering::Relaxed)) {
+        let (Ok(range), Some(table)) = (GuestRange::new(key.pc, 1), self.table.get()) else { return false };
+        if table.pin().get(&key).is_none_or(|entry| !entry.counts || entry.put_off.load(Ordering::Relaxed)) {
             return false;
         }
         let inner = self.lock();
@@ -368,14 +372,14 @@ impl TieredCodeCache {
 
     /// Notes that optimised code for `key` was put off.
     pub(crate) fn put_off(&self, key: BlockKey) {
-        if let Some(entry) = self.table.pin().get(&key) {
+        if let Some(entry) = self.table.get().map(Table::pin).as_ref().and_then(|pin| pin.get(&key)) {
             entry.put_off.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether there is code for `key`.
     pub(crate) fn holds(&self, key: BlockKey) -> bool {
-        self.table.pin().contains_key(&key)
+        self.table.get().is_some_and(|table| table.pin().contains_key(&key))
     }
 
     /// Announces that the region of `ticket` will be entered at `keys`, until it is published or comes to nothing.
@@ -412,7 +416,7 @@ impl TieredCodeCache {
                 return Err(error.into());
             }
         };
-        let pin = self.table.pin();
+        let pin = self.table.get_or_init(Table::default).pin();
         for ((ticket, made), (segment, code)) in batch.into_iter().zip(sealed) {
             let region = Region {
                 id: inner.next_id,
@@ -479,8 +483,8 @@ impl TieredCodeCache {
     /// Another region took `key` from region `old`, which is retired, unless it can be entered elsewhere: then links to
     /// `key` lead to the other from now on.
     fn displace(&self, inner: &mut Inner, old: RegionId, key: BlockKey, (id, code): (RegionId, CodePtr)) {
-        let pin = self.table.pin();
-        let Some(region) = inner.regions.get(&old) else { return };
+        let (Some(table), Some(region)) = (self.table.get(), inner.regions.get(&old)) else { return };
+        let pin = table.pin();
         if region.keys().any(|key| pin.get(key).is_some_and(|entry| entry.id == old)) {
             inner.links.relink(old, key, id, code);
         } else {
@@ -493,7 +497,7 @@ impl TieredCodeCache {
     pub(crate) fn link(&self, number: u32) -> Option<(BlockKey, Option<CodePtr>)> {
         let mut inner = self.lock();
         let target = inner.links.target(number)?;
-        let found = self.table.pin().get(&target).map(|entry| (entry.id, entry.code));
+        let found = self.table.get().and_then(|table| table.pin().get(&target).map(|entry| (entry.id, entry.code)));
         if let Some((id, code)) = found {
             inner.links.set(number, id, code);
         }
