@@ -20,7 +20,7 @@ pub use guest::{ExtensionInfo, Extensions, Guest, Length};
 pub use lift::{Flow, Lift, Lifter};
 pub use pattern::{Fields, Pattern};
 pub use pipeline::{MAX_INSTRUCTIONS, PipelineError, TranslationOptions, TranslationPipeline, TranslationStats};
-pub use table::{DecodeError, Decoded, EncodeError, Group, Row, Table, row};
+pub use table::{DecodeError, Decoded, EncodeError, Group, Row, Table, Tree, row};
 
 /// The examples of the crate's README, as tests; they are about riscv64.
 #[cfg(all(doctest, feature = "riscv64"))]

@@ -173,87 +173,180 @@ struct Entry {
     mask: u32,
     value: u32,
     any_of: Extensions,
-    row: &'static Row,
+    /// Number of its group, and its place there.
+    group: u16,
+    row: u16,
+    /// Number of the row among all.
     index: u16,
     /// Whether the pattern excludes values besides.
     excludes: bool,
+}
+
+impl Entry {
+    const NOTHING: Self =
+        Self { mask: 0, value: 0, any_of: Extensions::NONE, group: 0, row: 0, index: 0, excludes: false };
+
+    /// Whether `self` is asked before `other` in a leaf: the stricter one, or of equals the first in the table.
+    const fn goes_before(&self, other: &Self) -> bool {
+        let (own, others) = (self.mask.count_ones(), other.mask.count_ones());
+        own > others || own == others && self.index < other.index
+    }
 }
 
 /// A node of the decoding tree.
 #[derive(Clone, Copy, Debug)]
 enum Node {
     /// Goes to the node at `first` plus the word's bits selected by `shift` and `mask`.
-    Branch { shift: u8, mask: u32, first: u32 },
+    Branch { shift: u8, mask: u32, first: u16 },
     /// Asks `count` entries from `first` of the table's list.
-    Leaf { first: u32, count: u16 },
+    Leaf { first: u16, count: u16 },
 }
 
 impl Node {
     const NOTHING: Self = Self::Leaf { first: 0, count: 0 };
 }
 
-/// An index over rows.
+/// The decoding tree of a [`Table`] with `ROWS` rows, grown at compile time: a program that ends at once would spend more
+/// on it than on decoding.
+///
+/// ```
+/// # use vm_cross_arch_support::{Group, Table, Tree};
+/// # static GROUPS: &[Group] = &[];
+/// const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
+/// const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
+/// static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
+/// static TABLE: Table = TREE.table();
+/// ```
 #[derive(Debug)]
-pub struct Table {
-    rows: Vec<&'static Row>,
-    nodes: Vec<Node>,
-    leaves: Vec<Entry>,
+pub struct Tree<const ROWS: usize, const NODES: usize> {
+    groups: &'static [Group],
+    nodes: [Node; NODES],
+    len: usize,
+    /// In the order of the leaves.
+    entries: [Entry; ROWS],
 }
 
 /// Most bits that a branch of a tree looks at: 128 children of 12 bytes each.
 const BRANCH_BITS: u32 = 7;
 
-impl Table {
-    /// An index over the rows of all groups.
+impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
+    /// How many rows the groups have.
     #[must_use]
-    pub fn new(groups: &'static [Group]) -> Self {
-        let entries: Vec<Entry> = groups
-            .iter()
-            .flat_map(|group| group.rows.iter().map(|row| (group.any_of, row)))
-            .enumerate()
-            .map(|(index, (any_of, row))| Entry {
-                mask: row.pattern.mask(),
-                value: row.pattern.value(),
-                any_of,
-                row,
-                index: index as u16,
-                excludes: row.pattern.excludes(),
-            })
-            .collect();
-        let mut table = Self {
-            rows: entries.iter().map(|entry| entry.row).collect(),
-            nodes: vec![Node::NOTHING],
-            leaves: Vec::with_capacity(entries.len()),
-        };
-        table.grow(0, &mut { entries }, 0);
-        table
+    pub const fn rows(groups: &[Group]) -> usize {
+        let (mut group, mut count) = (0, 0);
+        while group < groups.len() {
+            count += groups[group].rows.len();
+            group += 1;
+        }
+        count
     }
 
-    /// Makes the node at `at` decide between `entries`; the bits of `used` are decided already.
+    /// The tree of the rows of all groups.
+    ///
+    /// # Panics
+    /// If there are not `ROWS` rows, or `NODES` nodes are not enough. In a constant these are compile errors.
+    #[must_use]
+    pub const fn new(groups: &'static [Group]) -> Self {
+        assert!(Self::rows(groups) == ROWS, "the tree has as many rows as its groups");
+        let mut tree = Self { groups, nodes: [Node::NOTHING; NODES], len: 1, entries: [Entry::NOTHING; ROWS] };
+        let (mut group, mut index) = (0, 0);
+        while group < groups.len() {
+            let mut row = 0;
+            while row < groups[group].rows.len() {
+                let pattern = &groups[group].rows[row].pattern;
+                tree.entries[index] = Entry {
+                    mask: pattern.mask(),
+                    value: pattern.value(),
+                    any_of: groups[group].any_of,
+                    group: group as u16,
+                    row: row as u16,
+                    index: index as u16,
+                    excludes: pattern.excludes(),
+                };
+                row += 1;
+                index += 1;
+            }
+            group += 1;
+        }
+        tree.grow(0, 0, ROWS, 0);
+        tree
+    }
+
+    /// Makes the node at `at` decide between the entries from `from` to `to`; the bits of `used` are decided already.
     ///
     /// A branch looks at bits that all of its rows fix. Rows that agree in all bits that all of them fix share a leaf,
     /// the stricter ones first.
-    fn grow(&mut self, at: usize, entries: &mut [Entry], used: u32) {
-        let common = entries.iter().fold(!used, |bits, entry| bits & entry.mask);
-        if entries.len() < 2 || common == 0 {
-            entries.sort_unstable_by_key(|entry| (u32::MAX - entry.mask.count_ones(), entry.index));
-            self.nodes[at] = Node::Leaf { first: self.leaves.len() as u32, count: entries.len() as u16 };
-            self.leaves.extend_from_slice(entries);
+    const fn grow(&mut self, at: usize, from: usize, to: usize, used: u32) {
+        let mut common = !used;
+        let mut entry = from;
+        while entry < to {
+            common &= self.entries[entry].mask;
+            entry += 1;
+        }
+        if to - from < 2 || common == 0 {
+            self.sort(from, to);
+            self.nodes[at] = Node::Leaf { first: from as u16, count: (to - from) as u16 };
             return;
         }
         let shift = longest_run(common);
-        let bits = (common >> shift).trailing_ones().min(BRANCH_BITS);
+        let run = (common >> shift).trailing_ones();
+        let bits = if run < BRANCH_BITS { run } else { BRANCH_BITS };
         let mask = (1u32 << bits) - 1;
-        let first = self.nodes.len();
-        self.nodes.resize(first + (1 << bits), Node::NOTHING);
-        self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u32 };
-        let child = |entry: &Entry| (entry.value >> shift & mask) as usize;
-        entries.sort_unstable_by_key(child);
-        for below in entries.chunk_by_mut(|a, b| child(a) == child(b)) {
-            self.grow(first + child(&below[0]), below, used | mask << shift);
+        let first = self.len;
+        self.len += 1 << bits;
+        assert!(self.len <= NODES, "the tree needs more nodes");
+        self.nodes[at] = Node::Branch { shift: shift as u8, mask, first: first as u16 };
+        let (mut child, mut begin) = (0, from);
+        while child <= mask {
+            let (mut end, mut entry) = (begin, begin);
+            while entry < to {
+                if self.entries[entry].value >> shift & mask == child {
+                    self.entries.swap(end, entry);
+                    end += 1;
+                }
+                entry += 1;
+            }
+            self.grow(first + child as usize, begin, end, used | mask << shift);
+            begin = end;
+            child += 1;
         }
     }
 
+    /// Sorts the entries of a leaf.
+    const fn sort(&mut self, from: usize, to: usize) {
+        let mut sorted = from;
+        while sorted < to {
+            let mut entry = sorted;
+            while entry > from && self.entries[entry].goes_before(&self.entries[entry - 1]) {
+                self.entries.swap(entry, entry - 1);
+                entry -= 1;
+            }
+            sorted += 1;
+        }
+    }
+
+    /// How many nodes the tree has.
+    #[must_use]
+    pub const fn nodes(&self) -> usize {
+        self.len
+    }
+
+    /// The table that decodes by this tree.
+    #[must_use]
+    pub const fn table(&'static self) -> Table {
+        Table { groups: self.groups, nodes: &self.nodes, entries: &self.entries }
+    }
+}
+
+/// An index over rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    groups: &'static [Group],
+    nodes: &'static [Node],
+    entries: &'static [Entry],
+}
+
+impl Table {
     /// The instruction that `word` is when `enabled` extensions exist.
     ///
     /// # Errors
@@ -263,16 +356,16 @@ impl Table {
         let mut at = 0;
         loop {
             match self.nodes[at] {
-                Node::Branch { shift, mask, first } => at = first as usize + (word >> shift & mask) as usize,
+                Node::Branch { shift, mask, first } => at = usize::from(first) + (word >> shift & mask) as usize,
                 Node::Leaf { first, count } => {
-                    let first = first as usize;
-                    for entry in &self.leaves[first..first + usize::from(count)] {
-                        if word & entry.mask == entry.value
-                            && entry.any_of.intersects(enabled)
-                            && (!entry.excludes || entry.row.pattern.matches(word))
-                        {
-                            let fields = Fields::new(&entry.row.pattern, word);
-                            return Ok(Decoded { row: entry.row, index: usize::from(entry.index), fields });
+                    for entry in &self.entries[usize::from(first)..][..usize::from(count)] {
+                        if word & entry.mask != entry.value || !entry.any_of.intersects(enabled) {
+                            continue;
+                        }
+                        let row = &self.groups[usize::from(entry.group)].rows[usize::from(entry.row)];
+                        if !entry.excludes || row.pattern.matches(word) {
+                            let fields = Fields::new(&row.pattern, word);
+                            return Ok(Decoded { row, index: usize::from(entry.index), fields });
                         }
                     }
                     return Err(DecodeError::Unknown { word });
@@ -282,8 +375,8 @@ impl Table {
     }
 
     /// The rows in table order.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'static Row> {
-        self.rows.iter().copied()
+    pub fn rows(&self) -> impl Iterator<Item = &'static Row> + use<> {
+        self.groups.iter().flat_map(|group| group.rows)
     }
 
     /// The row with this mnemonic.
@@ -374,10 +467,12 @@ mod tests {
     ];
     static STRICT: &[Row] = &[row("none", "0000 0001 0000 00000 000 00000 0001111", "", "", nothing)];
     static GROUPS: &[Group] = &[Group { any_of: ONE, rows: ROWS }, Group { any_of: TWO, rows: STRICT }];
+    static TREE: Tree<4, 400> = Tree::new(GROUPS);
+    static TABLE: Table = TREE.table();
 
     #[test]
     fn stricter_rows_go_first_and_disabled_rows_do_not_exist() {
-        let table = Table::new(GROUPS);
+        let table = TABLE;
         assert_eq!(table.decode(0x0100_000f, ONE.union(TWO)).unwrap().row.name, "none");
         assert_eq!(table.decode(0x0100_000f, ONE).unwrap().row.name, "any");
         assert_eq!(table.decode(0x4073_02b3, ONE).unwrap().row.name, "sub");
@@ -388,7 +483,7 @@ mod tests {
 
     #[test]
     fn encoding_names_what_is_wrong() {
-        let table = Table::new(GROUPS);
+        let table = TABLE;
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6), ('b', 7)]), Ok(0x0073_02b3));
         assert_eq!(table.encode("add", &[('d', 5), ('a', 6)]), Err(EncodeError::Missing { name: "add", field: 'b' }));
         assert_eq!(
@@ -404,7 +499,7 @@ mod tests {
 
     #[test]
     fn text_drops_the_comma_of_an_empty_operand() {
-        let table = Table::new(GROUPS);
+        let table = TABLE;
         let add = table.decode(0x0073_02b3, ONE).unwrap();
         let print = |token: &str, fields: Fields, out: &mut String| {
             if token != "b" {

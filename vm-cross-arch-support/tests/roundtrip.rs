@@ -40,7 +40,7 @@ proptest! {
 
     /// What a row accepts, the table decodes to that row or to a stricter one, and that encodes it again.
     #[test]
-    fn decode_inverts_encode(index in 0..table().rows().len(), seed: u32) {
+    fn decode_inverts_encode(index in 0..table().rows().count(), seed: u32) {
         let row = table().rows().nth(index).unwrap();
         let word = fill(row, seed);
         let found = table().decode(word, riscv64().all_extensions());
@@ -66,7 +66,7 @@ proptest! {
 
     /// So does any word of any row.
     #[test]
-    fn lifting_of_rows_is_total(index in 0..table().rows().len(), seed: u32, frm in 0..8u32) {
+    fn lifting_of_rows_is_total(index in 0..table().rows().count(), seed: u32, frm in 0..8u32) {
         let memory = Bytes::new(0x1000, &with_break(fill(table().rows().nth(index).unwrap(), seed)));
         let key = BlockKey::new(GuestAddr::new(0x1000), Mode::new(frm));
         prop_assert!(pipeline().translate(key, &memory, Effort::Full).guest_len() > 0);

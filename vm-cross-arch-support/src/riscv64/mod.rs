@@ -27,7 +27,7 @@ mod system;
 mod text;
 mod zicond;
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use vm_core::{GuestArch, Slot};
@@ -36,7 +36,7 @@ use vm_ir::{Helper, HelperEffect, HelperFn, IrBuilder, Rounding, SlotInfo, Type,
 use crate::guest::{ExtensionInfo, Extensions, Guest, Length};
 use crate::lift::{Flow, Lift};
 use crate::pattern::Fields;
-use crate::table::{DecodeError, Group, Table};
+use crate::table::{DecodeError, Group, Table, Tree};
 
 /// Slot of integer register `n`, 1 to 31.
 ///
@@ -187,7 +187,10 @@ static GROUPS: &[Group] = &[
     Group { any_of: extension::ZICBOZ, rows: cache_block::ZICBOZ },
 ];
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(GROUPS));
+const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
+const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
+static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
+static TABLE: Table = TREE.table();
 
 const fn slot(name: &'static str, slot: Slot, ty: Type) -> SlotInfo {
     SlotInfo { name, slot, ty }
