@@ -133,7 +133,7 @@ impl Thread {
         self.show_held_back();
         let shown = self.shown_arguments(row, args);
         let entered = self.tracer.as_ref().map(|tracer| tracer.enter(row, number, &shown, self.user()));
-        let own = row.and_then(|row| row.sends.as_ref()).and_then(|sends| {
+        let own = row.and_then(|row| row.sends).and_then(|sends| {
             let signal = args.int(sends.signal);
             calls::signal::sent_to_self(self, sends, args).map(|info| (signal, info))
         });

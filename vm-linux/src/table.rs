@@ -55,7 +55,7 @@ pub struct Row {
     pub support: Support,
     pub(crate) action: Action,
     /// The signal that it sends, if it does.
-    pub(crate) sends: Option<Sends>,
+    pub(crate) sends: Option<&'static Sends>,
 }
 
 /// A signal that a call sends, by the numbers of the arguments that describe it.
@@ -89,9 +89,9 @@ pub(crate) enum Sent {
 }
 
 impl Row {
-    /// The row of a call that sends the signal in argument `signal`.
-    const fn sends(self, to: Recipient, signal: usize, record: Sent) -> Self {
-        Self { sends: Some(Sends { to, signal, record }), ..self }
+    /// The row of a call that sends a signal.
+    const fn sends(self, sends: &'static Sends) -> Self {
+        Self { sends: Some(sends), ..self }
     }
 
     /// The error of a call that is refused.
@@ -252,16 +252,16 @@ static ROWS: &[Row] = &[
     row("sched_get_priority_min", 126, 147, Pass(&host::SCHED_GET_PRIORITY_MIN), Full),
     row("sched_rr_get_interval", 127, 148, Pass(&host::SCHED_RR_GET_INTERVAL), Full),
     row("restart_syscall", 128, 219, Refuse(Errno::EINTR, &[]), Refused("never asked for: calls that are made again are made whole")),
-    row("kill", 129, 62, Own(signal::kill, &[Int, Signal]), Full).sends(Processes(0), 1, By(libc::SI_USER)),
-    row("tkill", 130, 200, Own(signal::tkill, &[Int, Signal]), Full).sends(Thread(0), 1, By(libc::SI_TKILL)),
-    row("tgkill", 131, 234, Own(signal::tgkill, &[Int, Int, Signal]), Full).sends(ThreadOf(0, 1), 2, By(libc::SI_TKILL)),
+    row("kill", 129, 62, Own(signal::kill, &[Int, Signal]), Full).sends(&Sends { to: Processes(0), signal: 1, record: By(libc::SI_USER) }),
+    row("tkill", 130, 200, Own(signal::tkill, &[Int, Signal]), Full).sends(&Sends { to: Thread(0), signal: 1, record: By(libc::SI_TKILL) }),
+    row("tgkill", 131, 234, Own(signal::tgkill, &[Int, Int, Signal]), Full).sends(&Sends { to: ThreadOf(0, 1), signal: 2, record: By(libc::SI_TKILL) }),
     row("sigaltstack", 132, 131, Own(signal::sigaltstack, &[Get(Stack), Put(Stack)]), Full),
     row("rt_sigsuspend", 133, 130, Own(signal::rt_sigsuspend, &[Get(SigSet), Size]), Full),
     row("rt_sigaction", 134, 13, Own(signal::rt_sigaction, &[Signal, Get(SigAction), Put(SigAction), Size]), Full),
     row("rt_sigprocmask", 135, 14, Own(signal::rt_sigprocmask, &[One(&n::SIG_HOW), Get(SigSet), Put(SigSet), Size]), Full),
     row("rt_sigpending", 136, 127, Own(signal::rt_sigpending, &[Put(SigSet), Size]), Full),
     row("rt_sigtimedwait", 137, 128, Own(signal::rt_sigtimedwait, &[Get(SigSet), Put(SigInfo), Get(Timespec), Size]), Full),
-    row("rt_sigqueueinfo", 138, 129, Pass(&host::RT_SIGQUEUEINFO), Full).sends(Process(0), 1, As(2)),
+    row("rt_sigqueueinfo", 138, 129, Pass(&host::RT_SIGQUEUEINFO), Full).sends(&Sends { to: Process(0), signal: 1, record: As(2) }),
     row("rt_sigreturn", 139, 15, Own(signal::rt_sigreturn, &[Addr]), Full),
     row("setpriority", 140, 141, Pass(&host::SETPRIORITY), Full),
     row("getpriority", 141, 140, Pass(&host::GETPRIORITY), Full),
@@ -363,7 +363,7 @@ static ROWS: &[Row] = &[
     row("set_mempolicy", 237, 238, Pass(&host::SET_MEMPOLICY), Full),
     row("migrate_pages", 238, 256, Pass(&host::MIGRATE_PAGES), Full),
     row("move_pages", 239, 279, Own(placement::move_pages, &[Int, Size, Addr, Addr, Addr, Flags(&n::MPOL_MOVE)]), Full),
-    row("rt_tgsigqueueinfo", 240, 297, Own(signal::rt_tgsigqueueinfo, &[Int, Int, Signal, Get(SigInfo)]), Full).sends(ThreadOf(0, 1), 2, As(3)),
+    row("rt_tgsigqueueinfo", 240, 297, Own(signal::rt_tgsigqueueinfo, &[Int, Int, Signal, Get(SigInfo)]), Full).sends(&Sends { to: ThreadOf(0, 1), signal: 2, record: As(3) }),
     row("perf_event_open", 241, 298, Refuse(Errno::ENOSYS, &[Addr, Int, Int, Fd, Flags(&n::PERF_FLAG)]), Refused("a kernel without it; it would count the emulator's instructions")),
     row("accept4", 242, 288, Own(net::accept4, &[Fd, SockAddrOut(2), Update(SockLen), Flags(&n::SOCK)]), Full),
     row("recvmmsg", 243, 299, Own(net::recvmmsg, &[Fd, PutMany(MMsgHdr, 2), Size, Flags(&n::MSG), Get(Timespec)]), Full),

@@ -201,8 +201,7 @@ impl Call {
             Shape::Hex if value == 0 => line.push("0"),
             Shape::Hex => put!(line, "{value:#x}"),
             Shape::Flags(names) | Shape::One(names) => {
-                let wide = names.flags.iter().any(|(number, _)| *number > u64::from(u32::MAX));
-                names.write(if wide { value } else { value & 0xffff_ffff }, line);
+                names.write(if names.flags.is_wide() { value } else { value & 0xffff_ffff }, line);
             }
             Shape::Device => device(value, line),
             _ if value == 0 => line.push("NULL"),

@@ -11,27 +11,48 @@ pub(crate) struct Names {
     /// Bits of which one combination has one name; zero if there is none but for the value zero.
     pub(crate) mask: u64,
     /// Names of the combinations of these bits.
-    pub(crate) base: &'static [(u64, &'static str)],
+    pub(crate) base: List,
     /// Names of single flags.
-    pub(crate) flags: &'static [(u64, &'static str)],
+    pub(crate) flags: List,
     /// What is said of a number without a name; nothing if it is empty.
     pub(crate) unknown: &'static str,
 }
 
+/// Numbers and their names. The names are one text, with a space behind each: a slice of them would be pointers, which are
+/// relocated whenever the program starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct List {
+    pub(super) numbers: &'static [u64],
+    pub(super) names: &'static str,
+}
+
+impl List {
+    const EMPTY: Self = Self { numbers: &[], names: "" };
+
+    fn iter(self) -> impl Iterator<Item = (u64, &'static str)> {
+        self.numbers.iter().copied().zip(self.names.split_terminator(' '))
+    }
+
+    /// Whether a number takes more than 32 bits.
+    pub(crate) fn is_wide(self) -> bool {
+        self.numbers.iter().any(|number| *number > u64::from(u32::MAX))
+    }
+}
+
 impl Names {
     /// Flags, of which each has its name.
-    pub(super) const fn flags(flags: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
-        Self { mask: 0, base: &[], flags, unknown }
+    pub(super) const fn flags(flags: List, unknown: &'static str) -> Self {
+        Self { mask: 0, base: List::EMPTY, flags, unknown }
     }
 
     /// Numbers, each with its name.
-    pub(super) const fn one(base: &'static [(u64, &'static str)], unknown: &'static str) -> Self {
-        Self { mask: u64::MAX, base, flags: &[], unknown }
+    pub(super) const fn one(base: List, unknown: &'static str) -> Self {
+        Self { mask: u64::MAX, base, flags: List::EMPTY, unknown }
     }
 
     /// The name of `value` alone.
     pub(crate) fn name(&self, value: u64) -> Option<&'static str> {
-        self.base.iter().chain(self.flags).find(|(number, _)| *number == value).map(|(_, name)| *name)
+        self.base.iter().chain(self.flags.iter()).find(|(number, _)| *number == value).map(|(_, name)| name)
     }
 
     /// Appends `value` by its names.
@@ -52,15 +73,15 @@ impl Names {
                 return;
             }
         }
-        for (number, name) in self.flags {
-            if rest & number == *number && *number != 0 {
+        for (number, name) in self.flags.iter() {
+            if rest & number == number && number != 0 {
                 part(line, named, name);
                 rest &= !number;
                 named = true;
             }
         }
         if rest != 0 || !named {
-            if rest == 0 && (self.flags.len() + self.base.len() == 0 || self.mask != u64::MAX) {
+            if rest == 0 && (self.flags.numbers.is_empty() && self.base.numbers.is_empty() || self.mask != u64::MAX) {
                 part(line, named, "0");
             } else {
                 part(line, named, &format!("{rest:#x}"));
@@ -74,7 +95,12 @@ impl Names {
 
 /// A list of names with the C library's numbers, or with numbers that it lacks or hides.
 macro_rules! list {
-    ($($name:ident $(= $value:expr)?)*) => { &[$((list!(@ $name $($value)?), stringify!($name)),)*] };
+    ($($name:ident $(= $value:expr)?)*) => {
+        $crate::trace::names::List {
+            numbers: &[$(list!(@ $name $($value)?),)*],
+            names: concat!($(stringify!($name), " ",)*),
+        }
+    };
     (@ $name:ident) => { libc::$name as i64 as u64 & 0xffff_ffff };
     (@ $name:ident $value:expr) => { $value };
 }
