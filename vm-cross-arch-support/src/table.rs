@@ -215,11 +215,10 @@ impl Node {
 /// const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
 /// const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
 /// static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
-/// static TABLE: Table = TREE.table();
+/// static TABLE: Table = TREE.table(GROUPS);
 /// ```
 #[derive(Debug)]
 pub struct Tree<const ROWS: usize, const NODES: usize> {
-    groups: &'static [Group],
     nodes: [Node; NODES],
     len: usize,
     /// In the order of the leaves.
@@ -246,9 +245,9 @@ impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
     /// # Panics
     /// If there are not `ROWS` rows, or `NODES` nodes are not enough. In a constant these are compile errors.
     #[must_use]
-    pub const fn new(groups: &'static [Group]) -> Self {
+    pub const fn new(groups: &[Group]) -> Self {
         assert!(Self::rows(groups) == ROWS, "the tree has as many rows as its groups");
-        let mut tree = Self { groups, nodes: [Node::NOTHING; NODES], len: 1, entries: [Entry::NOTHING; ROWS] };
+        let mut tree = Self { nodes: [Node::NOTHING; NODES], len: 1, entries: [Entry::NOTHING; ROWS] };
         let (mut group, mut index) = (0, 0);
         while group < groups.len() {
             let mut row = 0;
@@ -331,10 +330,14 @@ impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
         self.len
     }
 
-    /// The table that decodes by this tree.
+    /// The table that decodes by this tree, which was grown from the same groups.
+    ///
+    /// # Panics
+    /// If the groups have another number of rows.
     #[must_use]
-    pub const fn table(&'static self) -> Table {
-        Table { groups: self.groups, nodes: &self.nodes, entries: &self.entries }
+    pub const fn table(&'static self, groups: &'static [Group]) -> Table {
+        assert!(Self::rows(groups) == ROWS, "the tree was grown from other groups");
+        Table { groups, nodes: &self.nodes, entries: &self.entries }
     }
 }
 
@@ -468,7 +471,7 @@ mod tests {
     static STRICT: &[Row] = &[row("none", "0000 0001 0000 00000 000 00000 0001111", "", "", nothing)];
     static GROUPS: &[Group] = &[Group { any_of: ONE, rows: ROWS }, Group { any_of: TWO, rows: STRICT }];
     static TREE: Tree<4, 400> = Tree::new(GROUPS);
-    static TABLE: Table = TREE.table();
+    static TABLE: Table = TREE.table(GROUPS);
 
     #[test]
     fn stricter_rows_go_first_and_disabled_rows_do_not_exist() {

@@ -190,7 +190,7 @@ static GROUPS: &[Group] = &[
 const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
 const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
 static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
-static TABLE: Table = TREE.table();
+static TABLE: Table = TREE.table(GROUPS);
 
 const fn slot(name: &'static str, slot: Slot, ty: Type) -> SlotInfo {
     SlotInfo { name, slot, ty }
