@@ -72,8 +72,13 @@ pub(super) fn and(inst: &Inst, out: &mut Out) -> Step {
     if let Some((inner, left, right)) = nested(inst, out) {
         return with_constant(inst, inner, left & right, out);
     }
-    // Code moves by whole pages only, so the low bits of an address in it are known.
     let inner = out.def(a);
+    // Zeros above a word cost less than copies of its sign on many hosts.
+    if inner.op == Op::SignExtend && inner.from == Type::I32 && mask <= inner.from.mask() {
+        let wide = out.emit(convert(Op::ZeroExtend, Type::I32, inner.args[0], inst.ty));
+        return Step::Op(binary(Op::And, inst.ty, wide, b));
+    }
+    // Code moves by whole pages only, so the low bits of an address in it are known.
     let low = !mask;
     if inner.op == Op::Pc && low < PAGE_SIZE {
         let cut = out.pc.wrapping_add(inner.imm as u64) & low;
@@ -173,6 +178,12 @@ pub(super) fn shift(inst: &Inst, out: &mut Out) -> Step {
     if inst.op == Op::Shl && undoes(Op::ShrU) && by < 32 {
         return masked(ty, inner.args[0], ty.mask() << by, out);
     }
+    if inst.op == Op::ShrU
+        && inner.op == Op::Shl
+        && let Some(step) = scaled_part(inst, &inner, by, out)
+    {
+        return step;
+    }
     let known = unsigned_bits(out, a);
     if inst.op == Op::ShrU && known <= by {
         return Step::Constant(0);
@@ -188,6 +199,18 @@ fn low_part(op: Op, inst: &Inst, a: Value, by: u32, out: &mut Out) -> Option<Ste
     let part = [Type::I8, Type::I16, Type::I32].into_iter().find(|part| part.bits() == inst.ty.bits() - by)?;
     let low = out.emit(convert(Op::Truncate, inst.ty, a, part));
     Some(Step::Op(convert(op, part, low, inst.ty)))
+}
+
+/// An index of less than the word's width, scaled: what `left` shifts up to the top and `inst` shifts down by fewer bits, `by`,
+/// is the low part shifted by what is left, as hosts address by themselves.
+fn scaled_part(inst: &Inst, left: &Inst, by: u32, out: &mut Out) -> Option<Step> {
+    let up = amount(inst.ty, out.bits(left.args[1])?);
+    let scale = up.checked_sub(by)?;
+    let low = low_part(Op::ZeroExtend, inst, left.args[0], up, out)?;
+    let Step::Op(wide) = low else { return None };
+    let wide = out.emit(wide);
+    let scale = out.constant(inst.ty, scale.into());
+    Some(Step::Op(binary(Op::Shl, inst.ty, wide, scale)))
 }
 
 fn masked(ty: Type, a: Value, mask: u64, out: &mut Out) -> Step {
