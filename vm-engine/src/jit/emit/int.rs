@@ -120,80 +120,9 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// `b`, or 1 where the host's division would stop: at zero, and for signed division at -1.
-    fn safe_divisor(&mut self, b: ClifValue, ty: Type, signed: bool) -> ClifValue {
-        let one = self.iconst(clif_type(ty), 1);
-        let unsafe_divisor = if signed {
-            let next = self.ir.ins().iadd(b, one);
-            self.ir.ins().icmp(IntCC::UnsignedLessThanOrEqual, next, one)
-        } else {
-            let zero = self.iconst(clif_type(ty), 0);
-            self.ir.ins().icmp(IntCC::Equal, b, zero)
-        };
-        self.ir.ins().select(unsafe_divisor, one, b)
-    }
-
-    fn is(&mut self, value: ClifValue, ty: Type, constant: i64) -> ClifValue {
+    pub(super) fn is(&mut self, value: ClifValue, ty: Type, constant: i64) -> ClifValue {
         let constant = self.iconst(clif_type(ty), constant);
         self.ir.ins().icmp(IntCC::Equal, value, constant)
-    }
-
-    pub(super) fn div_s(&mut self, inst: &Inst) -> ClifValue {
-        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
-        if let Some(divisor) = self.fixed_divisor(inst) {
-            return self.ir.ins().sdiv(a, divisor);
-        }
-        let divisor = self.safe_divisor(b, inst.ty, true);
-        let quotient = self.ir.ins().sdiv(a, divisor);
-        // By -1 the quotient is the negated dividend, wrapping for the most negative one.
-        let negated = self.ir.ins().ineg(a);
-        let by_minus_one = self.is(b, inst.ty, -1);
-        let quotient = self.ir.ins().select(by_minus_one, negated, quotient);
-        let by_zero = self.is(b, inst.ty, 0);
-        let ones = self.iconst(clif_type(inst.ty), -1);
-        self.ir.ins().select(by_zero, ones, quotient)
-    }
-
-    pub(super) fn div_u(&mut self, inst: &Inst) -> ClifValue {
-        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
-        if let Some(divisor) = self.fixed_divisor(inst) {
-            return self.ir.ins().udiv(a, divisor);
-        }
-        let divisor = self.safe_divisor(b, inst.ty, false);
-        let quotient = self.ir.ins().udiv(a, divisor);
-        let by_zero = self.is(b, inst.ty, 0);
-        let ones = self.iconst(clif_type(inst.ty), -1);
-        self.ir.ins().select(by_zero, ones, quotient)
-    }
-
-    pub(super) fn rem_s(&mut self, inst: &Inst) -> ClifValue {
-        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
-        if let Some(divisor) = self.fixed_divisor(inst) {
-            return self.ir.ins().srem(a, divisor);
-        }
-        // By 1, which stands for 0 and -1, the remainder is 0, as it is by -1.
-        let divisor = self.safe_divisor(b, inst.ty, true);
-        let remainder = self.ir.ins().srem(a, divisor);
-        let by_zero = self.is(b, inst.ty, 0);
-        self.ir.ins().select(by_zero, a, remainder)
-    }
-
-    pub(super) fn rem_u(&mut self, inst: &Inst) -> ClifValue {
-        let (a, b) = (self.arg(inst, 0), self.arg(inst, 1));
-        if let Some(divisor) = self.fixed_divisor(inst) {
-            return self.ir.ins().urem(a, divisor);
-        }
-        let divisor = self.safe_divisor(b, inst.ty, false);
-        let remainder = self.ir.ins().urem(a, divisor);
-        let by_zero = self.is(b, inst.ty, 0);
-        self.ir.ins().select(by_zero, a, remainder)
-    }
-
-    /// The divisor, if it is a constant other than 0 and -1.
-    fn fixed_divisor(&mut self, inst: &Inst) -> Option<ClifValue> {
-        let divisor = self.block.def(inst.args[1]);
-        let bits = divisor.imm as u64 & inst.ty.mask();
-        (divisor.op == Op::Const && bits != 0 && bits != inst.ty.mask()).then(|| self.arg(inst, 1))
     }
 
     /// Whether operand `index` is the constant zero, as a carry in often is.

@@ -6,6 +6,7 @@
 
 mod assembled;
 mod control;
+mod divide;
 mod float;
 mod int;
 mod keep;

@@ -2,6 +2,7 @@
 
 mod agree;
 mod control;
+mod divide;
 mod ops;
 mod search;
 mod singles;
