@@ -12,6 +12,17 @@ use crate::jit::abi::{FrameRegister, offset};
 use crate::jit::runtime::Function;
 use crate::region::MemoryMode;
 
+/// What a branch leads to.
+#[derive(Clone, Copy)]
+enum Way {
+    /// A block of the region.
+    Direct,
+    /// The same by way of a block that works out what was [put off](super::sink).
+    Surfaces(usize),
+    /// The exit to this address.
+    Leaves(GuestAddr),
+}
+
 impl Emitter<'_, '_> {
     /// Polls, loads what the region needs of the state, and goes to the first block.
     pub(super) fn prologue(&mut self) {
@@ -94,6 +105,7 @@ impl Emitter<'_, '_> {
         let (cold, next) = self.split(cond, None);
         self.enter_cold(cold);
         let dirty = self.dirty;
+        self.surface(&dirty);
         self.store_slots(&dirty);
         body(self);
         self.enter_next(next);
@@ -179,22 +191,35 @@ impl Emitter<'_, '_> {
         self.tail_call(code, pc);
     }
 
-    /// A Cranelift block that goes on at `pc`: the region's own, or a new one that leaves.
-    fn way_to(&mut self, pc: GuestAddr) -> (ir::Block, Option<GuestAddr>) {
+    /// A Cranelift block that goes on at `pc`: the region's own, or a new one to be [filled](Self::fill).
+    fn way_to(&mut self, pc: GuestAddr) -> (ir::Block, Way) {
         match self.plan.blocks[self.here].edge(pc) {
-            Some(index) => (self.entries[index], None),
-            None => (self.ir.create_block(), Some(pc)),
+            Some(index) if self.has_sunk(&self.slots.flow[index].live) => {
+                (self.ir.create_block(), Way::Surfaces(index))
+            }
+            Some(index) => (self.entries[index], Way::Direct),
+            None => (self.ir.create_block(), Way::Leaves(pc)),
         }
     }
 
     /// Fills a block that [`Emitter::way_to`] made.
-    fn fill(&mut self, way: (ir::Block, Option<GuestAddr>)) {
-        if let (block, Some(pc)) = way {
-            self.ir.set_cold_block(block);
-            self.enter_cold(block);
-            let dirty = self.dirty;
-            self.store_slots(&dirty);
-            self.follow_link(pc);
+    fn fill(&mut self, (block, way): (ir::Block, Way)) {
+        match way {
+            Way::Direct => {}
+            Way::Surfaces(index) => {
+                self.enter_next(block);
+                let live = self.slots.flow[index].live;
+                self.surface(&live);
+                self.ir.ins().jump(self.entries[index], &[]);
+            }
+            Way::Leaves(pc) => {
+                self.ir.set_cold_block(block);
+                self.enter_cold(block);
+                let dirty = self.dirty;
+                self.surface(&dirty);
+                self.store_slots(&dirty);
+                self.follow_link(pc);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod memory;
 mod replay;
 mod search;
 mod singles;
+mod sink;
 mod slots;
 mod status;
 mod vector;
@@ -143,6 +144,7 @@ struct Emitter<'a, 'b> {
     /// Values that are sign extensions of their low 32 bits, or box a single.
     narrow: Vec<bool>,
     singles: singles::Singles,
+    sunk: sink::Sunk,
     /// The slot whose value is the flags of the frame's status and its variable together.
     unread_flags: Option<Slot>,
     dirty: SlotSet,
@@ -217,6 +219,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             extensions: Vec::new(),
             narrow: Vec::new(),
             singles: singles::Singles::default(),
+            sunk: sink::Sunk::default(),
             unread_flags: status::unread_flags(plan).filter(|_| target.keeps_registers),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
@@ -231,6 +234,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.here = index;
         self.block = block;
         self.scan_uses();
+        self.begin_sinking();
         narrow_values(block, self.slots.narrow[index], self.helpers, &mut self.narrow);
         self.begin();
         self.switch_to(self.entries[index]);
@@ -532,7 +536,9 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Op::Pc => self.iconst(types::I64, block.key.pc.offset(inst.imm).get() as i64),
             Op::Get => self.get(at, inst.slot()),
             Op::Set => {
-                self.set(inst);
+                if !self.sinks(at) {
+                    self.set(inst);
+                }
                 return Ok(());
             }
             Op::SetMode => {

@@ -6,6 +6,7 @@ mod divide;
 mod ops;
 mod search;
 mod singles;
+mod sink;
 mod status;
 mod wide;
 

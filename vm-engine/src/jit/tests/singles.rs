@@ -13,8 +13,8 @@ use crate::config::Exact;
 /// One block of such a program.
 pub(super) struct Draw<'a> {
     pub(super) ir: IrBuilder,
-    random: &'a mut Random,
-    memory: i64,
+    pub(super) random: &'a mut Random,
+    pub(super) memory: i64,
 }
 
 impl Draw<'_> {
