@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use vm_core::{BlockKey, Exit, GuestAddr, GuestMemory, GuestRange, Mode, Trap, TrapKind};
+use vm_core::{BlockKey, Exit, GuestAddr, GuestMemory, GuestRange, Mode, Slot, Trap, TrapKind};
 use vm_ir::{Block, Effort, End};
 
 use crate::cache::quiesce::Reader;
@@ -20,7 +20,7 @@ use crate::jit::compiled::CompiledTier;
 use crate::jit::pool::{Accepted, Failure, Made, Parked, Pool, Request, Worker};
 use crate::jit::{self, Jit, RuntimeContext, Workspace};
 use crate::jump::JumpCache;
-use crate::region::{CompileOptions, MemoryMode, Profile, Quality, Seen, discover};
+use crate::region::{CompileOptions, MemoryMode, Profile, Quality, Seen, SlotSet, constants_left, discover};
 use crate::run::Went;
 use crate::sample::{Activity, Meter};
 
@@ -232,7 +232,11 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
         CompiledTier::One if !is_baseline => most.min(TIER_ONE_INSTRUCTIONS),
         CompiledTier::One | CompiledTier::Two => most,
     };
-    let plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
+    let mut plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
+    if options.may_decline && request.tier == CompiledTier::Two {
+        let known = profile.constants_around(plan.unchanging(engine.helpers));
+        plan.assume(known, engine.helpers);
+    }
     let (links, counters) = (plan.links().len(), plan.counters());
     cache.allocate_links(&mut ticket, links, plan.options.count, counters).map_err(|_| Failure::NotNow)?;
     if is_baseline {
@@ -291,6 +295,31 @@ struct EngineProfile<'a> {
 impl EngineProfile<'_> {
     fn is_blind(&self) -> bool {
         self.engine.config.tier.compiles_first()
+    }
+
+    /// What the code around the region's entry leaves in the slots of `wanted`, as far as these are constants: blocks that
+    /// have run, the nearest before the entry first.
+    fn constants_around(&self, wanted: SlotSet) -> Vec<(Slot, u64)> {
+        /// Bytes of code before and behind the entry that are looked at.
+        const BYTES: u64 = 512;
+        let entry = self.request.key;
+        let start = entry.pc.get().saturating_sub(BYTES);
+        let Ok(around) = GuestRange::new(GuestAddr::new(start), entry.pc.get() - start + BYTES) else {
+            return Vec::new();
+        };
+        if wanted == SlotSet::default() {
+            return Vec::new();
+        }
+        let (cache, _) = self.engine.cache();
+        let mut keys = cache.beginning_in(around);
+        keys.retain(|key| key.mode == entry.mode);
+        keys.sort_by_key(|key| (key.pc > entry.pc, std::cmp::Reverse(key.pc)));
+        let blocks = keys.into_iter().map(|key| {
+            let mut block = Block::empty();
+            self.engine.source.translate_into(key, &*self.engine.memory, Effort::Quick, &mut block);
+            block
+        });
+        constants_left(blocks, wanted, self.engine.helpers)
     }
 
     /// Whether the block's bytes may change without anybody's saying so.

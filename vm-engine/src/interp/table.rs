@@ -260,6 +260,19 @@ impl Tier0Cache {
         }
     }
 
+    /// The blocks that begin in `range`, each once.
+    pub(crate) fn beginning_in(&self, range: GuestRange) -> Vec<BlockKey> {
+        let book = self.book();
+        let pages = range.whole_pages();
+        let pages = book.pages.range(pages.start().get()..pages.end().get());
+        let blocks = pages.flat_map(|(_, ids)| ids).filter_map(|id| self.get(*id));
+        // A block is listed in each page that it touches.
+        let mut keys: Vec<_> = blocks.map(Tier0Block::key).filter(|key| range.contains(key.pc)).collect();
+        keys.sort_unstable_by_key(|key| key.pc);
+        keys.dedup();
+        keys
+    }
+
     /// Retires one block.
     pub(crate) fn retire(&self, id: BlockId) {
         let mut book = self.book();

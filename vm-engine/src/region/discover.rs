@@ -91,7 +91,7 @@ pub(crate) fn discover(
         entered: here.entered,
     });
     let blocks = blocks.collect();
-    Some(RegionPlan { entry, blocks, options })
+    Some(RegionPlan { entry, blocks, assumed: Vec::new(), options })
 }
 
 /// A block with the call it was copied in for.

@@ -2,12 +2,14 @@
 //!
 //! A [`RegionPlan`] is everything that shapes the generated code; compiling is a pure function of it.
 
+mod assume;
 mod discover;
 mod exact;
 mod narrow;
 mod search;
 mod ssa;
 
+pub(crate) use assume::constants_left;
 pub(crate) use discover::{Profile, Seen, discover};
 pub(crate) use exact::{AtFaults, Part, ends_group};
 pub(crate) use narrow::narrow_values;
@@ -17,7 +19,7 @@ pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};
 use std::fmt;
 use std::sync::Arc;
 
-use vm_core::{BlockKey, GuestAddr, GuestRange};
+use vm_core::{BlockKey, GuestAddr, GuestRange, Slot};
 use vm_ir::{Block, End, Op, Target};
 
 use crate::config::Exact;
@@ -99,6 +101,8 @@ pub struct RegionPlan {
     pub entry: BlockKey,
     /// The blocks; the first is the entry. All have the entry's mode.
     pub blocks: Vec<RegionBlock>,
+    /// What slots hold that the blocks read as constants: the code tests it where it is entered, and declines otherwise.
+    pub assumed: Vec<(Slot, u64)>,
     /// Options.
     pub options: CompileOptions,
 }
@@ -109,7 +113,8 @@ impl RegionPlan {
     pub fn single(block: Arc<Block>, options: CompileOptions) -> Self {
         let entry = block.key;
         let edges = fixed_targets(&block).filter(|pc| *pc == entry.pc).map(|pc| (pc, 0)).take(1).collect();
-        Self { entry, blocks: vec![RegionBlock { block, edges, entered: false }], options }
+        let blocks = vec![RegionBlock { block, edges, entered: false }];
+        Self { entry, blocks, assumed: Vec::new(), options }
     }
 
     /// A region of all these blocks, the first one the entry, with every fixed way from one to another inside it.
@@ -127,7 +132,7 @@ impl RegionPlan {
             edges.dedup();
             RegionBlock { block: Arc::clone(block), edges, entered: false }
         };
-        Some(Self { entry, blocks: blocks.iter().map(here).collect(), options })
+        Some(Self { entry, blocks: blocks.iter().map(here).collect(), assumed: Vec::new(), options })
     }
 
     /// Guest addresses that the region leaves for by a fixed exit, each once, in order.
@@ -186,7 +191,7 @@ pub(crate) fn fixed_targets(block: &Block) -> impl Iterator<Item = GuestAddr> {
 /// The plan as text, printed when compiling it fails: enough to build it again.
 impl fmt::Display for RegionPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "region {} {:?}", self.entry, self.options)?;
+        writeln!(f, "region {} {:?} assumed {:x?}", self.entry, self.options, self.assumed)?;
         for (index, here) in self.blocks.iter().enumerate() {
             writeln!(f, "block {index} at {} edges {:?} bytes {:02x?}", here.block.key, here.edges, here.block.bytes)?;
             for (value, inst) in here.block.insts.iter().enumerate() {

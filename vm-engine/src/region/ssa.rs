@@ -367,7 +367,12 @@ mod tests {
         let edges = vec![(GuestAddr::new(0x104), 1)];
         let blocks =
             [first, second].map(|block| RegionBlock { block: Arc::new(block), edges: edges.clone(), entered: false });
-        let plan = RegionPlan { entry: key(0x100), blocks: blocks.into(), options: CompileOptions::default() };
+        let plan = RegionPlan {
+            entry: key(0x100),
+            blocks: blocks.into(),
+            assumed: Vec::new(),
+            options: CompileOptions::default(),
+        };
         let slots = analyse(&plan, true, &[]);
         assert_eq!(slots.order, [0, 1]);
         assert!(slots.flow[1].is_loop && !slots.flow[0].is_loop);

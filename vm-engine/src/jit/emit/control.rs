@@ -40,6 +40,7 @@ impl Emitter<'_, '_> {
             let limit = self.load_frame(types::I64, offset::MEMORY_LIMIT);
             self.memory = Some((base, limit));
         }
+        self.check_assumed_constants();
         for slot in self.slots.flow[0].live.iter() {
             self.load_slot(slot);
         }
@@ -48,6 +49,34 @@ impl Emitter<'_, '_> {
         if self.missing[0] == 0 {
             self.ir.seal_block(self.entries[0]);
         }
+    }
+
+    /// At the region's entry: leaves it to the interpreter if a slot does not hold the constant that the blocks read there.
+    fn check_assumed_constants(&mut self) {
+        if self.plan.assumed.is_empty() {
+            return;
+        }
+        let declines = self.ir.create_block();
+        self.ir.set_cold_block(declines);
+        for (slot, value) in &self.plan.assumed {
+            let held = self.load_frame(types::I64, offset::STATE + CpuState::slot_offset(*slot) as i32);
+            let value = self.iconst(types::I64, *value as i64);
+            let same = self.ir.ins().icmp(IntCC::Equal, held, value);
+            let next = self.ir.create_block();
+            self.ir.ins().brif(same, next, &[], declines, &[]);
+            self.enter_next(next);
+        }
+        let next = self.ir.create_block();
+        self.ir.ins().jump(next, &[]);
+        self.enter_cold(declines);
+        self.decline();
+        self.enter_next(next);
+    }
+
+    /// Leaves the region's entry to the interpreter.
+    pub(super) fn decline(&mut self) {
+        self.set_pc(self.plan.entry.pc);
+        self.leave(ExitCode::Declined);
     }
 
     /// Leaves if somebody asked for it; pc is exact.

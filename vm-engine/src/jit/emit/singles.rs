@@ -9,7 +9,6 @@ use vm_ir::{Inst, Op, Type, Value};
 
 use super::Emitter;
 use super::int::little;
-use crate::frame::ExitCode;
 use crate::region::SlotSet;
 
 /// What is known of singles in the block that is being emitted.
@@ -100,10 +99,7 @@ impl Emitter<'_, '_> {
         for slot in assumed.iter() {
             let double = self.ir.use_var(self.variable(slot).0);
             let other = self.is_other_double(double, Type::F32);
-            self.cold_exit(other, |this| {
-                this.set_pc(this.plan.entry.pc);
-                this.leave(ExitCode::Declined);
-            });
+            self.cold_exit(other, Self::decline);
             let single = self.low_single(double);
             let variable = self.single_variable(slot);
             self.ir.def_var(variable, single);

@@ -96,7 +96,7 @@ fn plan(blocks: &[Arc<Block>], entry: usize, options: CompileOptions) -> RegionP
         entered: false,
     });
     let blocks: Vec<_> = blocks.collect();
-    RegionPlan { entry: blocks[0].block.key, blocks, options }
+    RegionPlan { entry: blocks[0].block.key, blocks, assumed: Vec::new(), options }
 }
 
 /// A state of all kinds of values; in every second one all doubles box singles, as regions expect of those that they read

@@ -195,7 +195,7 @@ fn slots_join_where_control_joins() {
     ];
     for faults in [crate::config::Exact::Pc, crate::config::Exact::Registers] {
         let options = CompileOptions { count: true, faults, ..CompileOptions::default() };
-        let plan = RegionPlan { entry: key(0x1000), blocks: blocks.clone(), options };
+        let plan = RegionPlan { entry: key(0x1000), blocks: blocks.clone(), assumed: Vec::new(), options };
         let mut rig = Rig::new();
         rig.state().set(Slot::new(1), 100);
         rig.state().set(Slot::new(2), 10);
@@ -287,7 +287,7 @@ fn a_callee_returns_to_what_its_call_left() {
             RegionBlock { block: callee, edges: to_after, entered: false },
             RegionBlock { block: after, edges: Vec::new(), entered: false },
         ];
-        let plan = RegionPlan { entry: key(0x1000), blocks, options: CompileOptions::default() };
+        let plan = RegionPlan { entry: key(0x1000), blocks, assumed: Vec::new(), options: CompileOptions::default() };
         let mut rig = Rig::new();
         rig.state().set(Slot::new(2), returns_to.unwrap_or(0x5000) + 1);
         let is_back = returns_to.unwrap_or(kept as u64) == 0x1004;

@@ -1,6 +1,7 @@
 //! Compiled code against the definition.
 
 mod agree;
+mod assume;
 mod control;
 mod divide;
 mod ops;
