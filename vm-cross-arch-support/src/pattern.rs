@@ -15,7 +15,8 @@
 
 /// Most fields a picture may have, fields added by [`Pattern::with`] included.
 const MAX_FIELDS: usize = 6;
-/// Most runs of bits that the fields of a picture may have: `c.j` has nine, eight of them its immediate's.
+/// Most runs of bits that the fields of a picture may have, with those that were there before a field was placed: `c.j` has one
+/// and then eight.
 const MAX_PIECES: usize = 9;
 /// Most values that [`Pattern::except`] may exclude.
 const MAX_EXCLUDED: usize = 2;

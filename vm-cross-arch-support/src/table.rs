@@ -225,7 +225,7 @@ pub struct Tree<const ROWS: usize, const NODES: usize> {
     entries: [Entry; ROWS],
 }
 
-/// Most bits that a branch of a tree looks at: 128 children of 12 bytes each.
+/// Most bits that a branch of a tree looks at: 128 children of 8 bytes each.
 const BRANCH_BITS: u32 = 7;
 
 impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
@@ -247,6 +247,7 @@ impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
     #[must_use]
     pub const fn new(groups: &[Group]) -> Self {
         assert!(Self::rows(groups) == ROWS, "the tree has as many rows as its groups");
+        assert!(ROWS <= u16::MAX as usize && NODES <= u16::MAX as usize, "rows and nodes have numbers of 16 bits");
         let mut tree = Self { nodes: [Node::NOTHING; NODES], len: 1, entries: [Entry::NOTHING; ROWS] };
         let (mut group, mut index) = (0, 0);
         while group < groups.len() {

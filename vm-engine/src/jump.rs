@@ -19,8 +19,8 @@ pub(crate) type JumpEntry = [u64; 2];
 /// What the byte offsets of an entry and of its neighbour differ by, bit for bit.
 pub(crate) const NEIGHBOUR: u64 = size_of::<JumpEntry>() as u64;
 
-/// Entries of a new cache and the most of one, powers of two. A page holds the former, and the caches of programs that end
-/// at once stay so.
+/// Entries of a new cache and the most of one, powers of two. The former take two pages at most, and the caches of programs
+/// that end at once stay so.
 const LEAST: usize = 256;
 const MOST: usize = 65_536;
 

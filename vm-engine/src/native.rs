@@ -233,7 +233,8 @@ fn make(engine: &Engine, jit: &Jit, request: Request, workspace: &mut Workspace)
         CompiledTier::One | CompiledTier::Two => most,
     };
     let mut plan = discover(request.key, options, max_guest_len, &profile).ok_or(Failure::NotNow)?;
-    if options.may_decline && request.tier == CompiledTier::Two {
+    let is_optimised = options.quality == Quality::Optimised;
+    if request.tier == CompiledTier::Two && is_optimised && native.pool.may_assume_constants(request.key) {
         let known = profile.constants_around(plan.unchanging(engine.helpers));
         plan.assume(known, engine.helpers);
     }

@@ -80,8 +80,9 @@ const MAX_REFUSALS: u32 = 10;
 /// as often again.
 const MAX_REMEMBERED: usize = 4096;
 
-/// How often code may decline before it is made for every state. A loop that is entered so many times with what it cannot
-/// take is interpreted meanwhile for a few microseconds.
+/// How often code may decline before it is made with less taken for granted: first without constants, which may be those of
+/// other callers, then for every state. A loop that is entered so many times with what it cannot take is interpreted meanwhile
+/// for a few microseconds.
 const MAX_DECLINES: u32 = 32;
 
 #[derive(Default)]
@@ -253,9 +254,19 @@ impl Pool {
         count.is_multiple_of(MAX_DECLINES)
     }
 
+    /// How often code for `key` was to be made anew because it declined.
+    fn made_anew(&self, key: BlockKey) -> u32 {
+        self.shared.lock().declines.get(&key).map_or(0, |count| count / MAX_DECLINES)
+    }
+
+    /// Whether code for `key` may be made for slots that hold constants.
+    pub(crate) fn may_assume_constants(&self, key: BlockKey) -> bool {
+        self.made_anew(key) == 0
+    }
+
     /// Whether code for `key` may decline: what was made of it did so less often than it may.
     pub(crate) fn may_decline(&self, key: BlockKey) -> bool {
-        self.shared.lock().declines.get(&key).is_none_or(|count| *count < MAX_DECLINES)
+        self.made_anew(key) < 2
     }
 
     /// Compiles `request` on the calling thread with `worker`, and publishes it. Says whether it was published, or

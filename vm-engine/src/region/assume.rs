@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use vm_core::Slot;
-use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value};
+use vm_ir::{Block, Effect, Helper, Inst, Op, Type, Value};
 
-use super::{RegionPlan, SlotSet};
+use super::{RegionPlan, SlotSet, may_write_slots};
 
 /// Most slots that a region assumes something of: each is a test whenever it is entered.
 const MAX_ASSUMED: usize = 8;
@@ -24,11 +24,13 @@ impl RegionPlan {
             return slots;
         }
         let insts = || self.blocks.iter().flat_map(|here| &here.block.insts);
-        insts().filter(|inst| inst.op == Op::Get && inst.ty == Type::I64).for_each(|inst| slots.insert(inst.slot()));
+        for here in &self.blocks {
+            insert_operands(&here.block, &mut slots);
+        }
         for inst in insts() {
             match inst.op {
                 Op::Set => slots.remove(inst.slot()),
-                Op::Call if writes_slots(inst, helpers) => return SlotSet::default(),
+                Op::Call if may_write_slots(inst, helpers) => return SlotSet::default(),
                 _ => {}
             }
         }
@@ -66,9 +68,14 @@ fn remove_bases(block: &Block, slots: &mut SlotSet) {
     }
 }
 
-/// Whether a call of a helper may write any slot.
-fn writes_slots(call: &Inst, helpers: &[Helper]) -> bool {
-    helpers.get(call.imm as usize).is_none_or(|helper| helper.effect == HelperEffect::State)
+/// Adds slots whose words ops of the block work on. Addresses that calls have left for a return are none of them.
+fn insert_operands(block: &Block, slots: &mut SlotSet) {
+    for value in block.insts.iter().flat_map(Inst::operands) {
+        let def = block.def(*value);
+        if def.op == Op::Get && def.ty == Type::I64 {
+            slots.insert(def.slot());
+        }
+    }
 }
 
 /// `block` with constants in place of reads of the `known` slots; `None` if it reads none of them.

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vm_core::{BlockKey, GuestAddr, GuestRange, Slot};
-use vm_ir::{Block, End, Op, Target};
+use vm_ir::{Block, End, Helper, HelperEffect, Inst, Op, Target};
 
 use crate::config::Exact;
 
@@ -169,6 +169,11 @@ impl RegionPlan {
         let range = |block: &Block| GuestRange::new(block.key.pc, block.bytes.len() as u64);
         self.blocks.iter().filter_map(|here| range(&here.block).ok()).collect()
     }
+}
+
+/// Whether `call`, of one of `helpers`, may write any slot.
+fn may_write_slots(call: &Inst, helpers: &[Helper]) -> bool {
+    helpers.get(call.imm as usize).is_none_or(|helper| helper.effect == HelperEffect::State)
 }
 
 /// Guest addresses to which the end of `block` goes on by a fixed jump.

@@ -2,9 +2,9 @@
 //! instructions are on riscv64 and wherever a guest keeps narrow numbers sign-extended: extending them again is a copy.
 //! And doubles that box a single: taking it out needs no test, and a region keeps it as it is.
 
-use vm_ir::{Block, Helper, HelperEffect, Inst, Op, Type, Value};
+use vm_ir::{Block, Helper, Inst, Op, Type, Value};
 
-use super::{RegionPlan, SlotSet};
+use super::{RegionPlan, SlotSet, may_write_slots};
 
 /// Which slots are narrow.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ pub(crate) fn narrow_values(block: &Block, mut known: SlotSet, helpers: &[Helper
                 false
             }
             Op::Call => {
-                if helpers.get(inst.imm as usize).is_none_or(|helper| helper.effect == HelperEffect::State) {
+                if may_write_slots(inst, helpers) {
                     known = SlotSet::default();
                 }
                 false

@@ -55,7 +55,7 @@ pub(super) fn compile(
 
 /// Whether a region for such memory can be compiled here.
 pub(super) fn handles(plan: &RegionPlan) -> bool {
-    plan.options.memory == crate::region::MemoryMode::Direct
+    plan.options.memory == crate::region::MemoryMode::Direct && plan.assumed.is_empty()
 }
 
 /// Code that is rarely needed, put after the region's.

@@ -1,9 +1,11 @@
 //! Results that a loop leaves behind and does not need itself: they are worked out on the way out of it.
 //!
 //! A guest's loop calculates into registers whose last values it leaves behind, although the next round writes over them and
-//! nothing may ever read them: addresses, sign extensions, what was there before a count. Where the loop is one block, such
-//! a result is not put into its slot; behind the block, on each way but the one to the next round, the ops that make it are
-//! emitted, from values that the round needs for itself.
+//! nothing may ever read them: addresses, sign extensions, what was there before a count. Where a block goes round to itself,
+//! such a result is not put into its slot; behind the block, on each way but the one to the next round, the ops that make it
+//! are emitted, from values that the round needs for itself.
+//!
+//! Blocks that poll before their first op have none: whatever they write is still wanted there.
 
 use vm_core::Slot;
 use vm_ir::{Block, End, Inst, Op, Type, Value};
@@ -11,8 +13,6 @@ use vm_ir::{Block, End, Inst, Op, Type, Value};
 use super::Emitter;
 use crate::region::{AtFaults, SlotSet, flushes, search_loop};
 
-/// Most ops of a block that is looked at: each way out has a list of as many values.
-const MAX_OPS: usize = 400;
 /// Largest number of bits by which an address shifts its index.
 const MAX_SCALE: i64 = 3;
 
@@ -35,7 +35,7 @@ impl Emitter<'_, '_> {
         let flow = &self.slots.flow[self.here];
         let goes_round = self.plan.blocks[self.here].edges.iter().any(|(_, to)| *to == self.here);
         let is_plain = flow.at_faults == AtFaults::Incomplete && matches!(block.end, End::Branch { .. });
-        if !goes_round || !is_plain || block.insts.len() > MAX_OPS {
+        if !goes_round || !is_plain || !flow.polls_late {
             return;
         }
         let stores = |at| flushes(block, at, flow.at_faults, self.helpers);

@@ -221,7 +221,8 @@ fn a_detached_thread_publishes_and_leaves_its_output() {
 fn code_that_declines_is_made_anew_now_and_then_and_forgotten_at_last() {
     let Setup { pool, .. } = setup(8);
     for count in 1..=3 * MAX_DECLINES {
-        assert_eq!(pool.may_decline(key(2)), count <= MAX_DECLINES);
+        assert_eq!(pool.may_assume_constants(key(2)), count <= MAX_DECLINES);
+        assert_eq!(pool.may_decline(key(2)), count <= 2 * MAX_DECLINES);
         assert_eq!(pool.note_declined(key(2)), count.is_multiple_of(MAX_DECLINES), "{count}");
     }
     for pc in (4..).step_by(2).take(MAX_REMEMBERED - 1) {

@@ -7,7 +7,7 @@ use vm_mem::Placement;
 use super::agree::{CODE, FUEL, Memory, Random, agree_on, programs};
 use super::singles::Draw;
 use super::*;
-use crate::config::Exact;
+use crate::region::MemoryMode;
 
 /// Blocks of a program, one behind the other.
 const BLOCKS: u64 = 3;
@@ -119,9 +119,7 @@ fn round(draw: &mut Draw<'_>, place: u64) -> End {
     End::Branch { cond: draw.ir.ne(left, zero), taken: Target(0), fall: Target(on) }
 }
 
-fn agree(address: u64, options: CompileOptions) {
-    crate::fault::install().unwrap();
-    let memory = Memory::new(Placement::Direct, address);
+fn agree(memory: &Memory, options: CompileOptions) {
     for seed in 0..4 * programs() {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
         let blocks: Vec<_> = (0..BLOCKS)
@@ -135,16 +133,23 @@ fn agree(address: u64, options: CompileOptions) {
                 Arc::new(block)
             })
             .collect();
-        agree_on(&memory, &blocks, options, random, &format!("program {seed}"));
+        agree_on(memory, &blocks, options, random, &format!("program {seed}"));
     }
 }
 
 #[test]
 fn results_are_there_on_every_way_out() {
-    agree(0x100_0000, CompileOptions::default());
+    agree(&Memory::new(Placement::Direct, 0x100_0000), CompileOptions::default());
 }
 
 #[test]
-fn results_are_there_on_every_way_out_with_exact_registers() {
-    agree(0x110_0000, CompileOptions { faults: Exact::Registers, ..CompileOptions::default() });
+fn results_are_there_on_every_way_out_with_a_base() {
+    let options = CompileOptions { memory: MemoryMode::Based, ..CompileOptions::default() };
+    agree(&Memory::new(Placement::Reserved { size: 1 << 26 }, 0x110_0000), options);
+}
+
+#[test]
+fn results_are_there_on_every_way_out_with_checked_memory() {
+    let options = CompileOptions { memory: MemoryMode::Checked, ..CompileOptions::default() };
+    agree(&Memory::new(Placement::Reserved { size: 1 << 26 }, 0x120_0000), options);
 }
