@@ -1,7 +1,7 @@
 //! Exact state where an access faults: the ways to have it, and which of them is cheaper for a block.
 
 use vm_core::Slot;
-use vm_ir::{Block, Effect, Op};
+use vm_ir::{Block, Effect, Inst, Op, Order};
 
 use super::ssa::{SlotSet, is_raw};
 use super::{CompileOptions, MemoryMode};
@@ -22,15 +22,15 @@ pub(crate) enum AtFaults {
 }
 
 impl AtFaults {
-    /// What `options` ask for `block`, on a host whose fault handler can step over accesses or cannot.
-    pub(crate) fn of(block: &Block, options: &CompileOptions, can_step_over: bool) -> Self {
-        match options.faults {
-            Exact::Pc => Self::Incomplete,
-            Exact::Registers if can_step_over && options.memory != MemoryMode::Checked && replay_is_cheaper(block) => {
-                Self::Replayed
-            }
-            Exact::Registers => Self::Stored,
+    /// What `options` ask for `block`, on a host whose fault handler can step over accesses or cannot. A block that `follows`
+    /// others of its region, or itself, begins with what they have made dirty.
+    pub(crate) fn of(block: &Block, options: &CompileOptions, can_step_over: bool, follows: bool) -> Self {
+        let is_access = |inst: &Inst| matches!(inst.op.effect(), Effect::Reads | Effect::Writes | Effect::ReadsWrites);
+        if options.faults == Exact::Pc || !block.insts.iter().any(is_access) {
+            return Self::Incomplete;
         }
+        let can_replay = can_step_over && options.memory != MemoryMode::Checked;
+        if can_replay && replay_is_cheaper(block, follows) { Self::Replayed } else { Self::Stored }
     }
 }
 
@@ -71,12 +71,53 @@ const RAW_STORE: usize = 3;
 const TEST: usize = 2;
 
 /// Whether the tests behind the groups of `block` cost less than storing what is dirty at each of its accesses.
-fn replay_is_cheaper(block: &Block) -> bool {
-    TEST * groups(block) < stores(block)
+fn replay_is_cheaper(block: &Block, follows: bool) -> bool {
+    TEST * groups(block) < stores(block, follows)
 }
 
+/// How many tests the accesses of `block` need.
 fn groups(block: &Block) -> usize {
-    (0..block.insts.len()).filter(|at| ends_group(block, *at)).count()
+    let (mut count, mut at) = (0, 0);
+    while at < block.insts.len() {
+        if let Some(last) = store_run(block, at).last() {
+            // Whether it crosses a page is a test too.
+            count += 1;
+            at = *last;
+        }
+        count += usize::from(ends_group(block, at));
+        at += 1;
+    }
+    count
+}
+
+/// Fewest stores that are tested together: whether they cross a page is to be tested as well.
+const MIN_RUN: usize = 3;
+/// Bytes that they may span: how likely they cross a page.
+const MAX_SPAN: i64 = 256;
+
+/// The stores from the one at `at` on that are tested together, if it begins such a run: in a row, beside one another, and with
+/// nothing between them but what neither writes nor may be noticed.
+pub(crate) fn store_run(block: &Block, at: usize) -> Vec<usize> {
+    let first = &block.insts[at];
+    if first.op != Op::Store {
+        return Vec::new();
+    }
+    let (mut run, mut span) = (Vec::new(), first.imm..first.imm);
+    for (index, inst) in block.insts.iter().enumerate().skip(at) {
+        match inst.op.effect() {
+            Effect::Pure | Effect::ReadsSlot => {}
+            Effect::Writes if inst.args[0] == first.args[0] && inst.order() == Order::Plain => {
+                let (start, end) = (span.start.min(inst.imm), span.end.max(inst.imm + inst.ty.bytes() as i64));
+                if end - start > MAX_SPAN {
+                    break;
+                }
+                span = start..end;
+                run.push(index);
+            }
+            _ => break,
+        }
+    }
+    if run.len() < MIN_RUN { Vec::new() } else { run }
 }
 
 /// Most writes of slots between two accesses of a group: keeping what they replace costs more than another test.
@@ -98,12 +139,12 @@ pub(crate) fn ends_group(block: &Block, at: usize) -> bool {
     true
 }
 
-/// The cost of storing what `block` has made dirty at each of its accesses, if it runs again and again: what is dirty at its
-/// first access is what the round before left.
-fn stores(block: &Block) -> usize {
+/// The cost of storing what `block` has made dirty at each of its accesses. If it `follows` others, what is dirty at its first
+/// access is taken to be what a round before left.
+fn stores(block: &Block, follows: bool) -> usize {
     let (mut dirty, mut raw) = (SlotSet::default(), SlotSet::default());
     let mut cost = 0;
-    for round in 0..2 {
+    for round in usize::from(!follows)..2 {
         for inst in &block.insts {
             match Part::of(inst.op) {
                 Part::Load | Part::Store => {

@@ -11,7 +11,7 @@ mod ssa;
 
 pub(crate) use assume::constants_left;
 pub(crate) use discover::{Profile, Seen, discover};
-pub(crate) use exact::{AtFaults, Part, ends_group};
+pub(crate) use exact::{AtFaults, Part, ends_group, store_run};
 pub(crate) use narrow::narrow_values;
 pub(crate) use search::{STEP, Search, Word, search_loop};
 pub(crate) use ssa::{SlotSet, Slots, analyse, flushes, is_raw};

@@ -167,7 +167,7 @@ pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]
         }
     }
     for (flow, here) in flow.iter_mut().zip(&plan.blocks) {
-        flow.at_faults = AtFaults::of(&here.block, &plan.options, can_step_over);
+        flow.at_faults = AtFaults::of(&here.block, &plan.options, can_step_over, flow.predecessors > 0);
     }
     let local: Vec<_> = plan
         .blocks

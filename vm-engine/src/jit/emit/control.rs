@@ -140,7 +140,7 @@ impl Emitter<'_, '_> {
         self.enter_next(next);
     }
 
-    fn store_pc(&mut self, pc: ClifValue) {
+    pub(super) fn store_pc(&mut self, pc: ClifValue) {
         self.store_frame(pc, offset::STATE + CpuState::PC_OFFSET as i32);
     }
 

@@ -283,10 +283,19 @@ impl<'a, 'b> Emitter<'a, 'b> {
             self.count(block.guest_len());
         }
         let mut marks = block.marks.iter().peekable();
-        for at in 0..block.insts.len() {
+        let mut next = 0;
+        while next < block.insts.len() {
+            let mut at = next;
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 self.locate(block.key.pc.offset(i64::from(mark.offset)));
             }
+            if let Some(last) = self.store_run(at)? {
+                at = last;
+                next = last + 1;
+                self.after_op(at);
+                continue;
+            }
+            next = at + 1;
             self.before_op(at);
             if !flushes(block, at, self.slots.flow[self.here].at_faults, self.helpers) {
                 self.inst(at)?;

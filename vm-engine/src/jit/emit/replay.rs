@@ -5,15 +5,22 @@
 //! store was stepped over, the interpreter begins again there; else with the first load, since loads can be made twice. What
 //! ran behind the access that was stepped over has calculated with an old value, and only values and flags know of it: the
 //! next store comes after the group. Definitions of ops may be called in between, since they do no more than that.
+//!
+//! Functions begin with stores beside one another, each of which would be a group. Such a run within a page is refused whole or
+//! not at all (but for another thread that takes the page away meanwhile), so it counts as one store, its first; one that
+//! crosses a page is done store by store, out of line.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};
 use vm_core::{GuestAddr, Slot};
+use vm_ir::Inst;
 
 use super::Emitter;
 use super::slots::Held;
 use crate::frame::{ExitCode, STORE_STEPPED_OVER};
+use crate::jit::CompileError;
 use crate::jit::abi::offset;
-use crate::region::{AtFaults, Part, SlotSet, ends_group};
+use crate::region::{AtFaults, MemoryMode, Part, SlotSet, ends_group, store_run};
 
 /// The state before an access, as far as it is not in memory.
 struct Before {
@@ -57,6 +64,79 @@ impl Emitter<'_, '_> {
         }
     }
 
+    /// Emits the run of stores that begins at `at`, if one does and it is worth it, and gives its last one. The group that it
+    /// begins is still open then.
+    pub(super) fn store_run(&mut self, at: usize) -> Result<Option<usize>, CompileError> {
+        /// Bytes that are refused alike.
+        const PAGE: i64 = 4096;
+        let is_plain = self.plan.options.memory == MemoryMode::Direct && !self.is_cold;
+        if self.slots.flow[self.here].at_faults != AtFaults::Replayed || !is_plain {
+            return Ok(None);
+        }
+        let block = self.block;
+        let run = store_run(block, at);
+        let Some(last) = run.last().copied() else { return Ok(None) };
+        self.close_group();
+        for between in (at..last).filter(|index| !run.contains(index)) {
+            self.inst(between)?;
+        }
+        let stores: Vec<_> = run.iter().map(|index| (&block.insts[*index], block.pc_of(*index))).collect();
+        for (inst, _) in &stores {
+            self.observed(inst, 1); // where it is for both ways
+        }
+        self.locate(stores[0].1);
+        let start = stores.iter().map(|(inst, _)| inst.imm).min().unwrap_or_default();
+        let end = stores.iter().map(|(inst, _)| inst.imm + inst.ty.bytes() as i64).max().unwrap_or_default();
+        let base = self.arg(stores[0].0, 0);
+        let address = self.ir.ins().iadd_imm_s(base, start);
+        let in_page = self.ir.ins().band_imm_s(address, PAGE - 1);
+        let crosses = self.ir.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, in_page, PAGE - (end - start));
+
+        let before = self.before();
+        let join = self.ir.create_block();
+        let (cold, next) = self.split(crosses, None);
+        self.enter_cold(cold);
+        self.is_cold = true;
+        self.single_stores(&stores, &before);
+        self.is_cold = false;
+        self.ir.ins().jump(join, &[]);
+
+        self.enter_next(next);
+        for (inst, pc) in &stores {
+            self.locate(*pc);
+            self.store(inst);
+        }
+        self.ir.ins().jump(join, &[]);
+        self.enter_next(join);
+        self.group.store = Some(before);
+        Ok(Some(last))
+    }
+
+    /// The stores of a run, each with a test behind it; they leave alike but for the program counter.
+    fn single_stores(&mut self, stores: &[(&Inst, GuestAddr)], before: &Before) {
+        let leaves = self.ir.create_block();
+        self.ir.set_cold_block(leaves);
+        let pc = self.ir.append_block_param(leaves, types::I64);
+        for (inst, at) in stores {
+            self.locate(*at);
+            self.store(inst);
+            let word = self.load_frame(types::I64, offset::STEPPED_OVER);
+            let here = self.iconst(types::I64, at.get() as i64);
+            let next = self.ir.create_block();
+            self.ir.set_cold_block(next);
+            self.ir.ins().brif(word, leaves, &[here.into()], next, &[]);
+            self.enter_next(next);
+        }
+        let goes_on = self.ir.create_block();
+        self.ir.set_cold_block(goes_on);
+        self.ir.ins().jump(goes_on, &[]);
+        self.enter_cold(leaves);
+        self.store_before(before);
+        self.store_pc(pc);
+        self.leave(ExitCode::Replay);
+        self.enter_next(goes_on);
+    }
+
     fn before(&mut self) -> Before {
         let pc = self.pc();
         let dirty = self.dirty;
@@ -95,10 +175,14 @@ impl Emitter<'_, '_> {
         self.enter_next(next);
     }
 
-    fn leave_for_replay(&mut self, before: Before) {
-        for (slot, held) in before.slots {
-            self.store_held(slot, held, before.raw.contains(slot));
+    fn store_before(&mut self, before: &Before) {
+        for (slot, held) in &before.slots {
+            self.store_held(*slot, *held, before.raw.contains(*slot));
         }
+    }
+
+    fn leave_for_replay(&mut self, before: Before) {
+        self.store_before(&before);
         self.set_pc(before.pc);
         self.leave(ExitCode::Replay);
     }

@@ -10,7 +10,7 @@ use vm_mem::{AddressSpace, MapRequest, Place, Placement};
 use super::*;
 use crate::config::{Config, Exact, TierPolicy};
 use crate::hostfp;
-use crate::region::{AtFaults, MemoryMode, RegionBlock, fixed_targets};
+use crate::region::{AtFaults, MemoryMode, RegionBlock, fixed_targets, store_run};
 use crate::{Engine, Vcpu};
 
 pub(super) const CODE: u64 = 0x20_0000;
@@ -382,8 +382,45 @@ fn replayed_accesses_fault_in_turn() {
         let bytes = vec![0; pc as usize];
         let block = Arc::new(ir.finish(End::Syscall { next: Target(i64::from(pc)) }, &bytes));
         let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
-        assert_eq!(AtFaults::of(&block, &options, true), AtFaults::Replayed);
+        assert_eq!(AtFaults::of(&block, &options, true, false), AtFaults::Replayed);
         agree_on(&memory, &[block], options, Random(1), &format!("fault of {fault:?}"));
+    }
+}
+
+/// Stores beside one another, up or down, with a slot written before and behind, at the end of what is mapped: all of them
+/// are refused, or some, or none.
+#[test]
+fn runs_of_stores_fault_as_single_stores_do() {
+    const STORES: i64 = 5;
+    crate::fault::install().unwrap();
+    let memory = Memory::new(Placement::Direct, 0xa4_0000);
+    let words: Vec<_> = SLOTS.iter().filter(|info| info.ty == Type::I64).map(|info| info.slot).collect();
+    for (step, over) in [8, -8].into_iter().flat_map(|step| (-1..=STORES + 1).map(move |over| (step, over))) {
+        let mut ir = IrBuilder::new(key(CODE));
+        ir.mark(0, 4);
+        let first = if step > 0 { over - STORES } else { over - 1 };
+        let address = ir.i64(memory.start.get() as i64 + MEMORY_LEN as i64 + 8 * first);
+        for slot in &words[5..12] {
+            let value = ir.get(*slot, Type::I64);
+            let value = ir.add(value, address);
+            ir.set(*slot, value);
+        }
+        for store in 0..STORES {
+            ir.mark(4 + 4 * store as u16, 4);
+            let value = ir.get(words[store as usize], Type::I64);
+            let by = ir.i64(store);
+            let value = ir.add(value, by);
+            ir.store(address, step * store, value, Order::Plain);
+        }
+        ir.mark(4 + 4 * STORES as u16, 4);
+        ir.set(words[0], address);
+        let bytes = vec![0; 8 + 4 * STORES as usize];
+        let block = Arc::new(ir.finish(End::Syscall { next: Target(bytes.len() as i64) }, &bytes));
+        let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
+        assert_eq!(AtFaults::of(&block, &options, true, false), AtFaults::Replayed);
+        let runs = (0..block.insts.len()).map(|at| store_run(&block, at).len()).max();
+        assert_eq!(runs, Some(STORES as usize));
+        agree_on(&memory, &[block], options, Random(1), &format!("{over} stores of {STORES}, step {step}"));
     }
 }
 

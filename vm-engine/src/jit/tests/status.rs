@@ -113,7 +113,7 @@ fn flags_that_are_replaced_are_kept_for_a_fault() {
         }
         let block = Arc::new(ir.finish(End::Syscall { next: Target(24) }, &[0; 24]));
         let options = CompileOptions { faults: Exact::Registers, ..CompileOptions::default() };
-        assert_eq!(AtFaults::of(&block, &options, true), AtFaults::Replayed);
+        assert_eq!(AtFaults::of(&block, &options, true, false), AtFaults::Replayed);
         agree_on(&memory, &[block], options, Random(1), &format!("fault of {faulting:?}"));
     }
 }
