@@ -261,6 +261,7 @@ impl Tier0Cache {
     }
 
     /// The blocks that begin in `range`, each once.
+    #[cfg(feature = "jit")]
     pub(crate) fn beginning_in(&self, range: GuestRange) -> Vec<BlockKey> {
         let book = self.book();
         let pages = range.whole_pages();
