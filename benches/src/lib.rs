@@ -53,6 +53,8 @@ pub fn memory() -> AddressSpace {
         memory.map(MapRequest::anonymous(len, all).at(Place::Fixed(start))).expect("map");
     }
     memory.write(CODE, KERNELS).expect("kernels fit");
+    // Code that may be written without anybody's saying so would be compared each time it is entered.
+    memory.protect(CODE, 0x1000, Perms::READ | Perms::EXECUTE).expect("protect");
     memory
 }
 
