@@ -156,6 +156,19 @@ pub struct Group {
     pub rows: &'static [Row],
 }
 
+impl Group {
+    /// How many rows the groups have together.
+    #[must_use]
+    pub const fn count(groups: &[Self]) -> usize {
+        let (mut group, mut count) = (0, 0);
+        while group < groups.len() {
+            count += groups[group].rows.len();
+            group += 1;
+        }
+        count
+    }
+}
+
 /// A decoded instruction.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoded {
@@ -212,7 +225,7 @@ impl Node {
 /// ```
 /// # use vm_cross_arch_support::{Group, Table, Tree};
 /// # static GROUPS: &[Group] = &[];
-/// const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
+/// const ROWS: usize = Group::count(GROUPS);
 /// const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
 /// static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
 /// static TABLE: Table = TREE.table(GROUPS);
@@ -229,24 +242,13 @@ pub struct Tree<const ROWS: usize, const NODES: usize> {
 const BRANCH_BITS: u32 = 7;
 
 impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
-    /// How many rows the groups have.
-    #[must_use]
-    pub const fn rows(groups: &[Group]) -> usize {
-        let (mut group, mut count) = (0, 0);
-        while group < groups.len() {
-            count += groups[group].rows.len();
-            group += 1;
-        }
-        count
-    }
-
     /// The tree of the rows of all groups.
     ///
     /// # Panics
     /// If there are not `ROWS` rows, or `NODES` nodes are not enough. In a constant these are compile errors.
     #[must_use]
     pub const fn new(groups: &[Group]) -> Self {
-        assert!(Self::rows(groups) == ROWS, "the tree has as many rows as its groups");
+        assert!(Group::count(groups) == ROWS, "the tree has as many rows as its groups");
         assert!(ROWS <= u16::MAX as usize && NODES <= u16::MAX as usize, "rows and nodes have numbers of 16 bits");
         let mut tree = Self { nodes: [Node::NOTHING; NODES], len: 1, entries: [Entry::NOTHING; ROWS] };
         let (mut group, mut index) = (0, 0);
@@ -337,7 +339,7 @@ impl<const ROWS: usize, const NODES: usize> Tree<ROWS, NODES> {
     /// If the groups have another number of rows.
     #[must_use]
     pub const fn table(&'static self, groups: &'static [Group]) -> Table {
-        assert!(Self::rows(groups) == ROWS, "the tree was grown from other groups");
+        assert!(Group::count(groups) == ROWS, "the tree was grown from other groups");
         Table { groups, nodes: &self.nodes, entries: &self.entries }
     }
 }

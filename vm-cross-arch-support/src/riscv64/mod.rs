@@ -187,7 +187,7 @@ static GROUPS: &[Group] = &[
     Group { any_of: extension::ZICBOZ, rows: cache_block::ZICBOZ },
 ];
 
-const ROWS: usize = Tree::<0, 0>::rows(GROUPS);
+const ROWS: usize = Group::count(GROUPS);
 const NODES: usize = Tree::<ROWS, 4096>::new(GROUPS).nodes();
 static TREE: Tree<ROWS, NODES> = Tree::new(GROUPS);
 static TABLE: Table = TREE.table(GROUPS);

@@ -1,5 +1,7 @@
 //! Exact state where an access faults: the ways to have it, and which of them is cheaper for a block.
 
+use std::ops::Range;
+
 use vm_core::Slot;
 use vm_ir::{Block, Effect, Inst, Op, Order};
 
@@ -79,10 +81,10 @@ fn replay_is_cheaper(block: &Block, follows: bool) -> bool {
 fn groups(block: &Block) -> usize {
     let (mut count, mut at) = (0, 0);
     while at < block.insts.len() {
-        if let Some(last) = store_run(block, at).last() {
+        if let Some(run) = store_run(block, at) {
             // Whether it crosses a page is a test too.
             count += 1;
-            at = *last;
+            at = run.last();
         }
         count += usize::from(ends_group(block, at));
         at += 1;
@@ -95,14 +97,29 @@ const MIN_RUN: usize = 3;
 /// Bytes that they may span: how likely they cross a page.
 const MAX_SPAN: i64 = 256;
 
-/// The stores from the one at `at` on that are tested together, if it begins such a run: in a row, beside one another, and with
-/// nothing between them but what neither writes nor may be noticed.
-pub(crate) fn store_run(block: &Block, at: usize) -> Vec<usize> {
+/// Stores that are tested together: in a row, beside one another, and with nothing between them but what neither writes nor may
+/// be noticed.
+pub(crate) struct StoreRun {
+    /// Indices of the stores.
+    pub(crate) stores: Vec<usize>,
+    /// Displacements of the bytes that they write, and of those between, from the base that they share.
+    pub(crate) span: Range<i64>,
+}
+
+impl StoreRun {
+    /// Index of the last store.
+    pub(crate) fn last(&self) -> usize {
+        self.stores[self.stores.len() - 1]
+    }
+}
+
+/// The run that the op at `at` begins, if it does.
+pub(crate) fn store_run(block: &Block, at: usize) -> Option<StoreRun> {
     let first = &block.insts[at];
     if first.op != Op::Store {
-        return Vec::new();
+        return None;
     }
-    let (mut run, mut span) = (Vec::new(), first.imm..first.imm);
+    let (mut stores, mut span) = (Vec::new(), first.imm..first.imm);
     for (index, inst) in block.insts.iter().enumerate().skip(at) {
         match inst.op.effect() {
             Effect::Pure | Effect::ReadsSlot => {}
@@ -112,12 +129,12 @@ pub(crate) fn store_run(block: &Block, at: usize) -> Vec<usize> {
                     break;
                 }
                 span = start..end;
-                run.push(index);
+                stores.push(index);
             }
             _ => break,
         }
     }
-    if run.len() < MIN_RUN { Vec::new() } else { run }
+    (stores.len() >= MIN_RUN).then_some(StoreRun { stores, span })
 }
 
 /// Most writes of slots between two accesses of a group: keeping what they replace costs more than another test.

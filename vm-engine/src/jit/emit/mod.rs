@@ -283,34 +283,38 @@ impl<'a, 'b> Emitter<'a, 'b> {
             self.count(block.guest_len());
         }
         let mut marks = block.marks.iter().peekable();
-        let mut next = 0;
-        while next < block.insts.len() {
-            let mut at = next;
+        let mut at = 0;
+        while at < block.insts.len() {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= at) {
                 self.locate(block.key.pc.offset(i64::from(mark.offset)));
             }
-            if let Some(last) = self.store_run(at)? {
-                at = last;
-                next = last + 1;
-                self.after_op(at);
-                continue;
-            }
-            next = at + 1;
-            self.before_op(at);
-            if !flushes(block, at, self.slots.flow[self.here].at_faults, self.helpers) {
-                self.inst(at)?;
-                self.after_op(at);
-                continue;
-            }
-            let dirty = std::mem::take(&mut self.dirty);
-            self.settle_slots(&dirty);
-            self.store_slots(&dirty);
-            let pc = self.pc();
-            self.locate_at(Place { pc, steps_over: false });
-            self.inst(at)?;
-            self.locate(pc);
+            let last = match self.store_run(at)? {
+                Some(last) => last,
+                None => {
+                    self.op(at)?;
+                    at
+                }
+            };
+            self.after_op(last);
+            at = last + 1;
         }
         self.close_group();
+        Ok(())
+    }
+
+    /// Emits the op at `at`, with what has to be stored before it.
+    fn op(&mut self, at: usize) -> Result<(), CompileError> {
+        self.before_op(at);
+        if !flushes(self.block, at, self.slots.flow[self.here].at_faults, self.helpers) {
+            return self.inst(at);
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        self.settle_slots(&dirty);
+        self.store_slots(&dirty);
+        let pc = self.pc();
+        self.locate_at(Place { pc, steps_over: false });
+        self.inst(at)?;
+        self.locate(pc);
         Ok(())
     }
 

@@ -74,23 +74,21 @@ impl Emitter<'_, '_> {
             return Ok(None);
         }
         let block = self.block;
-        let run = store_run(block, at);
-        let Some(last) = run.last().copied() else { return Ok(None) };
+        let Some(run) = store_run(block, at) else { return Ok(None) };
         self.close_group();
-        for between in (at..last).filter(|index| !run.contains(index)) {
+        for between in (at..run.last()).filter(|index| !run.stores.contains(index)) {
             self.inst(between)?;
         }
-        let stores: Vec<_> = run.iter().map(|index| (&block.insts[*index], block.pc_of(*index))).collect();
+        let stores: Vec<_> = run.stores.iter().map(|index| (&block.insts[*index], block.pc_of(*index))).collect();
         for (inst, _) in &stores {
             self.observed(inst, 1); // where it is for both ways
         }
         self.locate(stores[0].1);
-        let start = stores.iter().map(|(inst, _)| inst.imm).min().unwrap_or_default();
-        let end = stores.iter().map(|(inst, _)| inst.imm + inst.ty.bytes() as i64).max().unwrap_or_default();
         let base = self.arg(stores[0].0, 0);
-        let address = self.ir.ins().iadd_imm_s(base, start);
+        let address = self.ir.ins().iadd_imm_s(base, run.span.start);
         let in_page = self.ir.ins().band_imm_s(address, PAGE - 1);
-        let crosses = self.ir.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, in_page, PAGE - (end - start));
+        let crosses =
+            self.ir.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, in_page, PAGE - (run.span.end - run.span.start));
 
         let before = self.before();
         let join = self.ir.create_block();
@@ -109,7 +107,7 @@ impl Emitter<'_, '_> {
         self.ir.ins().jump(join, &[]);
         self.enter_next(join);
         self.group.store = Some(before);
-        Ok(Some(last))
+        Ok(Some(run.last()))
     }
 
     /// The stores of a run, each with a test behind it; they leave alike but for the program counter.
