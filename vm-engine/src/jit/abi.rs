@@ -3,6 +3,11 @@
 //! A region is a function of Cranelift's `Tail` convention: one integer argument, which only the link stub reads (the
 //! number of the link that was followed), and the exit code as its result. Where in the frame everything is found from
 //! is in the pinned register, or is the first argument for targets that have none.
+//!
+//! Nobody who goes to a region expects a register to be kept but the frame's and the stack pointer: the trampoline saves
+//! what the host's convention preserves, and regions go from one to the other by tail calls. `Tail` preserves five
+//! registers of x86-64 all the same, at a store and a load each for every pass through a region that uses them;
+//! [`compiled_as`] says how that is left out.
 
 use std::mem::offset_of;
 
@@ -64,6 +69,17 @@ impl FrameRegister {
             _ => Self::Argument,
         }
     }
+}
+
+/// Cranelift's debug assertions are known to be off: it has one against what [`compiled_as`] does.
+const ASSERTS_NOTHING: bool = cfg!(not(debug_assertions)) || option_env!("TRADUX_CRANELIFT_ASSERTS_NOTHING").is_some();
+
+/// The convention that a region is compiled as for `target`, if it is not the one of its signature. `Winch` keeps no
+/// register of x86-64, and argument and result are where `Tail` has them; regions leave by tail calls of `Tail` from there,
+/// for which Cranelift's emission needs no more than a frame pointer. Its verifier refuses the mixture, and so does an
+/// assertion of its debug builds.
+pub(crate) fn compiled_as(target: &Triple) -> Option<CallConv> {
+    (ASSERTS_NOTHING && target.architecture == Architecture::X86_64).then_some(CallConv::Winch)
 }
 
 /// The signature of a region.

@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
-use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use target_lexicon::{Architecture, Triple};
@@ -106,6 +106,8 @@ pub(crate) struct Jit {
 struct Generator {
     isa: OwnedTargetIsa,
     target: emit::Target,
+    /// What regions are compiled as, if not what they are emitted and verified as.
+    convention: Option<CallConv>,
 }
 
 impl std::fmt::Debug for Jit {
@@ -150,7 +152,7 @@ impl Generator {
             loads_vectors_at_once: is_x86 && has("has_avx"),
             has_cas128: is_x86 && has("has_cmpxchg16b"),
         };
-        Ok(Self { isa, target })
+        Ok(Self { isa, target, convention: abi::compiled_as(&triple) })
     }
 
     /// For the host that runs, with every instruction set extension it has.
@@ -227,12 +229,13 @@ impl Jit {
                 return Ok(code);
             }
         }
-        let Generator { isa, target } = self.generator()?;
+        let Generator { isa, target, convention } = self.generator()?;
         let context = &mut workspace.context;
         context.clear();
         context.func.signature = abi::region_signature(target.frame);
         context.func.name = UserFuncName::default();
         let builder = FunctionBuilder::new(&mut context.func, &mut workspace.builder);
+        let refused = |reason| CompileError::Codegen { key: plan.entry, reason };
         let emitted = match emit::emit(plan, self.helpers, *target, first_link, builder) {
             Ok(emitted) => emitted,
             Err(error) => {
@@ -240,9 +243,15 @@ impl Jit {
                 return Err(error);
             }
         };
+        if cfg!(test) {
+            context.verify(&**isa).map_err(|errors| refused(errors.to_string()))?;
+        }
+        if let Some(convention) = convention {
+            context.func.signature.call_conv = *convention;
+        }
         let compiled = context
             .compile(&**isa, &mut workspace.control)
-            .map_err(|error| CompileError::Codegen { key: plan.entry, reason: format!("{:?}", error.inner) })?;
+            .map_err(|error| refused(format!("{:?}", error.inner)))?;
         let buffer = &compiled.buffer;
         let mut pcs: Vec<(u32, GuestAddr)> = Vec::new();
         let mut steps_over: Vec<Range<u32>> = Vec::new();
@@ -311,12 +320,11 @@ impl Jit {
 /// passes have been over.
 fn flags(frame: FrameRegister) -> settings::Builder {
     let mut flags = settings::builder();
-    let verify = if cfg!(test) { "true" } else { "false" };
     let pinned = if frame == FrameRegister::Pinned { "true" } else { "false" };
     for (name, value) in [
         ("opt_level", "none"),
         ("regalloc_algorithm", "backtracking"),
-        ("enable_verifier", verify),
+        ("enable_verifier", "false"), // tests call it
         ("preserve_frame_pointers", "true"),
         ("enable_pinned_reg", pinned),
         ("enable_probestack", "false"),
