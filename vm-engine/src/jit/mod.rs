@@ -249,9 +249,8 @@ impl Jit {
         if let Some(convention) = convention {
             context.func.signature.call_conv = *convention;
         }
-        let compiled = context
-            .compile(&**isa, &mut workspace.control)
-            .map_err(|error| refused(format!("{:?}", error.inner)))?;
+        let compiled =
+            context.compile(&**isa, &mut workspace.control).map_err(|error| refused(format!("{:?}", error.inner)))?;
         let buffer = &compiled.buffer;
         let mut pcs: Vec<(u32, GuestAddr)> = Vec::new();
         let mut steps_over: Vec<Range<u32>> = Vec::new();
