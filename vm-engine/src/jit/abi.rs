@@ -71,15 +71,17 @@ impl FrameRegister {
     }
 }
 
-/// Cranelift's debug assertions are known to be off: it has one against what [`compiled_as`] does.
-const ASSERTS_NOTHING: bool = cfg!(not(debug_assertions)) || option_env!("TRADUX_CRANELIFT_ASSERTS_NOTHING").is_some();
+/// Whether Cranelift's debug assertions are known to be off: it has one against what [`compiled_as`] does.
+fn asserts_nothing() -> bool {
+    cfg!(not(debug_assertions)) || option_env!("TRADUX_CRANELIFT_ASSERTS_NOTHING") == Some("1")
+}
 
 /// The convention that a region is compiled as for `target`, if it is not the one of its signature. `Winch` keeps no
 /// register of x86-64, and argument and result are where `Tail` has them; regions leave by tail calls of `Tail` from there,
 /// for which Cranelift's emission needs no more than a frame pointer. Its verifier refuses the mixture, and so does an
 /// assertion of its debug builds.
 pub(crate) fn compiled_as(target: &Triple) -> Option<CallConv> {
-    (ASSERTS_NOTHING && target.architecture == Architecture::X86_64).then_some(CallConv::Winch)
+    (asserts_nothing() && target.architecture == Architecture::X86_64).then_some(CallConv::Winch)
 }
 
 /// The signature of a region.
