@@ -5,7 +5,7 @@
 //! is in the pinned register, or is the first argument for targets that have none.
 //!
 //! Nobody who goes to a region expects a register to be kept but the frame's and the stack pointer: the trampoline saves
-//! what the host's convention preserves, and regions go from one to the other by tail calls. `Tail` preserves five
+//! what the host's convention preserves, and regions go from one to the other by tail calls. `Tail` preserves four
 //! registers of x86-64 all the same, at a store and a load each for every pass through a region that uses them;
 //! [`compiled_as`] says how that is left out.
 
