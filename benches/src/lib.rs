@@ -19,6 +19,7 @@ pub const CODE: GuestAddr = GuestAddr::new(0x1_0000);
 /// A megabyte of writable memory.
 pub const DATA: GuestAddr = GuestAddr::new(0x20_0000);
 const DATA_LEN: u64 = 1 << 20;
+const CODE_LEN: u64 = 0x1000;
 
 /// A function of `kernels/kernels.c`.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,13 @@ pub const ALL: [Kernel; 4] = [
 #[must_use]
 pub fn memory() -> AddressSpace {
     let memory = AddressSpace::new(Placement::Reserved { size: 1 << 30 }).expect("address space");
-    let all = Perms::READ | Perms::WRITE | Perms::EXECUTE;
-    for (start, len) in [(CODE, 0x1000), (DATA, DATA_LEN)] {
-        memory.map(MapRequest::anonymous(len, all).at(Place::Fixed(start))).expect("map");
+    for (start, len) in [(CODE, CODE_LEN), (DATA, DATA_LEN)] {
+        let request = MapRequest::anonymous(len, Perms::READ | Perms::WRITE);
+        memory.map(request.at(Place::Fixed(start))).expect("map");
     }
     memory.write(CODE, KERNELS).expect("kernels fit");
     // Code that may be written without anybody's saying so would be compared each time it is entered.
-    memory.protect(CODE, 0x1000, Perms::READ | Perms::EXECUTE).expect("protect");
+    memory.protect(CODE, CODE_LEN, Perms::READ | Perms::EXECUTE).expect("protect");
     memory
 }
 
