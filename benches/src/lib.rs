@@ -16,10 +16,10 @@ use vm_mem::{AddressSpace, MapRequest, Place, Placement};
 pub const KERNELS: &[u8] = include_bytes!("../kernels/kernels.bin");
 /// Where the kernels' code lies.
 pub const CODE: GuestAddr = GuestAddr::new(0x1_0000);
+const CODE_LEN: u64 = 0x1000;
 /// A megabyte of writable memory.
 pub const DATA: GuestAddr = GuestAddr::new(0x20_0000);
 const DATA_LEN: u64 = 1 << 20;
-const CODE_LEN: u64 = 0x1000;
 
 /// A function of `kernels/kernels.c`.
 #[derive(Clone, Copy, Debug)]
