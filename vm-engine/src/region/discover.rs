@@ -22,7 +22,7 @@ pub(crate) struct Seen {
 
 /// What the interpreter knows about the program so far.
 pub(crate) trait Profile: Send + Sync {
-    /// The block at `key` with every pass applied, if tier 0 has run it.
+    /// The block at `key` with every pass applied, if tier 0 has run it and it is worth compiling.
     fn block(&self, key: BlockKey) -> Option<Arc<Block>>;
 
     /// The same with what its last branch skips done on condition, for a branch that goes both ways
@@ -251,15 +251,20 @@ impl Finder<'_> {
         }
     }
 
-    /// Whether everything seen of the function at `target`, as far as its own calls, fits the limits of inlining, and a way
-    /// through it calls nothing.
+    /// Whether everything of the function at `target` that is worth compiling, as far as its own calls, fits the limits of
+    /// inlining, and a way through it calls nothing.
     fn is_small(&mut self, target: GuestAddr) -> bool {
         let mut found = vec![target];
         let (mut next, mut len, mut returns) = (0, 0, false);
         while let Some(pc) = found.get(next).copied() {
             next += 1;
             let key = self.mode.at(pc);
-            let Some(block) = self.block(pc) else { return false };
+            let Some(block) = self.block(pc) else {
+                if pc == target {
+                    return false;
+                }
+                continue;
+            };
             len += block.guest_len();
             if len > MAX_INLINE_LEN || found.len() > MAX_INLINE_BLOCKS || self.len + len > self.max_guest_len {
                 return false;
@@ -420,6 +425,19 @@ mod tests {
         assert_eq!(plan.blocks[1].edges, [(GuestAddr::new(0x104), 2)]);
         assert_eq!(plan.blocks[3].edges, [(GuestAddr::new(0x108), 4)]);
         assert_eq!(plan.links(), [GuestAddr::new(0x308)]);
+    }
+
+    #[test]
+    fn a_way_that_is_not_worth_it_keeps_no_callee_from_being_copied() {
+        let mut program = Program::default();
+        let both = Seen { taken: true, fall: true, ..Seen::default() };
+        program.add(0x100, |_| End::Call { target: Target(0x100), ret: Target(4) }, Seen::default());
+        program.add(0x104, |_| End::Syscall { next: Target(4) }, Seen::default());
+        program.add(0x200, |ir| branch(ir, 0x100), both);
+        program.add(0x204, |ir| End::Return { addr: ir.constant(Type::I64, 0) }, Seen::default());
+        let plan = discover(key(0x100), CompileOptions::default(), 400, &program).unwrap();
+        assert_eq!(pcs(&plan), [0x100, 0x200, 0x204, 0x104]);
+        assert_eq!(plan.links(), [GuestAddr::new(0x300)]);
     }
 
     /// A function that calls itself or returns; `len` is its guest instructions before that.
