@@ -1,5 +1,5 @@
 //! What optimised code is made of: not of what hardly ever runs.
-#![cfg(target_arch = "x86_64")]
+#![cfg(all(feature = "jit", target_arch = "x86_64"))]
 
 use std::sync::{Arc, Mutex};
 
