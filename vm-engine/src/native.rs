@@ -348,10 +348,12 @@ impl Profile for EngineProfile<'_> {
             }
             // Of blocks beside a hot one those that ran a few times are worth it: to leave compiled code for one takes a
             // hundred nanoseconds each time. What has no code when optimised code is made will not run often there either.
-            let may_be_rare = self.is_baseline || self.request.tier == CompiledTier::Two && !self.cache.holds(key);
-            let least = if may_be_rare { self.engine.detector.threshold() / 64 } else { 0 };
-            if !self.is_blind() && self.engine.block_profile(key).is_none_or(|profile| profile.entries < least) {
-                return None;
+            if !self.is_blind() {
+                let is_rare = self.engine.block_profile(key)?.entries < self.engine.detector.threshold() / 64;
+                let has_no_code = || self.request.tier == CompiledTier::Two && !self.cache.contains(key);
+                if is_rare && (self.is_baseline || has_no_code()) {
+                    return None;
+                }
             }
         }
         if self.is_blind() {

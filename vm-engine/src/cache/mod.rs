@@ -357,15 +357,24 @@ impl TieredCodeCache {
     /// Whether baseline code for `key` can wait for better code: other such code has the block inside, and if the program
     /// comes here by way of that one, the block is not entered as it was before. What was put off once can not wait again.
     pub(crate) fn can_wait(&self, key: BlockKey) -> bool {
-        let (Ok(range), Some(table)) = (GuestRange::new(key.pc, 1), self.table.get()) else { return false };
+        let Some(table) = self.table.get() else { return false };
         if table.pin().get(&key).is_none_or(|entry| !entry.counts || entry.put_off.load(Ordering::Relaxed)) {
             return false;
         }
+        self.is_inside(key, |region| region.tier == CompiledTier::Two)
+    }
+
+    /// Whether a region has the block at `key` inside, entered there or not.
+    pub(crate) fn contains(&self, key: BlockKey) -> bool {
+        self.is_inside(key, |_| true)
+    }
+
+    /// Whether one of the regions that `counts` has the block at `key` inside.
+    fn is_inside(&self, key: BlockKey, counts: impl Fn(&Region) -> bool) -> bool {
+        let Ok(range) = GuestRange::new(key.pc, 1) else { return false };
         let inner = self.lock();
         let within = |region: &Region| {
-            region.tier == CompiledTier::Two
-                && region.key.mode == key.mode
-                && region.sources.iter().any(|source| source.pc == key.pc)
+            counts(region) && region.key.mode == key.mode && region.sources.iter().any(|source| source.pc == key.pc)
         };
         inner.by_page.in_range(range).any(|id| inner.regions.get(&id).is_some_and(within))
     }

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use vm_core::{GuestAddr, Mode, PAGE_SIZE};
-use vm_ir::{End, IrBuilder, Target};
+use vm_ir::{Block, End, IrBuilder, Target};
 
 use super::*;
 use crate::testing::VecMemory;
@@ -145,14 +145,28 @@ fn a_better_region_replaces_the_old_one() {
     assert_eq!((cache.bytes(), cache.len(), cache.waiting()), ([0, 32], 1, 0));
 }
 
+/// A block of one instruction, to be a source.
+fn block(pc: u64) -> Block {
+    let mut ir = IrBuilder::new(key(pc));
+    ir.mark(0, 4);
+    ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0])
+}
+
+#[test]
+fn blocks_inside_a_region_are_known_though_nobody_enters_there() {
+    let cache = cache(1 << 20);
+    assert!(!cache.contains(key(0x1004)));
+    let (ticket, mut made) = region(&cache, 0x1000, 16, &[]);
+    made.sources = Sources::of([block(0x1000), block(0x1004)].iter());
+    cache.publish(vec![(ticket, made)]).unwrap();
+    let pcs = [0x1000, 0x1004, 0x1008].map(key);
+    assert_eq!(pcs.map(|key| cache.holds(key)), [true, false, false]);
+    assert_eq!(pcs.map(|key| cache.contains(key)), [true, true, false]);
+}
+
 #[test]
 fn better_code_waits_once_where_other_better_code_has_the_block() {
     let cache = cache(1 << 20);
-    let block = |pc| {
-        let mut ir = IrBuilder::new(key(pc));
-        ir.mark(0, 4);
-        ir.finish(End::Jump { target: Target(4) }, &[0x13, 0, 0, 0])
-    };
     cache.publish(vec![baseline(&cache, 0x1004, &[]), baseline(&cache, 0x1008, &[])]).unwrap();
     assert!(!cache.can_wait(key(0x1004)));
     let (ticket, mut around) = region(&cache, 0x1000, 16, &[]);

@@ -259,12 +259,7 @@ impl Finder<'_> {
         while let Some(pc) = found.get(next).copied() {
             next += 1;
             let key = self.mode.at(pc);
-            let Some(block) = self.block(pc) else {
-                if pc == target {
-                    return false;
-                }
-                continue;
-            };
+            let Some(block) = self.block(pc) else { continue };
             len += block.guest_len();
             if len > MAX_INLINE_LEN || found.len() > MAX_INLINE_BLOCKS || self.len + len > self.max_guest_len {
                 return false;
