@@ -17,14 +17,14 @@ const MAX_DISTANCE: usize = 40;
 
 /// What a store has put into a part of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
+pub(super) struct Piece {
     /// The store's first byte in the word.
-    place: i64,
-    value: Value,
+    pub(super) place: i64,
+    pub(super) value: Value,
 }
 
 /// The stores that have written the bytes of the load at `at`, each of them narrower than the load and inside it.
-fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
+pub(super) fn pieces(block: &Block, at: usize) -> Option<Vec<Piece>> {
     let load = &block.insts[at];
     let size = load.ty.bytes() as i64;
     if !matches!(load.ty, Type::I16 | Type::I32 | Type::I64) || load.order() != Order::Plain {

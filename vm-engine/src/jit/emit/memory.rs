@@ -83,7 +83,7 @@ impl Emitter<'_, '_> {
         if self.is_checked() {
             return self.checked_load(inst);
         }
-        if let Some(value) = self.assembled(at) {
+        if let Some(value) = self.assembled(at).or_else(|| self.byte_of_word(at)) {
             return value;
         }
         let (address, displacement) = self.host_address(inst, inst.ty.bytes(), Direction::Read);
@@ -130,7 +130,11 @@ impl Emitter<'_, '_> {
         Some(self.ir.ins().ireduce(clif_type(inst.ty), value))
     }
 
-    pub(super) fn store(&mut self, inst: &Inst) {
+    pub(super) fn store(&mut self, at: usize) {
+        if self.store_of_word(at) {
+            return;
+        }
+        let inst = &self.block.insts[at];
         let value = self.observed(inst, 1);
         if self.is_checked() {
             self.checked_store(inst, value);

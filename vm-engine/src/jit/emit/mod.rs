@@ -5,6 +5,7 @@
 //! what may be done to a guest, and Cranelift runs without its own.
 
 mod assembled;
+mod bytes;
 mod control;
 mod divide;
 mod float;
@@ -19,6 +20,7 @@ mod slots;
 mod status;
 mod vector;
 mod wide;
+mod words;
 
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Type as ClifType, Value as ClifValue, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -95,6 +97,18 @@ pub(crate) fn emit(
     Ok(Emitted { places })
 }
 
+/// How many accesses of words there are in place of those of bytes in `block`, where nothing is needed behind it.
+#[cfg(test)]
+pub(crate) fn joined_accesses(block: &Block) -> usize {
+    let words = bytes::Words::of(block, AtFaults::Incomplete, &SlotSet::default());
+    let is_first = |at: &usize| match words.role(*at) {
+        bytes::Role::Loads(_, place) => place == 0,
+        bytes::Role::Stores(number) => words.stores[number].0[0] == *at,
+        bytes::Role::None | bytes::Role::Gives(..) => false,
+    };
+    (0..block.insts.len()).filter(is_first).count()
+}
+
 /// How an IR value is used, beyond the arithmetic that does not look at a NaN's bits.
 #[derive(Clone, Copy, Default)]
 struct Use {
@@ -145,6 +159,7 @@ struct Emitter<'a, 'b> {
     narrow: Vec<bool>,
     singles: singles::Singles,
     sunk: sink::Sunk,
+    joined: words::Joined,
     /// The slot whose value is the flags of the frame's status and its variable together.
     unread_flags: Option<Slot>,
     dirty: SlotSet,
@@ -220,6 +235,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             narrow: Vec::new(),
             singles: singles::Singles::default(),
             sunk: sink::Sunk::default(),
+            joined: words::Joined::default(),
             unread_flags: status::unread_flags(plan).filter(|_| target.keeps_registers),
             dirty: SlotSet::default(),
             raw_slots: SlotSet::default(),
@@ -234,6 +250,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.here = index;
         self.block = block;
         self.scan_uses();
+        self.begin_words();
         self.begin_sinking();
         narrow_values(block, self.slots.narrow[index], self.helpers, &mut self.narrow);
         self.begin();
@@ -274,6 +291,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         self.dirty = flow.dirty;
         self.raw_slots = flow.raw;
         self.begin_singles();
+        self.forget_words();
     }
 
     /// Emits the ops of the block.
@@ -544,6 +562,10 @@ impl<'a, 'b> Emitter<'a, 'b> {
             // An extension that its load has made.
             return Ok(());
         }
+        if let Some(word) = self.given_word(at) {
+            self.values[at] = Some(word);
+            return Ok(());
+        }
         let value = match inst.op {
             Op::Const => self.constant(inst),
             Op::Pc => self.iconst(types::I64, block.key.pc.offset(inst.imm).get() as i64),
@@ -635,7 +657,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
 
             Op::Load => self.load(at),
             Op::Store => {
-                self.store(inst);
+                self.store(at);
                 return Ok(());
             }
             Op::AtomicRmw => self.atomic_rmw(at),

@@ -13,7 +13,6 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};
 use vm_core::{GuestAddr, Slot};
-use vm_ir::Inst;
 
 use super::Emitter;
 use super::slots::Held;
@@ -48,6 +47,7 @@ impl Emitter<'_, '_> {
         match Part::of(self.block.insts[at].op) {
             Part::None => {}
             Part::End => self.close_group(),
+            Part::Load if self.is_loaded(at) => {}
             Part::Load => {
                 // The check of an address leaves, and must not do so for one that is made of an old value.
                 if self.memory.is_some() {
@@ -79,12 +79,12 @@ impl Emitter<'_, '_> {
         for between in (at..run.last()).filter(|index| !run.stores.contains(index)) {
             self.inst(between)?;
         }
-        let stores: Vec<_> = run.stores.iter().map(|index| (&block.insts[*index], block.pc_of(*index))).collect();
-        for (inst, _) in &stores {
-            self.observed(inst, 1); // where it is for both ways
+        let stores = &run.stores;
+        for at in stores {
+            self.observed(&block.insts[*at], 1); // where it is for both ways
         }
-        self.locate(stores[0].1);
-        let base = self.arg(stores[0].0, 0);
+        self.locate(block.pc_of(at));
+        let base = self.arg(&block.insts[at], 0);
         let address = self.ir.ins().iadd_imm_s(base, run.span.start);
         let in_page = self.ir.ins().band_imm_s(address, PAGE - 1);
         let crosses =
@@ -95,14 +95,14 @@ impl Emitter<'_, '_> {
         let (cold, next) = self.split(crosses, None);
         self.enter_cold(cold);
         self.is_cold = true;
-        self.single_stores(&stores, &before);
+        self.single_stores(stores, &before);
         self.is_cold = false;
         self.ir.ins().jump(join, &[]);
 
         self.enter_next(next);
-        for (inst, pc) in &stores {
-            self.locate(*pc);
-            self.store(inst);
+        for at in stores {
+            self.locate(block.pc_of(*at));
+            self.store(*at);
         }
         self.ir.ins().jump(join, &[]);
         self.enter_next(join);
@@ -111,15 +111,16 @@ impl Emitter<'_, '_> {
     }
 
     /// The stores of a run, each with a test behind it; they leave alike but for the program counter.
-    fn single_stores(&mut self, stores: &[(&Inst, GuestAddr)], before: &Before) {
+    fn single_stores(&mut self, stores: &[usize], before: &Before) {
         let leaves = self.ir.create_block();
         self.ir.set_cold_block(leaves);
         let pc = self.ir.append_block_param(leaves, types::I64);
-        for (inst, at) in stores {
-            self.locate(*at);
-            self.store(inst);
+        for at in stores {
+            let at_pc = self.block.pc_of(*at);
+            self.locate(at_pc);
+            self.store(*at);
             let word = self.load_frame(types::I64, offset::STEPPED_OVER);
-            let here = self.iconst(types::I64, at.get() as i64);
+            let here = self.iconst(types::I64, at_pc.get() as i64);
             let next = self.ir.create_block();
             self.ir.set_cold_block(next);
             self.ir.ins().brif(word, leaves, &[here.into()], next, &[]);

@@ -11,6 +11,7 @@ use vm_core::Slot;
 use vm_ir::{Block, End, Inst, Op, Type, Value};
 
 use super::Emitter;
+use super::bytes::{Role, Words};
 use crate::region::{AtFaults, SlotSet, flushes, search_loop};
 
 /// Largest number of bits by which an address shifts its index.
@@ -46,7 +47,7 @@ impl Emitter<'_, '_> {
         let mut kept = flow.live;
         self.unread_flags.into_iter().for_each(|slot| kept.insert(slot));
         let mut writes = last_writes(block, &kept);
-        let mut late = late_ops(block, &writes);
+        let mut late = late_ops(block, &writes, &self.joined.words);
         self.choose_extensions(&mut late);
         writes.retain(|at| late[block.insts[*at].args[0].index()]);
         self.sunk = Sunk { late, writes, slots: Vec::new() };
@@ -56,7 +57,7 @@ impl Emitter<'_, '_> {
     fn choose_extensions(&mut self, late: &mut [bool]) {
         for (at, extension) in self.extensions.iter_mut().enumerate() {
             let Some(first) = *extension else { continue };
-            if !late[first] {
+            if !late[first] || self.joined.words.role(at) != Role::None {
                 continue;
             }
             let extends = |by: &usize| {
@@ -97,7 +98,7 @@ impl Emitter<'_, '_> {
         slots.iter().for_each(|(_, value)| again[value.index()] = true);
         for at in (0..again.len()).rev().filter(|at| self.sunk.late[*at]) {
             if again[at] {
-                block.insts[at].operands().iter().for_each(|value| again[value.index()] = true);
+                self.joined.words.operands(block, at).for_each(|value| again[value.index()] = true);
             }
         }
         let values = self.values.clone();
@@ -132,18 +133,22 @@ fn last_writes(block: &Block, kept: &SlotSet) -> Vec<usize> {
 }
 
 /// For each op whether its value can be worked out on the ways out and nothing but `writes` and such ops needs it before.
-fn late_ops(block: &Block, writes: &[usize]) -> Vec<bool> {
+fn late_ops(block: &Block, writes: &[usize], words: &Words) -> Vec<bool> {
     let mut needed = vec![false; block.insts.len()];
     let mut late = vec![false; block.insts.len()];
     block.end.operand().into_iter().for_each(|value| needed[value.index()] = true);
     for (at, inst) in block.insts.iter().enumerate().rev() {
-        late[at] = is_cheap(inst) && !needed[at];
+        let is_byte = matches!(words.role(at), Role::Loads(..)); // which is in the word
+        late[at] = (is_cheap(inst) || is_byte) && !needed[at];
+        if is_byte {
+            needed[inst.args[0].index()] = true;
+        }
         if late[at] || writes.contains(&at) {
             continue;
         }
-        for (index, operand) in inst.operands().iter().enumerate() {
+        for (index, operand) in words.operands(block, at).enumerate() {
             let is_address = index == 0 && matches!(inst.op, Op::Load | Op::Store);
-            let parts = if is_address { address_parts(block, *operand) } else { [*operand; 2] };
+            let parts = if is_address { address_parts(block, operand) } else { [operand; 2] };
             parts.into_iter().for_each(|part| needed[part.index()] = true);
         }
     }

@@ -10,6 +10,7 @@ mod singles;
 mod sink;
 mod status;
 mod wide;
+mod words;
 
 use std::sync::Arc;
 
