@@ -135,7 +135,10 @@ impl Emitter<'_, '_> {
             return;
         }
         let inst = &self.block.insts[at];
-        let value = self.observed(inst, 1);
+        let value = match self.byte_to_store(at) {
+            Some(byte) => byte,
+            None => self.observed(inst, 1),
+        };
         if self.is_checked() {
             self.checked_store(inst, value);
             return;

@@ -177,6 +177,24 @@ impl Emitter<'_, '_> {
         true
     }
 
+    /// Out of line, where bytes of a word are stored one by one all the same: the byte that the op at `at` stores, taken from
+    /// the word there.
+    pub(super) fn byte_to_store(&mut self, at: usize) -> Option<ClifValue> {
+        let Role::Stores(number) = self.joined.words.role(at) else { return None };
+        let (stores, word) = &self.joined.words.stores[number];
+        let (place, word) = (stores.iter().position(|store| *store == at)?, *word);
+        let is_there = match word.source {
+            Source::Loads(number) => self.joined.loaded[number].is_some(),
+            Source::Value(_) => true,
+        };
+        if !self.is_cold || !is_there {
+            return None;
+        }
+        let word = self.word(word);
+        let byte = self.ir.ins().ushr_imm_u(word, 8 * place as i64);
+        Some(self.ir.ins().ireduce(types::I8, byte))
+    }
+
     /// Stores the bytes of `word`, each by itself, in the order of `stores` in the program.
     fn store_one_by_one(&mut self, base: ClifValue, stores: &[usize], word: ClifValue) {
         let mut in_order: Vec<_> = stores.iter().enumerate().map(|(place, at)| (*at, place)).collect();
