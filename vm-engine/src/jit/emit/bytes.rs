@@ -555,6 +555,7 @@ mod tests {
             });
             each.collect::<String>()
         };
+        let interrupted = |by: &str| loads(2, &up[..2]) + by + &loads(6, &up[2..4]) + &joins(30, 3, 4) + set + "38";
         for (ops, words) in [
             // Put together in either order, of eight and of four, with the sign above.
             (loads(2, &up) + &joins(30, 3, 8) + set + "50", "l8"),
@@ -588,54 +589,13 @@ mod tests {
                 "",
             ),
             // Loads of the same bytes, or of some that may be, and of others between them.
-            (
-                loads(2, &up[..2])
-                    + "%20 = load.i32.plain [%0 + 1]\n"
-                    + &loads(6, &up[2..4])
-                    + &joins(30, 3, 4)
-                    + set
-                    + "38",
-                "",
-            ),
-            (
-                loads(2, &up[..2])
-                    + "%20 = load.i32.plain [%1 + 8]\n"
-                    + &loads(6, &up[2..4])
-                    + &joins(30, 3, 4)
-                    + set
-                    + "38",
-                "",
-            ),
-            (
-                loads(2, &up[..2])
-                    + "%20 = load.i32.plain [%0 + 4]\n"
-                    + &loads(6, &up[2..4])
-                    + &joins(30, 3, 4)
-                    + set
-                    + "38",
-                "l4",
-            ),
+            (interrupted("%20 = load.i32.plain [%0 + 1]\n"), ""),
+            (interrupted("%20 = load.i32.plain [%1 + 8]\n"), ""),
+            (interrupted("%20 = load.i32.plain [%0 + 4]\n"), "l4"),
             // What stores, orders or leaves between them.
-            (
-                loads(2, &up[..2])
-                    + "store.i64.plain [%1], %0\n"
-                    + &loads(6, &up[2..4])
-                    + &joins(30, 3, 4)
-                    + set
-                    + "38",
-                "",
-            ),
-            (loads(2, &up[..2]) + "fence.full\n" + &loads(6, &up[2..4]) + &joins(30, 3, 4) + set + "38", ""),
-            (
-                "%40 = eq.i64 %0, %1\n".to_owned()
-                    + &loads(2, &up[..2])
-                    + "exit_if %40, 0x2000\n"
-                    + &loads(6, &up[2..4])
-                    + &joins(30, 3, 4)
-                    + set
-                    + "38",
-                "",
-            ),
+            (interrupted("store.i64.plain [%1], %0\n"), ""),
+            (interrupted("fence.full\n"), ""),
+            ("%40 = eq.i64 %0, %1\n".to_owned() + &interrupted("exit_if %40, 0x2000\n"), ""),
             (
                 part(2)
                     + &stores(4, 3, 2)
