@@ -494,10 +494,9 @@ fn weight(target: Target) -> Reg {
 /// Whether an op may go when nobody reads its value.
 fn is_droppable(inst: &Inst) -> bool {
     match inst.op.effect() {
-        Effect::Pure | Effect::ReadsSlot => true,
+        Effect::Pure | Effect::ReadsSlot | Effect::ReadsFpFlags => true,
         Effect::FpFlags
         | Effect::WritesSlot
-        | Effect::ReadsFpFlags
         | Effect::WritesFpFlags
         | Effect::WritesMode
         | Effect::Reads

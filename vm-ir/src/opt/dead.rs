@@ -8,23 +8,16 @@ use crate::helper::{Helper, HelperEffect};
 use crate::ops::Effect;
 
 pub(super) fn run(block: &mut Block, helpers: &[Helper], scratch: &mut Scratch) {
-    scratch.gone.clear();
-    scratch.gone.resize(block.insts.len(), false);
-    mark(block, Some(helpers), scratch);
-    compact::compact(block, scratch);
-}
-
-/// Adds the unused ops to [`Scratch::gone`]. Without a table of helpers, calls stay.
-pub(super) fn mark(block: &Block, helpers: Option<&[Helper]>, scratch: &mut Scratch) {
-    let gone = &mut scratch.gone;
-    let used = &mut scratch.used;
+    let Scratch { gone, used, .. } = scratch;
+    gone.clear();
+    gone.resize(block.insts.len(), false);
     used.clear();
     used.resize(block.insts.len(), false);
     if let Some(operand) = block.end.operand() {
         used[operand.index()] = true;
     }
     for (index, inst) in block.insts.iter().enumerate().rev() {
-        if gone[index] || !used[index] && only_gives_a_value(inst, helpers) {
+        if !used[index] && only_gives_a_value(inst, helpers) {
             gone[index] = true;
             continue;
         }
@@ -32,13 +25,14 @@ pub(super) fn mark(block: &Block, helpers: Option<&[Helper]>, scratch: &mut Scra
             used[arg.index()] = true;
         }
     }
+    compact::compact(block, scratch);
 }
 
-fn only_gives_a_value(inst: &Inst, helpers: Option<&[Helper]>) -> bool {
+fn only_gives_a_value(inst: &Inst, helpers: &[Helper]) -> bool {
     match inst.op.effect() {
         Effect::Pure | Effect::ReadsSlot | Effect::ReadsFpFlags => true,
         Effect::Calls => {
-            let helper = helpers.and_then(|helpers| helpers.get(inst.imm as usize));
+            let helper = helpers.get(inst.imm as usize);
             helper.is_some_and(|helper| helper.effect == HelperEffect::Pure)
         }
         Effect::FpFlags

@@ -19,18 +19,21 @@ pub(super) enum Extensions {
     Remove,
 }
 
-/// No op.
-const NONE: u32 = u32::MAX;
-
 /// What is known of one slot.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     /// The rest holds in the walk of this number only, so that a walk need not begin by clearing all slots.
     walk: u32,
     /// The value in the slot.
-    value: u32,
+    value: Value,
     /// The op that wrote it, while nothing has observed it.
-    unseen: u32,
+    unseen: Option<u32>,
+}
+
+impl Known {
+    const fn nothing(walk: u32) -> Self {
+        Self { walk, value: Value::NONE, unseen: None }
+    }
 }
 
 /// What is known of each slot.
@@ -44,8 +47,7 @@ pub(super) struct Slots {
 
 impl Default for Slots {
     fn default() -> Self {
-        let nothing = Known { walk: 0, value: NONE, unseen: NONE };
-        Self { walk: 0, known: vec![nothing; SLOT_COUNT], unseen: Vec::new() }
+        Self { walk: 0, known: vec![Known::nothing(0); SLOT_COUNT], unseen: Vec::new() }
     }
 }
 
@@ -61,15 +63,39 @@ impl Slots {
     fn at(&mut self, slot: i64) -> &mut Known {
         let known = &mut self.known[slot as usize];
         if known.walk != self.walk {
-            *known = Known { walk: self.walk, value: NONE, unseen: NONE };
+            *known = Known::nothing(self.walk);
         }
         known
+    }
+
+    /// A read of a slot, which gives `value`: what the slot is known to hold, if anything.
+    fn read(&mut self, slot: i64, value: Value) -> Option<Value> {
+        let known = self.at(slot);
+        if known.value == Value::NONE {
+            known.value = value;
+            return None;
+        }
+        Some(known.value)
+    }
+
+    /// The op at `index` writes `value` to a slot: `value`, if the slot holds it already. A write before that nothing has
+    /// observed is added to `overwritten`.
+    fn write(&mut self, slot: i64, value: Value, index: u32, overwritten: &mut Vec<u32>) -> Option<Value> {
+        let known = self.at(slot);
+        if known.value == value {
+            return Some(value);
+        }
+        overwritten.extend(known.unseen);
+        known.value = value;
+        known.unseen = Some(index);
+        self.unseen.push(slot as u16);
+        None
     }
 
     /// Somebody may look at the slots here.
     fn observe(&mut self) {
         for slot in self.unseen.drain(..) {
-            self.known[usize::from(slot)].unseen = NONE;
+            self.known[usize::from(slot)].unseen = None;
         }
     }
 
@@ -81,71 +107,74 @@ impl Slots {
 
 pub(super) fn run(block: &mut Block, helpers: &[Helper], scratch: &mut Scratch) {
     walk(block, Some(helpers), Extensions::Keep, scratch);
+    let Scratch { overwritten, gone, .. } = scratch;
+    if overwritten.is_empty() {
+        return;
+    }
+    gone.clear();
+    gone.resize(block.insts.len(), false);
+    overwritten.iter().for_each(|write| gone[*write as usize] = true);
     compact::compact(block, scratch);
 }
 
-/// Renames operands and lists the removed ops in [`Scratch::gone`]; ops keep their places.
+/// Removes reads of what is known and writes of what is there. Writes that turn out to be unseen are listed in
+/// [`Scratch::overwritten`] and stay: the ops behind them have their numbers by then.
 /// Without a table of helpers, each call is taken for one that works on the state.
 pub(super) fn walk(block: &mut Block, helpers: Option<&[Helper]>, extensions: Extensions, scratch: &mut Scratch) {
-    let Scratch { names, gone, slots, .. } = scratch;
+    let Scratch { names, overwritten, slots, .. } = scratch;
     let len = block.insts.len();
     names.clear();
-    names.extend((0..len as u32).map(Value::new));
-    gone.clear();
-    gone.resize(len, false);
+    names.resize(len, Value::NONE);
+    overwritten.clear();
     slots.begin();
+    let mut marks = block.marks.iter_mut().peekable();
+    let mut kept = 0;
     for index in 0..len {
+        while let Some(mark) = marks.next_if(|mark| mark.first as usize <= index) {
+            mark.first = kept as u32;
+        }
         let mut inst = block.insts[index];
         for arg in inst.operands_mut() {
             *arg = names[arg.index()];
         }
-        block.insts[index] = inst;
-        match inst.op.effect() {
-            Effect::ReadsSlot => {
-                let known = slots.at(inst.imm);
-                if known.value == NONE {
-                    known.value = index as u32;
-                } else {
-                    names[index] = Value::new(known.value);
-                    gone[index] = true;
-                }
+        let own = Value::new(kept as u32);
+        // What the op would give or write, if that is there without it.
+        let known = match inst.op.effect() {
+            Effect::ReadsSlot => slots.read(inst.imm, own),
+            Effect::WritesSlot => slots.write(inst.imm, inst.args[0], kept as u32, overwritten),
+            Effect::Pure if extensions == Extensions::Remove => unextended(&block.insts, &inst),
+            Effect::Reads | Effect::Writes | Effect::ReadsWrites | Effect::Leaves => {
+                slots.observe();
+                None
             }
-            Effect::WritesSlot => {
-                let value = inst.args[0].index() as u32;
-                let known = slots.at(inst.imm);
-                if known.value == value {
-                    gone[index] = true;
-                } else {
-                    if known.unseen != NONE {
-                        gone[known.unseen as usize] = true;
-                    }
-                    known.value = value;
-                    known.unseen = index as u32;
-                    slots.unseen.push(inst.imm as u16);
-                }
-            }
-            Effect::Pure => {
-                if extensions == Extensions::Remove
-                    && let Some(value) = unextended(&block.insts, &inst)
-                {
-                    names[index] = value;
-                    gone[index] = true;
-                }
-            }
-            Effect::Reads | Effect::Writes | Effect::ReadsWrites | Effect::Leaves => slots.observe(),
             Effect::Calls => {
                 let helper = helpers.and_then(|helpers| helpers.get(inst.imm as usize));
                 match helper.map(|helper| helper.effect) {
                     Some(HelperEffect::Pure | HelperEffect::Volatile) => {}
                     Some(HelperEffect::State) | None => slots.forget(),
                 }
+                None
             }
-            Effect::FpFlags | Effect::ReadsFpFlags | Effect::WritesFpFlags | Effect::WritesMode | Effect::Orders => {}
+            Effect::Pure
+            | Effect::FpFlags
+            | Effect::ReadsFpFlags
+            | Effect::WritesFpFlags
+            | Effect::WritesMode
+            | Effect::Orders => None,
+        };
+        names[index] = known.unwrap_or(own);
+        if known.is_none() {
+            block.insts[kept] = inst;
+            kept += 1;
         }
+    }
+    for mark in marks {
+        mark.first = kept as u32;
     }
     if let Some(operand) = block.end.operand_mut() {
         *operand = names[operand.index()];
     }
+    block.insts.truncate(kept);
 }
 
 /// The value that `inst` gives again: the operand of an extension that it cuts off, or an extension whose low part
