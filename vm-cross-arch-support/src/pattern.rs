@@ -15,27 +15,39 @@
 
 /// Most fields a picture may have, fields added by [`Pattern::with`] included.
 const MAX_FIELDS: usize = 6;
-/// Most runs of bits that the fields of a picture may have, with those that were there before a field was placed: `c.j` has one
-/// and then eight.
-const MAX_PIECES: usize = 9;
+/// Most runs of bits behind their first that the fields of a picture may have: `c.j` has seven.
+const MAX_PIECES: usize = 7;
 /// Most values that [`Pattern::except`] may exclude.
 const MAX_EXCLUDED: usize = 2;
-/// In [`Pattern::index`]: the pattern has no field with this letter.
+/// In [`Pattern::index`], and the index of no field: the pattern has none with this letter.
 const ABSENT: u8 = u8::MAX;
 
-/// `len` bits from bit `from` of the word to bit `to` of the field's value.
+/// A run of bits of the word, and of the field's value.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
-    from: u8,
-    to: u8,
-    len: u8,
+    /// By how much the word is rotated to the left for the bits to be where they are in the value.
+    rotation: u8,
+    /// Where that is.
+    mask: u32,
 }
 
 impl Piece {
-    const EMPTY: Self = Self { from: 0, to: 0, len: 0 };
+    const EMPTY: Self = Self { rotation: 0, mask: 0 };
 
-    const fn mask(self) -> u64 {
-        (1 << self.len) - 1
+    /// One bit: bit `from` of the word is bit `to` of the value.
+    const fn bit(from: u8, to: u8) -> Self {
+        Self { rotation: (32 + to - from) % 32, mask: 1 << to }
+    }
+
+    /// The value's bits that `word` holds.
+    #[inline]
+    const fn of(self, word: u32) -> u32 {
+        word.rotate_left(self.rotation as u32) & self.mask
+    }
+
+    /// The word's bits that hold those of `value`.
+    const fn put(self, value: u32) -> u32 {
+        (value & self.mask).rotate_right(self.rotation as u32)
     }
 }
 
@@ -43,12 +55,13 @@ impl Piece {
 #[derive(Clone, Copy, Debug)]
 struct Field {
     letter: u8,
-    /// Its first piece among the pattern's, and how many it has.
+    /// The leftmost run of bits. Most fields have no other.
+    head: Piece,
+    /// The other ones among the pattern's: the first, and how many they are.
     first: u8,
     count: u8,
-    /// One more than the highest bit of the value.
-    width: u8,
-    signed: bool,
+    /// Bits between the highest of the value and the top of the word, if the value is signed.
+    unused: u8,
     /// Added to the value: 8 for short register numbers, the value itself for a field without bits.
     bias: u8,
     /// Whether the picture shows it, rather than [`Pattern::with`] having added it.
@@ -56,7 +69,7 @@ struct Field {
 }
 
 impl Field {
-    const EMPTY: Self = Self { letter: 0, first: 0, count: 0, width: 0, signed: false, bias: 0, pictured: false };
+    const EMPTY: Self = Self { letter: 0, head: Piece::EMPTY, first: 0, count: 0, unused: 0, bias: 0, pictured: false };
 }
 
 /// A parsed picture.
@@ -197,8 +210,7 @@ impl Pattern {
     const fn pictured(&mut self, letter: u8, places: &str) -> Field {
         let text = self.picture.as_bytes();
         let (order, listed) = expand(places);
-        let signed = letter == b'i';
-        let mut field = Field { letter, first: self.piece_count, signed, pictured: true, ..Field::EMPTY };
+        let mut field = Field { letter, first: self.piece_count, pictured: true, ..Field::EMPTY };
         let (mut bits, mut at) = (0, 0);
         while at < text.len() {
             if text[at].to_ascii_lowercase() == letter {
@@ -207,7 +219,7 @@ impl Pattern {
             at += 1;
         }
         assert!(listed == 0 || listed == bits, "every bit of a placed field has its place");
-        let mut from = self.width;
+        let (mut from, mut width) = (self.width, 0);
         let mut seen = 0;
         at = 0;
         while at < text.len() {
@@ -225,23 +237,26 @@ impl Pattern {
             }
             let to = if listed == 0 { (bits - 1 - seen) as u8 } else { order[seen] };
             seen += 1;
-            if to >= field.width {
-                field.width = to + 1;
+            if to >= width {
+                width = to + 1;
             }
-            let continues = field.count > 0 && {
-                let last = self.pieces[self.piece_count as usize - 1];
-                last.from == from + 1 && last.to == to + 1
+            let bit = Piece::bit(from, to);
+            let last = match field.count {
+                0 => &mut field.head,
+                _ => &mut self.pieces[self.piece_count as usize - 1],
             };
-            if continues {
-                let last = &mut self.pieces[self.piece_count as usize - 1];
-                last.from = from;
-                last.to = to;
-                last.len += 1;
+            if last.mask == 0 || last.rotation == bit.rotation {
+                *last = Piece { mask: last.mask | bit.mask, ..bit };
             } else {
-                self.pieces[self.piece_count as usize] = Piece { from, to, len: 1 };
+                self.pieces[self.piece_count as usize] = bit;
                 self.piece_count += 1;
                 field.count += 1;
             }
+        }
+        if letter == b'i' {
+            field.unused = u32::BITS as u8 - width;
+        } else {
+            assert!(width < u32::BITS as u8, "an unsigned value is no negative number");
         }
         field
     }
@@ -293,28 +308,19 @@ impl Pattern {
 
     #[inline]
     fn get(&self, letter: u8, word: u32) -> Option<i64> {
-        match self.index[usize::from(letter - b'a')] {
-            ABSENT => None,
-            at => Some(self.value_of(&self.fields[usize::from(at)], word)),
-        }
+        let field = self.fields.get(usize::from(self.index[usize::from(letter - b'a')]))?;
+        Some(self.value_of(field, word))
     }
 
     #[inline]
-    fn pieces(&self, field: &Field) -> &[Piece] {
-        &self.pieces[usize::from(field.first)..][..usize::from(field.count)]
+    fn pieces(&self, field: &Field) -> impl Iterator<Item = &Piece> {
+        (field.first..field.first + field.count).map(|at| &self.pieces[usize::from(at)])
     }
 
     #[inline]
     fn value_of(&self, field: &Field, word: u32) -> i64 {
-        let mut value = 0;
-        for piece in self.pieces(field) {
-            value |= (u64::from(word) >> piece.from & piece.mask()) << piece.to;
-        }
-        if field.signed {
-            let unused = 64 - u32::from(field.width);
-            return ((value << unused) as i64) >> unused;
-        }
-        (value + u64::from(field.bias)) as i64
+        let bits = self.pieces(field).fold(field.head.of(word), |bits, piece| bits | piece.of(word));
+        i64::from((bits << field.unused) as i32 >> field.unused) + i64::from(field.bias)
     }
 
     /// The word's bits that hold `value` in the pictured field `letter`; `None` if the field cannot hold it.
@@ -323,11 +329,8 @@ impl Pattern {
             .iter()
             .find(|field| field.pictured && char::from(field.letter) == letter)
             .and_then(|field| {
-                let raw = value.wrapping_sub(i64::from(field.bias)) as u64;
-                let mut word = 0;
-                for piece in self.pieces(field) {
-                    word |= ((raw >> piece.to & piece.mask()) << piece.from) as u32;
-                }
+                let raw = value.wrapping_sub(i64::from(field.bias)) as u32;
+                let word = self.pieces(field).fold(field.head.put(raw), |word, piece| word | piece.put(raw));
                 (self.value_of(field, word) == value).then_some(word)
             })
     }
@@ -405,8 +408,14 @@ impl Fields {
     fn number(self, letter: u8) -> i64 {
         match self.pattern.get(letter, self.word) {
             Some(value) => value,
-            None => panic!("no field {:?} in {}", char::from(letter), self.pattern.picture),
+            None => self.no_field(letter),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn no_field(self, letter: u8) -> ! {
+        panic!("no field {:?} in {}", char::from(letter), self.pattern.picture)
     }
 }
 
