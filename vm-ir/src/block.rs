@@ -1,6 +1,7 @@
 //! [`Block`]: a straight run of ops for a straight run of guest instructions, and the ways it ends.
 
 use std::fmt;
+use std::ops::Range;
 
 use vm_core::{BlockKey, GuestAddr, Slot, TrapKind};
 
@@ -70,14 +71,17 @@ impl Inst {
     #[inline]
     #[must_use]
     pub fn operands(&self) -> &[Value] {
-        let used = self.args.iter().position(|arg| *arg == Value::NONE).unwrap_or(3);
+        // Counted, not searched for: ops with one operand and with two are mixed as no host foresees.
+        let used = self.args.iter().filter(|arg| **arg != Value::NONE).count();
         &self.args[..used]
     }
 
-    /// The operands in use, to be renamed.
-    pub fn operands_mut(&mut self) -> &mut [Value] {
-        let used = self.operands().len();
-        &mut self.args[..used]
+    /// The op on what `names` holds at the index of each operand; [`Value::NONE`] where that is beyond the last.
+    #[inline]
+    #[must_use]
+    pub fn renamed(self, names: &[Value]) -> Self {
+        let name = |arg: Value| *names.get(arg.index()).unwrap_or(&Value::NONE);
+        Self { args: self.args.map(name), ..self }
     }
 
     /// The result's type; `None` for an op without a value.
@@ -297,6 +301,12 @@ impl Block {
     #[must_use]
     pub fn guest_len(&self) -> usize {
         self.marks.len()
+    }
+
+    /// The guest instructions in order, each with the indices of its ops.
+    pub fn instructions(&self) -> impl Iterator<Item = (Mark, Range<usize>)> {
+        let behind = self.marks.iter().skip(1).map(|mark| mark.first).chain([self.insts.len() as u32]);
+        self.marks.iter().zip(behind).map(|(mark, behind)| (*mark, mark.first as usize..behind as usize))
     }
 
     /// The guest instruction that the op at `index` belongs to; the last one for the index after the last op.

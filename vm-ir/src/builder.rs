@@ -29,6 +29,7 @@ const NONE: Value = Value::NONE;
 macro_rules! same_type {
     ($($(#[$doc:meta])* $name:ident($($arg:ident),+) = $op:ident;)*) => {
         $($(#[$doc])*
+        #[inline]
         pub fn $name(&mut self, $($arg: Value),+) -> Value {
             let args = [$($arg),+];
             self.same(Op::$op, &args)
@@ -40,6 +41,7 @@ macro_rules! same_type {
 macro_rules! comparison {
     ($($(#[$doc:meta])* $name:ident = $op:ident;)*) => {
         $($(#[$doc])*
+        #[inline]
         pub fn $name(&mut self, a: Value, b: Value) -> Value {
             let from = self.ty(a);
             self.push(Inst::new(Op::$op, Type::I8, from, [a, b, NONE]))
@@ -114,6 +116,7 @@ impl IrBuilder {
     }
 
     /// An empty block for `key` in the memory of `old`.
+    #[inline]
     #[must_use]
     pub fn reusing(mut old: Block, key: BlockKey) -> Self {
         old.key = key;
@@ -160,6 +163,7 @@ impl IrBuilder {
     }
 
     /// The same, with bytes that become the block's.
+    #[inline]
     #[must_use]
     pub fn finish_owning(mut self, end: End, bytes: Vec<u8>) -> Block {
         self.block.bytes = bytes;
@@ -215,6 +219,7 @@ impl IrBuilder {
     }
 
     /// A 32-bit constant.
+    #[inline]
     pub fn i32(&mut self, value: i32) -> Value {
         self.constant(Type::I32, value as u64)
     }
@@ -225,6 +230,7 @@ impl IrBuilder {
     }
 
     /// [`Op::Pc`].
+    #[inline]
     pub fn pc(&mut self, target: Target) -> Value {
         self.with_imm(Op::Pc, Type::I64, [NONE; 3], target.0)
     }
@@ -339,16 +345,19 @@ impl IrBuilder {
     }
 
     /// [`Op::SignExtend`]; the value itself if it already has the type.
+    #[inline]
     pub fn sign_extend(&mut self, a: Value, to: Type) -> Value {
         self.resize(Op::SignExtend, a, to)
     }
 
     /// [`Op::ZeroExtend`]; the value itself if it already has the type.
+    #[inline]
     pub fn zero_extend(&mut self, a: Value, to: Type) -> Value {
         self.resize(Op::ZeroExtend, a, to)
     }
 
     /// [`Op::Truncate`]; the value itself if it already has the type.
+    #[inline]
     pub fn truncate(&mut self, a: Value, to: Type) -> Value {
         self.resize(Op::Truncate, a, to)
     }
@@ -447,12 +456,14 @@ impl IrBuilder {
     }
 
     /// [`Op::Load`] of `ty` from `addr + displacement`.
+    #[inline]
     pub fn load(&mut self, ty: Type, addr: Value, displacement: i64, order: Order) -> Value {
         let inst = Inst { attr: order as u8, imm: displacement, ..Inst::new(Op::Load, ty, ty, [addr, NONE, NONE]) };
         self.push(inst)
     }
 
     /// [`Op::Store`] of `value` to `addr + displacement`.
+    #[inline]
     pub fn store(&mut self, addr: Value, displacement: i64, value: Value, order: Order) {
         let ty = self.ty(value);
         let inst = Inst { attr: order as u8, imm: displacement, ..Inst::new(Op::Store, ty, ty, [addr, value, NONE]) };

@@ -19,11 +19,8 @@ pub(super) fn compact(block: &mut Block, scratch: &mut Scratch) {
         if gone[index] {
             continue;
         }
-        let mut inst = block.insts[index];
-        for arg in inst.operands_mut() {
-            *arg = names[arg.index()];
-            debug_assert_ne!(*arg, Value::NONE, "op {index} uses a removed value");
-        }
+        let inst = block.insts[index].renamed(names);
+        debug_assert_eq!(inst.operands().len(), block.insts[index].operands().len(), "op {index} uses a removed value");
         names[index] = Value::new(kept as u32);
         block.insts[kept] = inst;
         kept += 1;

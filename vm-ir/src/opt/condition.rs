@@ -25,7 +25,7 @@ pub fn do_unless(block: &mut Block, from: usize, skip: Value) -> bool {
     let mut places: Vec<u32> = Vec::with_capacity(rest.len() + 1);
     for mut inst in rest {
         places.push(block.insts.len() as u32);
-        inst.operands_mut().iter_mut().for_each(|arg| *arg = names[arg.index()]);
+        inst = inst.renamed(&names);
         if inst.op == Op::Set {
             let before = push(block, Inst { imm: inst.imm, ..Inst::new(Op::Get, inst.ty, inst.ty, [Value::NONE; 3]) });
             inst.args[0] = push(block, Inst::new(Op::Select, inst.ty, inst.ty, [skip, before, inst.args[0]]));

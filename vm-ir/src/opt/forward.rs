@@ -26,14 +26,8 @@ struct Known {
     walk: u32,
     /// The value in the slot.
     value: Value,
-    /// The op that wrote it, while nothing has observed it.
-    unseen: Option<u32>,
-}
-
-impl Known {
-    const fn nothing(walk: u32) -> Self {
-        Self { walk, value: Value::NONE, unseen: None }
-    }
+    /// The op that wrote it, if that was not before the walk.
+    writer: Option<u32>,
 }
 
 /// What is known of each slot.
@@ -41,13 +35,14 @@ impl Known {
 pub(super) struct Slots {
     walk: u32,
     known: Vec<Known>,
-    /// Slots with an unseen write; may name one twice.
-    unseen: Vec<u16>,
+    /// Somebody may look at the slots at this op: what ops before it wrote is seen.
+    observer: u32,
 }
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { walk: 0, known: vec![Known::nothing(0); SLOT_COUNT], unseen: Vec::new() }
+        let nothing = Known { walk: 0, value: Value::NONE, writer: None };
+        Self { walk: 0, known: vec![nothing; SLOT_COUNT], observer: 0 }
     }
 }
 
@@ -57,46 +52,31 @@ impl Slots {
             *self = Self::default();
         }
         self.walk += 1;
-        self.unseen.clear();
-    }
-
-    fn at(&mut self, slot: i64) -> &mut Known {
-        let known = &mut self.known[slot as usize];
-        if known.walk != self.walk {
-            *known = Known::nothing(self.walk);
-        }
-        known
+        self.observer = 0;
     }
 
     /// A read of a slot, which gives `value`: what the slot is known to hold, if anything.
     fn read(&mut self, slot: i64, value: Value) -> Option<Value> {
-        let known = self.at(slot);
-        if known.value == Value::NONE {
-            known.value = value;
-            return None;
+        let known = &mut self.known[slot as usize];
+        if known.walk == self.walk {
+            return Some(known.value);
         }
-        Some(known.value)
+        *known = Known { walk: self.walk, value, writer: None };
+        None
     }
 
     /// The op at `index` writes `value` to a slot: `value`, if the slot holds it already. A write before that nothing has
     /// observed is added to `overwritten`.
     fn write(&mut self, slot: i64, value: Value, index: u32, overwritten: &mut Vec<u32>) -> Option<Value> {
-        let known = self.at(slot);
-        if known.value == value {
-            return Some(value);
+        let known = &mut self.known[slot as usize];
+        if known.walk == self.walk {
+            if known.value == value {
+                return Some(value);
+            }
+            overwritten.extend(known.writer.filter(|writer| *writer >= self.observer));
         }
-        overwritten.extend(known.unseen);
-        known.value = value;
-        known.unseen = Some(index);
-        self.unseen.push(slot as u16);
+        *known = Known { walk: self.walk, value, writer: Some(index) };
         None
-    }
-
-    /// Somebody may look at the slots here.
-    fn observe(&mut self) {
-        for slot in self.unseen.drain(..) {
-            self.known[usize::from(slot)].unseen = None;
-        }
     }
 
     /// Somebody may have written the slots.
@@ -133,10 +113,7 @@ pub(super) fn walk(block: &mut Block, helpers: Option<&[Helper]>, extensions: Ex
         while let Some(mark) = marks.next_if(|mark| mark.first as usize <= index) {
             mark.first = kept as u32;
         }
-        let mut inst = block.insts[index];
-        for arg in inst.operands_mut() {
-            *arg = names[arg.index()];
-        }
+        let inst = block.insts[index].renamed(names);
         let own = Value::new(kept as u32);
         // What the op would give or write, if that is there without it.
         let known = match inst.op.effect() {
@@ -144,7 +121,7 @@ pub(super) fn walk(block: &mut Block, helpers: Option<&[Helper]>, extensions: Ex
             Effect::WritesSlot => slots.write(inst.imm, inst.args[0], kept as u32, overwritten),
             Effect::Pure if extensions == Extensions::Remove => unextended(&block.insts, &inst),
             Effect::Reads | Effect::Writes | Effect::ReadsWrites | Effect::Leaves => {
-                slots.observe();
+                slots.observer = kept as u32;
                 None
             }
             Effect::Calls => {
@@ -163,10 +140,8 @@ pub(super) fn walk(block: &mut Block, helpers: Option<&[Helper]>, extensions: Ex
             | Effect::Orders => None,
         };
         names[index] = known.unwrap_or(own);
-        if known.is_none() {
-            block.insts[kept] = inst;
-            kept += 1;
-        }
+        block.insts[kept] = inst;
+        kept += usize::from(known.is_none());
     }
     for mark in marks {
         mark.first = kept as u32;

@@ -101,11 +101,7 @@ impl Out {
             while let Some(mark) = marks.next_if(|mark| mark.first as usize <= index) {
                 mark.first = self.insts.len() as u32;
             }
-            let mut inst = *inst;
-            for arg in inst.operands_mut() {
-                *arg = names[arg.index()];
-            }
-            names.push(self.emit(inst));
+            names.push(self.emit(inst.renamed(names)));
         }
         for mark in marks {
             mark.first = self.insts.len() as u32;
