@@ -77,7 +77,7 @@ impl IndirectProfile {
 /// A block that tier 0 runs. Shared by all vCPUs of an engine.
 #[derive(Debug)]
 pub(crate) struct Tier0Block {
-    /// What every pass through it touches; [`put_marks`] writes its marks.
+    /// What every pass through it touches; its marks are of [`Marks`].
     pub(super) body: Body,
     /// Where a computed end went, without what is counted in the head; made for the second target, null before.
     profile: AtomicPtr<IndirectProfile>,
@@ -111,7 +111,7 @@ impl Tier0Block {
                     ends: parts.ends,
                     sides: parts.sides,
                     bytes: parts.bytes,
-                    marks: parts.marks,
+                    marks: &parts.marks.packed,
                 },
             ),
             profile: AtomicPtr::new(ptr::null_mut()),
@@ -300,15 +300,26 @@ impl Drop for Tier0Block {
     }
 }
 
-/// Writes for each guest instruction how many ops and bytes come between the start of the one before and its own. A mark
-/// is an instruction's first op and its offset.
-pub(super) fn put_marks(to: &mut Vec<u8>, marks: &[(u32, u16)]) {
-    to.clear();
-    let (mut before, mut start) = (0, 0);
-    for &(first, offset) in marks {
-        packed::put(to, u64::from(first - before));
-        packed::put(to, u64::from(offset - start));
-        (before, start) = (first, offset);
+/// Of each guest instruction, how many ops and bytes come between the start of the one before and its own.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    packed: Vec<u8>,
+    /// The last instruction's first op and offset.
+    first: u32,
+    offset: u16,
+}
+
+impl Marks {
+    pub(super) fn clear(&mut self) {
+        self.packed.clear();
+        (self.first, self.offset) = (0, 0);
+    }
+
+    /// Adds an instruction, by its first op and its offset in bytes.
+    pub(super) fn push(&mut self, first: u32, offset: u16) {
+        packed::put(&mut self.packed, u64::from(first - self.first));
+        packed::put(&mut self.packed, u64::from(offset - self.offset));
+        (self.first, self.offset) = (first, offset);
     }
 }
 
@@ -324,8 +335,7 @@ pub(super) struct Parts<'a> {
     pub(super) guest_len: u32,
     /// The guest bytes.
     pub(super) bytes: &'a [u8],
-    /// As [`put_marks`] writes them.
-    pub(super) marks: &'a [u8],
+    pub(super) marks: &'a Marks,
     /// Where the end goes, at most [`END_WAYS`].
     pub(super) ends: &'a [GuestAddr],
     /// Where the side exits go.

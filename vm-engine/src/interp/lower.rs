@@ -9,7 +9,7 @@ mod place;
 use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, End, Inst, Op, Order, Target, Type, Value, eval};
 
-use super::block::{Parts, Tier0Block, put_marks};
+use super::block::{Marks, Parts, Tier0Block};
 use super::body::END_WAYS;
 use super::code::Opcode;
 use super::op::{Code, Generic, Reg, ZERO};
@@ -20,9 +20,7 @@ use place::{Loc, Temps, Val, is_wide};
 pub(crate) struct Lowering {
     values: Vec<Val>,
     code: Vec<Code>,
-    /// Of each guest instruction, the index of its first op and its offset in bytes.
-    marks: Vec<(u32, u16)>,
-    packed_marks: Vec<u8>,
+    marks: Marks,
     sides: Vec<GuestAddr>,
     /// Values that are names for a slot's word, with the slot.
     aliases: Vec<(Reg, Value)>,
@@ -40,20 +38,16 @@ impl Lowering {
         self.marks.clear();
         self.sides.clear();
         self.aliases.clear();
-        self.temps = Temps::default();
+        self.temps.clear();
         self.spills = 0;
-        let mut marks = block.marks.iter().peekable();
-        for (index, inst) in block.insts.iter().enumerate() {
-            while let Some(mark) = marks.next_if(|mark| mark.first as usize <= index) {
-                self.marks.push((self.code.len() as u32, mark.offset));
+        for (mark, ops) in block.instructions() {
+            self.marks.push(self.code.len() as u32, mark.offset);
+            for index in ops {
+                let inst = &block.insts[index];
+                if self.values[index].uses > 0 || !is_droppable(inst) {
+                    self.inst(block, Value::new(index as u32), inst);
+                }
             }
-            let value = Value::new(index as u32);
-            if self.values[index].uses > 0 || !is_droppable(inst) {
-                self.inst(block, value, inst);
-            }
-        }
-        for mark in marks {
-            self.marks.push((self.code.len() as u32, mark.offset));
         }
         self.end(block);
         self.pair();
@@ -68,12 +62,11 @@ impl Lowering {
             | End::FlushCode { .. }
             | End::ModeChange { .. } => ([GuestAddr::new(0); 2], 0),
         };
-        put_marks(&mut self.packed_marks, &self.marks);
         let parts = Parts {
             code: &self.code,
-            guest_len: self.marks.len() as u32,
+            guest_len: block.guest_len() as u32,
             bytes: &block.bytes,
-            marks: &self.packed_marks,
+            marks: &self.marks,
             ends: &ends[..count],
             sides: &self.sides,
             indirect: matches!(block.end, End::Indirect { .. } | End::IndirectCall { .. } | End::Return { .. }),
@@ -90,8 +83,8 @@ impl Lowering {
         self.steps.clear();
         let (mut one, mut two) = (0, 0);
         for index in (0..self.code.len()).rev() {
-            let both = self.code.get(index + 1).and_then(|next| self.code[index].op().paired(next.op()));
-            let pays = both.filter(|_| two < one);
+            let next = self.code.get(index + 1).filter(|_| two < one);
+            let pays = next.and_then(|next| self.code[index].op().paired(next.op()));
             (one, two) = (1 + if pays.is_some() { two } else { one }, one);
             self.steps.push(pays);
         }
@@ -106,19 +99,20 @@ impl Lowering {
         }
     }
 
-    /// Counts the readers of each value, ops that nobody needs left out.
+    /// Counts the readers of each value, ops that nobody needs left out. It takes no branches, which nobody could foresee:
+    /// behind the last value is one that is read where ops have no operand.
     fn count_uses(&mut self, block: &Block) {
+        let none = block.insts.len();
         self.values.clear();
-        self.values.resize(block.insts.len(), Val::default());
+        self.values.resize(none + 1, Val::default());
+        let values = &mut self.values[..=none];
         if let Some(value) = block.end.operand() {
-            self.values[value.index()].uses += 1;
+            values[value.index()].uses += 1;
         }
         for (index, inst) in block.insts.iter().enumerate().rev() {
-            if self.values[index].uses == 0 && is_droppable(inst) {
-                continue;
-            }
-            for arg in inst.operands() {
-                self.values[arg.index()].uses += 1;
+            let needed = u32::from(values[index].uses > 0) | u32::from(!is_droppable(inst));
+            for arg in inst.args {
+                values[arg.index().min(none)].uses += needed;
             }
         }
     }

@@ -51,6 +51,11 @@ impl Temps {
     /// The even words.
     const PAIRS: u128 = u128::MAX / 3;
 
+    /// Frees all words, whose readers are counted from when one is taken.
+    pub(super) fn clear(&mut self) {
+        self.free = Self::ALL;
+    }
+
     pub(super) fn take(&mut self, wide: bool) -> Option<Reg> {
         let candidates = if wide { self.free & (self.free >> 1) & Self::PAIRS } else { self.free };
         if candidates == 0 {
@@ -192,8 +197,9 @@ impl Lowering {
     }
 
     pub(super) fn release_all(&mut self, block: &Block, inst: &Inst) {
-        for &arg in inst.operands() {
-            let val = &mut self.values[arg.index()];
+        let none = block.insts.len(); // as in `count_uses`
+        for arg in inst.args {
+            let val = &mut self.values[arg.index().min(none)];
             val.uses -= 1;
             // Only what a temporary holds needs to be looked at: most operands are slots.
             if val.uses == 0
@@ -299,11 +305,13 @@ impl Lowering {
         let mut index = 0;
         while index < self.aliases.len() {
             let (of, value) = self.aliases[index];
-            let live = self.values[value.index()].uses > 0 && self.values[value.index()].loc == Loc::Reg(of);
-            if !live {
-                self.aliases.swap_remove(index);
-            } else if of == slot {
-                self.aliases.swap_remove(index);
+            if of != slot {
+                index += 1;
+                continue;
+            }
+            self.aliases.swap_remove(index);
+            let val = self.val(value);
+            if val.uses > 0 && val.loc == Loc::Reg(of) {
                 let loc = match moved {
                     Some(Loc::Reg(reg)) if !self.temps.share(reg) => self.save(slot, wide),
                     Some(loc) => loc,
@@ -311,8 +319,6 @@ impl Lowering {
                 };
                 moved = Some(loc);
                 self.values[value.index()].loc = loc;
-            } else {
-                index += 1;
             }
         }
         moved.is_some()
