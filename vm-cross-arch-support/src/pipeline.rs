@@ -256,6 +256,7 @@ impl TranslationPipeline {
     }
 
     /// Lifts the next instruction of the window, or says why it cannot be fetched.
+    #[inline]
     fn lift_next(&self, cx: &mut Lift, window: &mut Window<'_>) -> Result<Flow, MemFault> {
         let offset = window.used;
         let len = window.next_length(self.guest)?;
@@ -384,22 +385,25 @@ impl<'a> Window<'a> {
     }
 
     /// Length of the next instruction, all of whose bytes are then there.
+    #[inline]
     fn next_length(&mut self, guest: &dyn Guest) -> Result<usize, MemFault> {
         loop {
             match guest.length(&self.bytes[self.used..]) {
                 Length::Whole(len) => return Ok(len),
-                Length::Needs(_) => {
-                    let fetched = self.bytes.len();
-                    let addr = self.key.pc.offset(fetched as i64);
-                    self.bytes.resize(fetched + CHUNK, 0);
-                    let read = self.memory.fetch(addr, &mut self.bytes[fetched..]);
-                    self.bytes.truncate(fetched + *read.as_ref().unwrap_or(&0));
-                    // A memory that breaks its promise to give at least one byte.
-                    if read? == 0 {
-                        return Err(MemFault::Unmapped { addr, access: Access::Execute });
-                    }
-                }
+                Length::Needs(_) => self.fetch()?,
             }
         }
+    }
+
+    /// Fetches at least one more byte.
+    #[inline(never)]
+    fn fetch(&mut self) -> Result<(), MemFault> {
+        let fetched = self.bytes.len();
+        let addr = self.key.pc.offset(fetched as i64);
+        self.bytes.resize(fetched + CHUNK, 0);
+        let read = self.memory.fetch(addr, &mut self.bytes[fetched..]);
+        self.bytes.truncate(fetched + *read.as_ref().unwrap_or(&0));
+        // A memory that breaks its promise to give at least one byte.
+        if read? == 0 { Err(MemFault::Unmapped { addr, access: Access::Execute }) } else { Ok(()) }
     }
 }
