@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vm_core::{BlockKey, GuestAddr};
 use vm_ir::{Block, Effort, End, Target};
 
+use super::order::laid_out;
 use super::{CompileOptions, Quality, RegionBlock, RegionPlan};
 use crate::engine::Engine;
 
@@ -91,6 +92,7 @@ pub(crate) fn discover(
         entered: here.entered,
     });
     let blocks = blocks.collect();
+    let blocks = if options.quality == Quality::Baseline { laid_out(blocks) } else { blocks };
     Some(RegionPlan { entry, blocks, assumed: Vec::new(), options })
 }
 
@@ -533,10 +535,30 @@ mod tests {
         program.add(0x200, ret, Seen::default());
         let options = CompileOptions { quality: Quality::Baseline, ..CompileOptions::default() };
         let plan = discover(key(0x100), options, 400, &program).unwrap();
-        assert_eq!(pcs(&plan), [0x100, 0x200, 0x104, 0x108]);
+        assert_eq!(pcs(&plan), [0x100, 0x104, 0x200, 0x108]);
         assert!(plan.blocks[1..].iter().all(|here| here.entered));
-        assert_eq!(plan.blocks[2].edges, [(GuestAddr::new(0x200), 1)]);
+        assert!(plan.blocks[..2].iter().all(|here| here.edges == [(GuestAddr::new(0x200), 2)]));
         assert!(plan.links().is_empty());
+    }
+
+    #[test]
+    fn a_baseline_region_has_blocks_behind_what_leads_to_them() {
+        let mut program = Program::default();
+        let jump = |to: i64| move |_: &mut IrBuilder| End::Jump { target: Target(to) };
+        let both = Seen { taken: true, fall: true, ..Seen::default() };
+        program.add(0x100, |ir| branch(ir, 0x40), both.clone());
+        program.add(0x104, |ir| branch(ir, 0x7c), both);
+        program.add(0x108, jump(0x78), Seen::default());
+        program.add(0x140, jump(0x40), Seen::default());
+        program.add(0x180, |_| End::Call { target: Target(0x80), ret: Target(4) }, Seen::default());
+        program.add(0x184, jump(-0x84), Seen::default());
+        program.add(0x200, |_| End::Syscall { next: Target(4) }, Seen::default());
+        let options = CompileOptions { quality: Quality::Baseline, ..CompileOptions::default() };
+        let plan = discover(key(0x100), options, 400, &program).unwrap();
+        assert_eq!(pcs(&plan), [0x100, 0x104, 0x108, 0x140, 0x180, 0x200, 0x184]);
+        for here in &plan.blocks {
+            assert!(here.edges.iter().all(|(pc, index)| plan.blocks[*index].block.key.pc == *pc));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod assume;
 mod discover;
 mod exact;
 mod narrow;
+mod order;
 mod search;
 mod ssa;
 

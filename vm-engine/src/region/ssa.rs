@@ -5,6 +5,7 @@ use vm_core::{SLOT_COUNT, Slot};
 use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
 use super::narrow::narrow_slots;
+use super::order::reverse_post_order;
 use super::{AtFaults, MemoryMode, RegionPlan};
 
 /// A set of slots.
@@ -151,7 +152,7 @@ const MAX_COPIED_OPS: usize = 200;
 /// Analyses the slots of `plan`, whose blocks name `helpers`, for a host whose fault handler can step over accesses or not.
 pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]) -> Slots {
     let count = plan.blocks.len();
-    let order = reverse_post_order(plan);
+    let order = reverse_post_order(&plan.blocks, &[]);
     let mut place = vec![usize::MAX; count];
     for (at, index) in order.iter().enumerate() {
         place[*index] = at;
@@ -303,28 +304,6 @@ fn backward(plan: &RegionPlan, order: &[usize], local: &[Local], flow: &mut [Flo
             changed |= flow[index].live.union(&live);
         }
     }
-}
-
-fn reverse_post_order(plan: &RegionPlan) -> Vec<usize> {
-    let mut order = Vec::with_capacity(plan.blocks.len());
-    let mut visited = vec![false; plan.blocks.len()];
-    let mut stack = vec![(0, 0)];
-    visited[0] = true;
-    while let Some((index, edge)) = stack.pop() {
-        // Later edges first, so that the first edge comes directly after its block.
-        let edges = &plan.blocks[index].edges;
-        if edge < edges.len() {
-            stack.push((index, edge + 1));
-            let to = edges[edges.len() - 1 - edge].1;
-            if !std::mem::replace(&mut visited[to], true) {
-                stack.push((to, 0));
-            }
-        } else {
-            order.push(index);
-        }
-    }
-    order.reverse();
-    order
 }
 
 #[cfg(test)]
