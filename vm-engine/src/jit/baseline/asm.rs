@@ -22,6 +22,8 @@ pub(super) enum Rm {
     Reg(u8),
     /// Memory at a base register plus a displacement.
     Mem(Gpr, i32),
+    /// Memory at an address below 2 GiB.
+    At(u32),
 }
 
 /// Width of an integer operation: 32 bits clear the upper half of a destination register.
@@ -131,6 +133,7 @@ impl Asm {
         }
         let base = match rm {
             Rm::Reg(base) | Rm::Mem(base, _) => base,
+            Rm::At(_) => 0,
         };
         let rex = 0x40 | u8::from(wide) << 3 | (reg >> 3) << 2 | base >> 3;
         if rex != 0x40 || byte && (reg >= 4 || matches!(rm, Rm::Reg(4..))) {
@@ -160,6 +163,11 @@ impl Asm {
                     0x40 => self.code.push(displacement as u8),
                     _ => self.int32(displacement),
                 }
+            }
+            Rm::At(address) => {
+                // A scaled index with neither index nor base.
+                self.code.extend_from_slice(&[reg | 4, 0x25]);
+                self.int32(address as i32);
             }
         }
     }

@@ -20,9 +20,13 @@ impl Baseline<'_> {
             (a, b) = (b, a);
         }
         if let Some(value) = self.places.imm32(b) {
+            if value == 0 && op != Alu::And {
+                return self.copy(Value::new(at), a);
+            }
             let value = if op == Alu::Sub { value.checked_neg() } else { Some(value) };
-            if let (Alu::Add | Alu::Sub, Some(value), Place::Gpr(base)) = (op, value, self.places.place(a))
-                && self.places.uses[a.index()].last > at
+            if matches!(op, Alu::Add | Alu::Sub)
+                && let Some(value) = value
+                && let Some(base) = self.places.kept(a)
             {
                 let dst = self.places.gpr(&mut self.asm);
                 self.asm.lea(width, dst, base, value);
@@ -31,8 +35,6 @@ impl Baseline<'_> {
             }
             let dst = self.places.take(&mut self.asm, a);
             match (op, value) {
-                // A copy.
-                (Alu::Add | Alu::Sub | Alu::Or | Alu::Xor, Some(0)) => {}
                 (Alu::Sub, Some(value)) => self.asm.alu_imm(Alu::Add, width, Rm::Reg(dst), value),
                 (_, Some(value)) => self.asm.alu_imm(op, width, Rm::Reg(dst), value),
                 (_, None) => self.asm.alu_imm(op, width, Rm::Reg(dst), i32::MIN),
@@ -168,16 +170,17 @@ impl Baseline<'_> {
             _ => Cond::BelowOrEqual,
         };
         let signed = matches!(inst.op, Op::LtS | Op::LeS);
-        let [mut a, mut b] = [inst.args[0], inst.args[1]];
+        let [a, b] = [inst.args[0], inst.args[1]];
         if !matches!(inst.from, Type::I32 | Type::I64) {
             let (a, b) = (self.extended(a, signed), self.extended(b, signed));
             self.asm.alu(Alu::Cmp, Width::W32, a, Rm::Reg(b));
             return cond;
         }
         let width = width(inst.from);
-        if matches!(inst.op, Op::Eq | Op::Ne) && matches!(self.places.place(a), Place::Imm(_)) {
-            (a, b) = (b, a);
-        }
+        let (a, b, cond) = match self.places.place(a) {
+            Place::Imm(_) => (b, a, mirrored(cond)),
+            _ => (a, b, cond),
+        };
         if let Some(value) = self.places.imm32(b) {
             let a = self.places.rm(&mut self.asm, a);
             match a {
@@ -209,6 +212,7 @@ impl Baseline<'_> {
         let dst = self.places.gpr(&mut self.asm);
         self.asm.set(cond, dst);
         self.places.bind(Value::new(at), dst);
+        self.extended.push(Value::new(at));
     }
 
     /// Makes the host's flags say whether `value` is not zero: the condition to test.
@@ -260,45 +264,68 @@ impl Baseline<'_> {
             self.places.put(value, Place::Imm(bits & inst.ty.mask() as i64));
             return;
         }
-        if self.extended_loads.contains(&arg) {
-            // The load did it.
+        if self.extended.contains(&arg) {
             let dst = self.places.take(&mut self.asm, arg);
             self.places.bind(value, dst);
             return;
         }
         let bytes = inst.from.bytes();
-        let dst = match self.places.place(arg) {
-            Place::State(home) => {
-                let dst = self.places.gpr(&mut self.asm);
-                self.extension(signed, bytes, dst, Rm::Mem(super::places::FRAME, home));
-                dst
-            }
-            _ => {
+        let from = match self.places.place(arg) {
+            Place::State(_) => Some(self.places.rm(&mut self.asm, arg)),
+            _ => self.places.kept(arg).map(Rm::Reg),
+        };
+        let (dst, from) = match from {
+            Some(from) => (self.places.gpr(&mut self.asm), from),
+            None => {
                 let dst = self.places.take(&mut self.asm, arg);
-                self.extension(signed, bytes, dst, Rm::Reg(dst));
-                dst
+                (dst, Rm::Reg(dst))
             }
         };
-        self.places.bind(value, dst);
-    }
-
-    fn extension(&mut self, signed: bool, bytes: usize, dst: u8, src: Rm) {
         match signed {
-            true => self.asm.sign_extend(bytes, dst, src),
-            false => self.asm.zero_extend(bytes, dst, src),
+            true => self.asm.sign_extend(bytes, dst, from),
+            false => self.asm.zero_extend(bytes, dst, from),
         }
+        self.places.bind(value, dst);
     }
 
     pub(super) fn truncate(&mut self, at: u32, inst: &Inst) {
         let (value, arg) = (Value::new(at), inst.args[0]);
         match self.places.place(arg) {
             Place::Imm(bits) => self.places.put(value, Place::Imm((bits as u64 & inst.ty.mask()) as i64)),
-            Place::State(home) => self.places.put(value, Place::State(home)),
-            _ => {
+            _ => self.copy(value, arg),
+        }
+    }
+
+    /// Gives `value` the low bits of `arg`, which is no constant.
+    fn copy(&mut self, value: Value, arg: Value) {
+        let home = match self.places.place(arg) {
+            Place::State(home) => Some(home),
+            Place::Gpr(register) => self.places.residents.home(register),
+            _ => None,
+        };
+        match home {
+            // Whoever reads it finds the register again, if there is one.
+            Some(home) => self.places.put(value, Place::State(home)),
+            None => {
                 let dst = self.places.take(&mut self.asm, arg);
                 self.places.bind(value, dst);
             }
         }
+    }
+}
+
+/// The condition that holds for exchanged operands when `cond` does.
+fn mirrored(cond: Cond) -> Cond {
+    match cond {
+        Cond::Below => Cond::Above,
+        Cond::AboveOrEqual => Cond::BelowOrEqual,
+        Cond::BelowOrEqual => Cond::AboveOrEqual,
+        Cond::Above => Cond::Below,
+        Cond::Less => Cond::Greater,
+        Cond::GreaterOrEqual => Cond::LessOrEqual,
+        Cond::LessOrEqual => Cond::GreaterOrEqual,
+        Cond::Greater => Cond::Less,
+        Cond::Equal | Cond::NotEqual | Cond::Sign | Cond::NoSign | Cond::Parity | Cond::NoParity => cond,
     }
 }
 

@@ -13,8 +13,12 @@ impl Baseline<'_> {
         let displacement = if inst.op.info().imm == vm_ir::ImmKind::Displacement { inst.imm } else { 0 };
         let base = inst.args[0];
         if let Place::Imm(address) = self.places.place(base) {
+            let address = address.wrapping_add(displacement);
+            if let Ok(near @ 0..=0x7fff_ffff) = u32::try_from(address) {
+                return Rm::At(near);
+            }
             let register = self.places.gpr(&mut self.asm);
-            self.asm.mov_imm(register, address.wrapping_add(displacement));
+            self.asm.mov_imm(register, address);
             return Rm::Mem(register, 0);
         }
         let register = self.places.in_gpr(&mut self.asm, base);
@@ -47,11 +51,11 @@ impl Baseline<'_> {
         match user.map(|user| user.op) {
             Some(Op::SignExtend) => {
                 self.asm.sign_extend(inst.ty.bytes(), dst, place);
-                self.extended_loads.push(value);
+                self.extended.push(value);
             }
             Some(Op::ZeroExtend) => {
                 self.asm.zero_extend(inst.ty.bytes(), dst, place);
-                self.extended_loads.push(value);
+                self.extended.push(value);
             }
             _ => self.asm.zero_extend(inst.ty.bytes(), dst, place),
         }

@@ -1,8 +1,9 @@
 //! The baseline compiler: regions to x86-64 code in one pass.
 //!
-//! Guest slots stay in the state: an instruction reads them there and every write goes there at once, so the state is
-//! exact at each access of memory and at each exit. Values of a block are held in registers for as long as they are
-//! needed. There is no other optimisation here: what runs long enough to deserve one is compiled again.
+//! Guest slots stay in the state: every write goes there at once, so the state is exact at each access of memory and at
+//! each exit, and an instruction reads them there unless a register still holds the same, in the block or from the blocks
+//! before. Values of a block are held in registers for as long as they are needed. There is no other optimisation here: what
+//! runs long enough to deserve one is compiled again.
 
 mod asm;
 mod control;
@@ -10,12 +11,14 @@ mod float;
 mod int;
 mod memory;
 mod places;
+mod residents;
 
 use vm_core::GuestAddr;
 use vm_ir::{Block, Effect, Helper, HelperEffect, Inst, Op, Type, Value, eval};
 
 use self::asm::{Alu, Asm, Gpr, Label, R8, RAX, RCX, RDI, RDX, RSI, RSP, Rm, Shift, Width, Xmm};
 use self::places::{FRAME, Place, Places, VALUE_WORDS, home, is_vector, spill};
+use self::residents::Residents;
 use super::HostCode;
 use super::abi::offset;
 use super::runtime::{Function, describe};
@@ -90,6 +93,10 @@ struct Baseline<'a> {
     places: Places,
     /// Entry of each block of the region.
     entries: Vec<Label>,
+    /// For each block what registers hold of the state where control comes to it from the region's blocks before.
+    arriving: Vec<Option<Residents>>,
+    /// The same at the end of the blocks that are compiled.
+    left: Vec<Residents>,
     /// Where blocks are entered from outside the region.
     outer: Vec<(Label, GuestAddr)>,
     later: Vec<Later>,
@@ -98,8 +105,8 @@ struct Baseline<'a> {
     // State of the block that is being compiled.
     here: usize,
     block: &'a Block,
-    /// Loads that widened their value as the one that uses it wants.
-    extended_loads: Vec<Value>,
+    /// Narrow values that are wide already, as the one that uses them wants.
+    extended: Vec<Value>,
 }
 
 impl<'a> Baseline<'a> {
@@ -112,7 +119,7 @@ impl<'a> Baseline<'a> {
     ) -> Self {
         let Memory { mut asm, mut places } = memory;
         asm.clear();
-        places.overflowed = false;
+        places.begin_region();
         let entries = plan.blocks.iter().map(|_| asm.label()).collect();
         Self {
             plan,
@@ -123,12 +130,14 @@ impl<'a> Baseline<'a> {
             asm,
             places,
             entries,
+            arriving: vec![None; plan.blocks.len()],
+            left: Vec::with_capacity(plan.blocks.len()),
             outer: Vec::new(),
             later: Vec::new(),
             pcs: Vec::new(),
             here: 0,
             block: &plan.blocks[0].block,
-            extended_loads: Vec::new(),
+            extended: Vec::new(),
         }
     }
 
@@ -137,6 +146,7 @@ impl<'a> Baseline<'a> {
         for (index, is_loop) in loops.iter().enumerate() {
             self.region_block(index, index == 0 || *is_loop)?;
         }
+        self.pass_on_reliance();
         for (index, here) in self.plan.blocks.iter().enumerate().skip(1) {
             if loops[index] {
                 self.outer.push((self.entries[index], here.block.key.pc));
@@ -169,8 +179,11 @@ impl<'a> Baseline<'a> {
         let block: &'a Block = &self.plan.blocks[index].block;
         self.here = index;
         self.block = block;
-        self.extended_loads.clear();
-        self.places.begin(block);
+        self.extended.clear();
+        if polls {
+            self.arriving[index] = None; // entered from outside too, by the same way
+        }
+        self.places.begin(block, self.arriving[index].unwrap_or_default());
         self.asm.bind(self.entries[index]);
         self.locate(block.key.pc);
         if polls {
@@ -193,7 +206,31 @@ impl<'a> Baseline<'a> {
         }
         self.places.next(block.insts.len() as u32);
         self.end();
+        self.arrive(index);
         Ok(())
+    }
+
+    /// Hands on what registers hold at the end of the block at `index` to the blocks that follow.
+    fn arrive(&mut self, index: usize) {
+        let left = self.places.residents;
+        for (_, to) in &self.plan.blocks[index].edges {
+            match &mut self.arriving[*to] {
+                Some(others) => others.meet(&left),
+                nobody => *nobody = Some(left.inherited()),
+            }
+        }
+        self.left.push(left);
+    }
+
+    /// Where a block relies on what the one before it has only handed on, so does that one, and whoever enters there from
+    /// outside the region has to load it.
+    fn pass_on_reliance(&mut self) {
+        for index in (0..self.left.len()).rev() {
+            for (_, to) in self.plan.blocks[index].edges.iter().filter(|(_, to)| *to > index) {
+                let registers = self.left[*to].relied_on();
+                self.left[index].rely_on(registers);
+            }
+        }
     }
 
     /// Says that what follows belongs to the guest instruction at `pc`.
@@ -235,6 +272,9 @@ impl<'a> Baseline<'a> {
                 let register = self.places.in_gpr(&mut self.asm, value);
                 self.places.leave_home(&mut self.asm, home);
                 self.asm.store(bytes, place, register);
+                if bytes == 8 {
+                    self.places.residents.note(register, home);
+                }
             }
         }
         if bytes == 8 {
@@ -327,6 +367,10 @@ impl<'a> Baseline<'a> {
                     self.pass(block);
                 } else {
                     self.pass_by_call(block);
+                }
+                let arriving = self.arriving[block].unwrap_or_default();
+                for (register, home) in arriving.among(self.left[block].relied_on()) {
+                    self.asm.mov(Width::W64, register, Rm::Mem(FRAME, home));
                 }
                 self.asm.jmp(self.entries[block]);
                 return;

@@ -1,12 +1,13 @@
 //! Where the values of a block are: in registers, in the guest's state, in the frame's spill words, or constants.
 //!
 //! Values live within a block. Guest slots are always in the state between blocks and at every access of memory, so
-//! that a fault shows all of them.
+//! that a fault shows all of them; what registers hold of them beyond that are their [residents](Residents).
 
 use vm_core::{CpuState, Slot};
 use vm_ir::{Block, Effect, End, Inst, Op, Type, Value};
 
 use super::asm::{Asm, Gpr, R8, RAX, RCX, RDI, RDX, RSI, Rm, Width, Xmm};
+use super::residents::Residents;
 use crate::jit::abi::offset;
 
 /// The register that holds the frame's anchor.
@@ -59,6 +60,10 @@ pub(super) struct Places {
     /// Offset in the state that holds the value too.
     homes: Vec<(i32, Value)>,
     gprs: [Option<Value>; 16],
+    /// What registers hold of the state, with a value of the block or without.
+    pub(super) residents: Residents,
+    /// The integer register that was taken last, by its place among all.
+    last_taken: usize,
     xmms: [Option<Value>; 16],
     /// A vector register may hold a value.
     has_xmms: bool,
@@ -73,8 +78,14 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Begins a block.
-    pub(super) fn begin(&mut self, block: &Block) {
+    /// Begins a region.
+    pub(super) fn begin_region(&mut self) {
+        self.overflowed = false;
+        self.last_taken = 0;
+    }
+
+    /// Begins a block, with this in registers.
+    pub(super) fn begin(&mut self, block: &Block, residents: Residents) {
         let count = block.insts.len();
         self.places.clear();
         self.places.resize(count, Place::Nowhere);
@@ -82,6 +93,7 @@ impl Places {
         self.types.extend(block.insts.iter().map(|inst| inst.result().unwrap_or(Type::I64)));
         self.homes.clear();
         self.gprs = [None; 16];
+        self.residents = residents;
         self.xmms = [None; 16];
         self.has_xmms = false;
         self.spilled = 0;
@@ -198,13 +210,18 @@ impl Places {
     /// A free integer register, locked for the current instruction.
     pub(super) fn gpr(&mut self, asm: &mut Asm) -> Gpr {
         let usable = |register: &Gpr| self.locked >> register & 1 == 0;
-        let free = GPRS.into_iter().filter(usable).find(|register| self.gprs[*register as usize].is_none());
-        let register = free.unwrap_or_else(|| {
+        // Those that hold nothing of the state first, and in turn, so that what was put there last stays longest.
+        let in_turn = (1..=GPRS.len()).map(|turn| (self.last_taken + turn) % GPRS.len());
+        let free = in_turn.filter(|place| usable(&GPRS[*place]) && self.gprs[GPRS[*place] as usize].is_none());
+        let free = free.min_by_key(|place| self.residents.holds(GPRS[*place]));
+        self.last_taken = free.unwrap_or(self.last_taken);
+        let register = free.map(|place| GPRS[place]).unwrap_or_else(|| {
             // Whatever is needed last makes room.
             let last = |register: &Gpr| self.gprs[*register as usize].map(|value| self.uses[value.index()].last);
             GPRS.into_iter().filter(usable).max_by_key(last).expect("an instruction needs few registers")
         });
         self.evict(asm, register);
+        self.residents.forget(register);
         self.locked |= 1 << register;
         register
     }
@@ -217,12 +234,14 @@ impl Places {
             });
             if let Some(other) = free {
                 asm.mov(Width::W64, other, Rm::Reg(register));
+                self.residents.forget(other);
                 self.gprs[register as usize] = None;
                 self.bind(value, other);
             } else {
                 self.evict(asm, register);
             }
         }
+        self.residents.forget(register);
         self.locked |= 1 << register;
     }
 
@@ -278,14 +297,20 @@ impl Places {
     pub(super) fn save_all(&mut self, asm: &mut Asm) {
         for register in GPRS {
             self.evict(asm, register);
+            self.residents.forget(register);
         }
         for register in 0..XMMS {
             self.evict_xmm(asm, register);
         }
     }
 
-    /// Registers that hold values now.
-    pub(super) fn held(&self) -> (Vec<Gpr>, Vec<Xmm>) {
+    /// Registers that hold values now. What others hold is not counted on any more.
+    pub(super) fn held(&mut self) -> (Vec<Gpr>, Vec<Xmm>) {
+        for register in GPRS {
+            if self.gprs[register as usize].is_none() {
+                self.residents.forget(register);
+            }
+        }
         let gprs = GPRS.into_iter().filter(|register| self.gprs[*register as usize].is_some());
         let xmms = (0..XMMS).filter(|register| self.xmms[*register as usize].is_some());
         (gprs.collect(), xmms.collect())
@@ -302,9 +327,10 @@ impl Places {
             }
             self.homes.swap_remove(index);
             if matches!(self.place(value), Place::State(_)) && self.uses[value.index()].last > self.at {
-                self.load(asm, value, Rm::Mem(FRAME, home));
+                self.load(asm, value);
             }
         }
+        self.residents.forget_home(home);
     }
 
     /// Copies every value that is only in the state to a register: anything there may change.
@@ -321,17 +347,18 @@ impl Places {
         }
     }
 
-    /// Brings a value from memory to a register of its kind, which it gets.
-    fn load(&mut self, asm: &mut Asm, value: Value, from: Rm) {
+    /// Brings a value from the state to a register of its kind, which it gets.
+    fn load(&mut self, asm: &mut Asm, value: Value) {
         match self.ty(value) {
             Type::F32 | Type::F64 => {
+                let from = self.memory(value);
                 let register = self.xmm(asm);
                 asm.load_float(self.ty(value) == Type::F64, register, from);
                 self.bind_xmm(value, register);
             }
             Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::F16 | Type::V128 => {
-                let register = self.gpr(asm);
-                asm.zero_extend(self.ty(value).bytes(), register, from);
+                let resident = self.resident(value).filter(|register| self.gprs[usize::from(*register)].is_none());
+                let register = resident.unwrap_or_else(|| self.loaded(asm, value));
                 self.bind(value, register);
             }
         }
@@ -352,10 +379,8 @@ impl Places {
                 register
             }
             Place::Spill(_) | Place::State(_) | Place::Nowhere => {
-                let from = self.memory(value);
-                let register = self.gpr(asm);
-                asm.zero_extend(self.ty(value).bytes(), register, from);
-                if !self.dies(value) && !is_vector(self.ty(value)) {
+                let register = self.resident(value).unwrap_or_else(|| self.loaded(asm, value));
+                if self.gprs[register as usize].is_none() && !self.dies(value) && !is_vector(self.ty(value)) {
                     self.forget_spill(value);
                     self.bind(value, register);
                 }
@@ -364,6 +389,40 @@ impl Places {
         };
         self.locked |= 1 << register;
         register
+    }
+
+    /// The register that holds `value` because it holds what a slot does.
+    fn resident(&mut self, value: Value) -> Option<Gpr> {
+        match self.place(value) {
+            Place::State(home) => self.residents.find(home),
+            _ => None,
+        }
+    }
+
+    /// A locked register with `value`, which is in memory.
+    fn loaded(&mut self, asm: &mut Asm, value: Value) -> Gpr {
+        let from = self.memory(value);
+        let register = self.gpr(asm);
+        let bytes = self.ty(value).bytes();
+        asm.zero_extend(bytes, register, from);
+        if let (Place::State(home), 8) = (self.place(value), bytes) {
+            self.residents.note(register, home);
+        }
+        register
+    }
+
+    /// The register that holds `value` and is worth keeping, where there is another for what is made of it.
+    pub(super) fn kept(&mut self, value: Value) -> Option<Gpr> {
+        match self.place(value) {
+            Place::Gpr(register) if !self.dies(value) => Some(register),
+            Place::Gpr(register) if self.residents.holds(register) && self.has_free() => Some(register),
+            _ => self.resident(value),
+        }
+    }
+
+    /// Whether an integer register holds no value.
+    fn has_free(&self) -> bool {
+        GPRS.into_iter().any(|register| self.locked >> register & 1 == 0 && self.gprs[usize::from(register)].is_none())
     }
 
     fn forget_spill(&mut self, value: Value) {
@@ -384,7 +443,13 @@ impl Places {
     /// A register or memory operand for an instruction that reads 32 bits at least; the register is locked.
     pub(super) fn rm(&mut self, asm: &mut Asm, value: Value) -> Rm {
         match self.place(value) {
-            Place::Spill(_) | Place::State(_) if !is_vector(self.ty(value)) => self.memory(value),
+            Place::Spill(_) | Place::State(_) if !is_vector(self.ty(value)) => match self.resident(value) {
+                Some(register) => {
+                    self.locked |= 1 << register;
+                    Rm::Reg(register)
+                }
+                None => self.memory(value),
+            },
             _ => Rm::Reg(self.in_gpr(asm, value)),
         }
     }
@@ -407,6 +472,7 @@ impl Places {
             && self.dies(value)
         {
             self.gprs[register as usize] = None;
+            self.residents.forget(register);
             self.locked |= 1 << register;
             return register;
         }

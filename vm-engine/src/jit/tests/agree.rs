@@ -188,7 +188,8 @@ fn replayed(memory: &Memory, blocks: &[Arc<Block>], begin: &CpuState, from: &Cpu
     }
 }
 
-/// Runs the program in compiled regions. Every few entries, as `random` says, the run is asked to pass its loop.
+/// Runs the program in compiled regions, each block from a region of its own or, at random, where another region can be entered
+/// at it. Every few entries, as `random` says, the run is asked to pass its loop.
 fn compiled(
     memory: &Memory,
     fill: &[u8],
@@ -220,6 +221,11 @@ fn compiled(
             assert!(rig.links.len() as u32 > next_link);
             let code = hostfp::suspend(|| rig.compile_linked(&plan, first)); // the compiler calculates too
             codes.insert(pc, (code, links, first));
+            for (pc, entry) in std::mem::take(&mut rig.entries) {
+                if random.next().is_multiple_of(2) {
+                    codes.entry(pc).or_insert((entry, Vec::new(), 0));
+                }
+            }
             code
         });
         if random.next().is_multiple_of(4) {

@@ -74,6 +74,38 @@ fn a_request_stops_a_loop_behind_the_ops_that_replace_slots() {
     assert!(rig.frame.take_interrupt());
 }
 
+/// The last block reads a slot that the first one has written, and the one between leaves in its register.
+#[test]
+fn a_baseline_region_can_be_entered_at_every_block() {
+    let [passed, between, read] = [Slot::new(1), Slot::new(2), Slot::new(3)];
+    let adding_one = |pc, slot, to, end| {
+        block(pc, |ir| {
+            let (value, one) = (ir.get(slot, Type::I64), ir.i64(1));
+            let sum = ir.add(value, one);
+            ir.set(to, sum);
+            end
+        })
+    };
+    let next = End::Jump { target: Target(4) };
+    let blocks = [
+        adding_one(0x1000, passed, passed, next),
+        adding_one(0x1004, between, between, next),
+        adding_one(0x1008, passed, read, End::Syscall { next: Target(4) }),
+    ];
+    let options = CompileOptions { quality: Quality::Baseline, ..CompileOptions::default() };
+    let mut rig = Rig::new();
+    let code = rig.compile(&RegionPlan::whole(&blocks, options).unwrap());
+    let mut entries = vec![(GuestAddr::new(0x1000), code)];
+    entries.append(&mut rig.entries);
+    assert_eq!(entries.len(), blocks.len());
+    for (value, (pc, entry)) in (100..).zip(entries) {
+        rig.state().set(passed, value);
+        assert_eq!(rig.enter(entry), ExitCode::Syscall);
+        let added = if pc == GuestAddr::new(0x1000) { 2 } else { 1 };
+        assert_eq!(rig.state().get(read), value + added);
+    }
+}
+
 #[test]
 fn linked_regions_run_into_each_other() {
     let mut rig = Rig::new();

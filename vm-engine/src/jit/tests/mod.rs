@@ -45,6 +45,8 @@ pub(super) struct Rig {
     _functions: Box<[u64]>,
     _context: Option<Box<RuntimeContext>>,
     pub(super) jit: Arc<Jit>,
+    /// Where else than at its beginning the region that was compiled last can be entered.
+    pub(super) entries: Vec<(GuestAddr, CodePtr)>,
     registered: Vec<segments::Registered>,
     segments: Vec<Arc<Segment>>,
     memory: CodeMemory,
@@ -63,6 +65,7 @@ impl Rig {
             _functions: function_table(helpers),
             _context: None,
             jit: Jit::host(helpers).unwrap(),
+            entries: Vec::new(),
             registered: Vec::new(),
             segments: Vec::new(),
             memory: CodeMemory::new(Arc::default()),
@@ -106,6 +109,8 @@ impl Rig {
         let atomics = compiled::atomics(plan.blocks.iter().map(|here| &*here.block));
         let (segment, code) = self.memory.seal(&[&region.bytes]).unwrap().remove(0);
         self.segments.push(segment);
+        let entry = |offset: u32| CodePtr::new(code.address() + u64::from(offset));
+        self.entries = region.entries.iter().map(|(offset, pc)| (*pc, entry(*offset))).collect();
         let start = code.address() as usize;
         self.registered.push(segments::register(segments::Segment {
             start,
