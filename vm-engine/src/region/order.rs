@@ -33,15 +33,21 @@ pub(super) fn reverse_post_order(blocks: &[RegionBlock], others: &[usize]) -> Ve
     order
 }
 
+/// Of each of `count` blocks its place in `order`; of those that are not in it [`usize::MAX`].
+pub(super) fn places(order: &[usize], count: usize) -> Vec<usize> {
+    let mut places = vec![usize::MAX; count];
+    for (at, index) in order.iter().enumerate() {
+        places[*index] = at;
+    }
+    places
+}
+
 /// `blocks` in the order in which to lay them out where each may be entered from outside: the first one first, and each before
 /// what it leads to.
 pub(super) fn laid_out(blocks: Vec<RegionBlock>) -> Vec<RegionBlock> {
     let entered: Vec<_> = (1..blocks.len()).filter(|index| blocks[*index].entered).collect();
     let order = reverse_post_order(&blocks, &entered);
-    let mut place = vec![usize::MAX; blocks.len()];
-    for (at, index) in order.iter().enumerate() {
-        place[*index] = at;
-    }
+    let place = places(&order, blocks.len());
     let mut blocks: Vec<_> = blocks.into_iter().map(Some).collect();
     let mut blocks: Vec<_> = order.iter().filter_map(|index| blocks[*index].take()).collect();
     for (_, to) in blocks.iter_mut().flat_map(|here| &mut here.edges) {

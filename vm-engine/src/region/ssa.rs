@@ -5,7 +5,7 @@ use vm_core::{SLOT_COUNT, Slot};
 use vm_ir::{Block, Effect, Helper, HelperEffect, NanRule, Op, Type, Value};
 
 use super::narrow::narrow_slots;
-use super::order::reverse_post_order;
+use super::order::{places, reverse_post_order};
 use super::{AtFaults, MemoryMode, RegionPlan};
 
 /// A set of slots.
@@ -153,10 +153,7 @@ const MAX_COPIED_OPS: usize = 200;
 pub(crate) fn analyse(plan: &RegionPlan, can_step_over: bool, helpers: &[Helper]) -> Slots {
     let count = plan.blocks.len();
     let order = reverse_post_order(&plan.blocks, &[]);
-    let mut place = vec![usize::MAX; count];
-    for (at, index) in order.iter().enumerate() {
-        place[*index] = at;
-    }
+    let place = places(&order, count);
     let mut flow = vec![Flow::default(); count];
     for &from in &order {
         let mut targets: Vec<_> = plan.blocks[from].edges.iter().map(|(_, to)| *to).collect();

@@ -61,7 +61,7 @@ impl Residents {
         self.home(register).is_some()
     }
 
-    /// The register that holds what the slot at `home` does.
+    /// The register that holds what the slot at `home` does; the code relies on it from now on.
     pub(super) fn find(&mut self, home: i32) -> Option<Gpr> {
         let register = self.homes.iter().position(|held| *held == Some(home))?;
         self.relied_on |= self.inherited & 1 << register;
