@@ -29,6 +29,33 @@ fn a_block_ends_where_control_does() {
     }
 }
 
+/// Words as GNU as encodes the pairs beside them, and how they end: `AUIPC` adds its immediate, 4096 times, to its own
+/// address and `JALR` its own to that, less bit 0 (RV32I, Unconditional Jumps).
+#[test]
+fn a_pair_of_instructions_that_jumps_far_is_a_jump_to_a_fixed_place() {
+    let call = |to| Some(End::Call { target: Target(to), ret: Target(8) });
+    let jump = |to| Some(End::Jump { target: Target(to) });
+    let cases = [
+        ("auipc ra,0x12; jalr -4(ra)", [0x0001_2097, 0xffc0_80e7], call(0x12000 - 4)),
+        ("auipc ra,0xfffff; jalr 2047(ra)", [0xffff_f097, 0x7ff0_80e7], call(-0x1000 + 2046)),
+        ("auipc t0,1; jalr ra,16(t0)", [0x0000_1297, 0x0102_80e7], call(0x1010)),
+        ("auipc t1,0xfffff; jr 3(t1)", [0xffff_f317, 0x0033_0067], jump(-0x1000 + 2)),
+        ("auipc ra,1; ret", [0x0000_1097, 0x0000_8067], jump(0x1000)),
+        ("auipc t1,0x7ffff; c.jr t1", [0x7fff_f317, 0x0000_8302], jump(0x7fff_f000)),
+        ("auipc t1,1; jalr 8(t2)", [0x0000_1317, 0x0083_80e7], None),
+        ("lui t1,1; jr 8(t1)", [0x0000_1337, 0x0083_0067], None),
+        ("auipc t1,1; jr 8(zero)", [0x0000_1317, 0x0080_0067], None),
+    ];
+    for (text, words, end) in cases {
+        let memory = Bytes::words(0x1000, &words);
+        for effort in [Effort::Once, Effort::Quick] {
+            let block = pipeline(TranslationOptions::default()).translate(key(0x1000), &memory, effort);
+            assert_eq!(block.guest_len(), 2, "{text}");
+            assert_eq!(block.end.operand().is_none().then_some(block.end), end, "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_block_ends_at_the_limit_of_instructions() {
     let memory = Bytes::words(0x1000, &[ADDI; 100]);

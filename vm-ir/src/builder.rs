@@ -156,6 +156,16 @@ impl IrBuilder {
         self.block.insts[value.index()].result().expect("an operand is a value")
     }
 
+    /// What the last op wrote to `slot`, as a place in the guest's code: that op is [`IrBuilder::set`] to it, of the
+    /// result of [`IrBuilder::pc`]. Lifters find the first half of a pair of instructions by it.
+    #[inline]
+    #[must_use]
+    pub fn place_just_set(&self, slot: Slot) -> Option<Target> {
+        let set = self.block.insts.last().filter(|inst| inst.op == Op::Set && inst.slot() == slot)?;
+        let place = &self.block.insts[set.args[0].index()];
+        (place.op == Op::Pc).then_some(Target(place.imm))
+    }
+
     /// The finished block, made from `bytes`.
     #[must_use]
     pub fn finish(self, end: End, bytes: &[u8]) -> Block {

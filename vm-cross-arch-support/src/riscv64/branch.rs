@@ -1,8 +1,8 @@
 //! Control transfer.
 
-use vm_ir::{End, IrBuilder, Value};
+use vm_ir::{End, IrBuilder, Target, Value};
 
-use super::{Binary, Registers};
+use super::{Binary, Registers, x};
 use crate::lift::{Flow, Lift};
 use crate::pattern::Fields;
 use crate::table::{Row, row};
@@ -40,13 +40,22 @@ fn link(cx: &mut Lift, rd: u8) {
 /// `JAL rd, offset`: a call if rd is a link register.
 pub(super) fn jal(cx: &mut Lift, f: Fields) -> Flow {
     link(cx, f.d());
-    let (target, ret) = (cx.relative(f.i()), cx.next());
-    Flow::End(if is_link(f.d()) { End::Call { target, ret } } else { End::Jump { target } })
+    let target = cx.relative(f.i());
+    Flow::End(direct(cx, f.d(), target))
+}
+
+/// A jump that leaves the address behind it in `rd`: a call if that is a link register.
+fn direct(cx: &Lift, rd: u8, target: Target) -> End {
+    if is_link(rd) { End::Call { target, ret: cx.next() } } else { End::Jump { target } }
 }
 
 /// `JALR rd, offset(rs1)`: bit 0 of the target is cleared. The target is computed before rd is written.
 /// Calls and returns follow the table of return-address prediction hints; a pop followed by a push counts as a call.
 pub(super) fn jalr(cx: &mut Lift, f: Fields) -> Flow {
+    if let Some(target) = far_target(cx, f) {
+        link(cx, f.d());
+        return Flow::End(direct(cx, f.d(), target));
+    }
     let addr = jump_target(cx, f);
     link(cx, f.d());
     Flow::End(if is_link(f.d()) {
@@ -64,6 +73,16 @@ fn jump_target(cx: &mut Lift, f: Fields) -> Value {
     let sum = cx.ir.add(base, offset);
     let even = cx.ir.i64(-2);
     cx.ir.and(sum, even)
+}
+
+/// Where `JALR` leads if the instruction before it is the `AUIPC` that sets its base: beyond the reach of `JAL` code is
+/// called by such pairs, and what is a fixed place to the compiler is one here.
+fn far_target(cx: &Lift, f: Fields) -> Option<Target> {
+    if f.a() == 0 {
+        return None;
+    }
+    // Blocks begin at even addresses, so the target is even as its distance is.
+    cx.ir.place_just_set(x(f.a())).map(|base| Target(base.0.wrapping_add(f.i()) & !1))
 }
 
 fn branch(cx: &mut Lift, f: Fields, compare: Binary) -> Flow {
