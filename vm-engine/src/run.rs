@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use vm_core::{BlockKey, Exit};
 use vm_ir::Effort;
 
-use crate::config::TierPolicy;
 use crate::engine::{Engine, Vcpu, bytes_match};
 use crate::frame::Frame;
 use crate::hostfp;
@@ -247,8 +246,7 @@ impl Vcpu {
             attempt += 1;
             let stamp = cache.stamp();
             self.meter.now(Activity::Translate);
-            let effort = if self.engine.config.tier == TierPolicy::Auto { Effort::Once } else { Effort::Quick };
-            self.engine.source.translate_into(key, &*self.engine.memory, effort, &mut self.ir);
+            self.engine.source.translate_into(key, &*self.engine.memory, Effort::Once, &mut self.ir);
             let block = self.lowering.lower(&self.ir);
             self.meter.now(Activity::Dispatch);
             if !block.is_cacheable() || attempt > TRANSLATION_ATTEMPTS {

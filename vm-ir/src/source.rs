@@ -11,9 +11,9 @@ use crate::types::Type;
 /// How much work a translation is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effort {
-    /// Lift, nothing more: for code that may run once, and is compiled if it runs often.
+    /// Lift, nothing more: for code that is interpreted.
     Once,
-    /// Lift and one linear clean-up: for code that is compiled quickly, or interpreted for good.
+    /// Lift and one linear clean-up: for code that is compiled quickly.
     Quick,
     /// Every pass; the result is remembered.
     Full,
