@@ -48,7 +48,7 @@ fn a_pair_of_instructions_that_jumps_far_is_a_jump_to_a_fixed_place() {
     ];
     for (text, words, end) in cases {
         let memory = Bytes::words(0x1000, &words);
-        for effort in [Effort::Once, Effort::Quick] {
+        for effort in [Effort::Once, Effort::Quick, Effort::Full] {
             let block = pipeline(TranslationOptions::default()).translate(key(0x1000), &memory, effort);
             assert_eq!(block.guest_len(), 2, "{text}");
             assert_eq!(block.end.operand().is_none().then_some(block.end), end, "{text}");

@@ -39,22 +39,20 @@ fn link(cx: &mut Lift, rd: u8) {
 
 /// `JAL rd, offset`: a call if rd is a link register.
 pub(super) fn jal(cx: &mut Lift, f: Fields) -> Flow {
-    link(cx, f.d());
     let target = cx.relative(f.i());
-    Flow::End(direct(cx, f.d(), target))
+    jump_and_link(cx, f.d(), target)
 }
 
-/// A jump that leaves the address behind it in `rd`: a call if that is a link register.
-fn direct(cx: &Lift, rd: u8, target: Target) -> End {
-    if is_link(rd) { End::Call { target, ret: cx.next() } } else { End::Jump { target } }
+fn jump_and_link(cx: &mut Lift, rd: u8, target: Target) -> Flow {
+    link(cx, rd);
+    Flow::End(if is_link(rd) { End::Call { target, ret: cx.next() } } else { End::Jump { target } })
 }
 
 /// `JALR rd, offset(rs1)`: bit 0 of the target is cleared. The target is computed before rd is written.
 /// Calls and returns follow the table of return-address prediction hints; a pop followed by a push counts as a call.
 pub(super) fn jalr(cx: &mut Lift, f: Fields) -> Flow {
     if let Some(target) = far_target(cx, f) {
-        link(cx, f.d());
-        return Flow::End(direct(cx, f.d(), target));
+        return jump_and_link(cx, f.d(), target);
     }
     let addr = jump_target(cx, f);
     link(cx, f.d());
